@@ -1,15 +1,15 @@
 # SellerScore. `make run` and `make test` need Python 3.11 or later and make, nothing else.
 #
-#   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
-#   make test          set up and run the tests, all but those of the soak
-#   make test-fast     the tests that need no server, browser, Spark or training: for the inner loop
-#   make soak          random, race and kill tests many times, and every variant: about half an hour (docs/testing.md)
+#   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 stops before serving)
+#   make test          set up and run all tests except the soak tests
+#   make test-fast     the tests without server, browser, Spark or training: for quick feedback
+#   make soak          random, race and kill tests with many repetitions, and every variant: about half an hour (docs/testing.md)
 #   make check         ruff, mypy strict, import contracts
-#   make bench         figures, measured side by side; ONLY=features runs one group (see tests/benchmarks)
-#   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md
-#   make mlflow        look at runs and models on http://127.0.0.1:5000
-#   make setup         only set up .venv from the hash-pinned lock
-#   make lock          resolve pyproject.toml into requirements.lock anew
+#   make bench         benchmarks; ONLY=features runs one group (see tests/benchmarks)
+#   make real-data     train and validate on the real invoices in ../shared/data, and write docs/real-data.md
+#   make mlflow        start MLflow on http://127.0.0.1:5000, with all runs and models
+#   make setup         set up .venv from the hash-pinned lock
+#   make lock          resolve pyproject.toml and write requirements.lock
 
 PYTHON ?= python3
 HOME_FOLDER := $(patsubst %/,%,$(or $(SELLERSCORE_HOME),var))
@@ -23,20 +23,20 @@ SELLERS ?= 2000
 setup: .venv/.ready
 
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SellerScore needs Python 3.11 or later, found %d.%d; name one with PYTHON=" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SellerScore needs Python 3.11 or later, found %d.%d. Set PYTHON=" % sys.version_info[:2])'
 	@echo "Setting up .venv from the hash-pinned lock (a few minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true  # on all cores; packages ship files for other Pythons
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true  # on all cores; some packages contain files for other Python versions
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Scores need fresh data: a demo that is older than five days is kept under another name, and a new one is made
+# Scores need fresh data: a demo that is older than five days is renamed, and a new one is created
 run: setup
 	@if [ -n "$$(find $(HOME_FOLDER)/simulated/delivery.json -mtime +4 2> /dev/null)" ]; then \
-		kept=$(HOME_FOLDER)-$$(date -u -r $(HOME_FOLDER)/simulated/delivery.json +%F-%H%M%S) && \
-		echo "The demo data in $(HOME_FOLDER) are too old for a score. They are kept in $$kept, and new ones are made." && \
-		mv -T $(HOME_FOLDER) $$kept; fi
+		backup=$(HOME_FOLDER)-$$(date -u -r $(HOME_FOLDER)/simulated/delivery.json +%F-%H%M%S) && \
+		echo "The demo data in $(HOME_FOLDER) are too old for a score. They are moved to $$backup, and new data are created." && \
+		mv -T $(HOME_FOLDER) $$backup; fi
 	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) train
@@ -47,7 +47,7 @@ ifneq ($(SERVE),0)
 	@$(SELLERSCORE) serve --demo
 endif
 
-# Byte code is kept for the next run and for the processes that tests start, also where a machine says otherwise
+# Keep byte code for the next run and for subprocesses of tests, even if the machine disables it
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
 
@@ -76,7 +76,7 @@ mlflow: setup
 	@mkdir -p $(HOME_FOLDER)
 	@set -a && SELLERSCORE_HOME=$(abspath $(HOME_FOLDER)) && . mlflow/server.env && exec $(BIN)/mlflow server
 
-# Hashes pin the content, so no index is named
+# Hashes pin the content, so the lock names no index
 lock:
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dask --extra dev --extra spark --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock

@@ -1,6 +1,6 @@
-"""The console command: mounts each package's commands, and turns what they refuse into one sentence and exit code 2.
+"""The console command: mounts the commands of each package, and prints errors as one sentence with exit code 2.
 
-It also passes the scores of the service to monitoring, which may not import the service.
+It also passes the scores of the service to monitoring, because `training` must not import `api`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _score_source() -> ScoreSource:
 
     settings = load_settings()
 
-    def kept(digest: str) -> Bundle | None:
+    def bundle_by_digest(digest: str) -> Bundle | None:
         try:
             return load_bundle(settings, digest)
         except (StartError, BundleError):
@@ -60,7 +60,7 @@ def _score_source() -> ScoreSource:
     return ScoreSource(
         scores=lambda: _frame(export_scores(settings), list(SCORES)),
         shadow=lambda: _frame(export_shadow_scores(settings), list(SHADOW)),
-        bundle=kept,
+        bundle=bundle_by_digest,
         champion=champion,
     )
 
@@ -82,15 +82,15 @@ for commands in (
 
 
 def main() -> None:
-    """Run the command line; what our packages refuse is a plain sentence on standard error, never a traceback."""
+    """Run the command line; print expected errors as one sentence on standard error, without a traceback."""
     try:
         app()
     except (FeaturesError, ScoringError, TrainingError, ApiError) as error:
-        print(f"sellerscore: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks for the whole command
+        print(f"sellerscore: {error}", file=sys.stderr)  # noqa: T201 - the only place that prints errors
         sys.exit(2)
     except OSError as error:
-        # a folder that may not be written, a full disk: the reader's to mend, not a defect of ours
-        print(f"sellerscore: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)  # noqa: T201
+        # for example a read-only folder or a full disk: the user can fix it
+        print(f"sellerscore: {error.strerror or error}: {error.filename or 'no file name'}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

@@ -1,7 +1,7 @@
-"""`sellerscore` for tests: in this process, or in one of its own where the process itself is what is tested.
+"""Run `sellerscore` in tests: in this process, or in a separate one if the process itself is tested.
 
-A process of its own imports MLflow and LightGBM again, which takes some ten seconds. Commands run on the day after
-simulated marketplaces end by default, so that their data are fresh.
+A separate process imports MLflow and LightGBM again, which takes about ten seconds. By default, commands run on the day
+after simulated marketplaces end, so that their data are fresh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time_machine
 import sellerscore
 
 CLOCK = datetime(2026, 1, 2, 9, tzinfo=UTC)
-"""When commands run, unless a test has moved the clock itself."""
+"""Time of commands, unless a test has moved the clock."""
 
 _MAIN = """
 import time_machine
@@ -34,7 +34,7 @@ sellerscore.main()
 
 @dataclass(frozen=True)
 class Completed:
-    """What a command printed, and its exit code."""
+    """Output and exit code of a command."""
 
     returncode: int
     stdout: str
@@ -42,7 +42,7 @@ class Completed:
 
 
 def run(home: Path, *arguments: str | Path) -> Completed:
-    """Run a command in this process, with its state in `home` and no setting of the machine's own."""
+    """Run a command in this process, with its state in `home` and without settings of the machine."""
     out, errors = io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -50,7 +50,7 @@ def run(home: Path, *arguments: str | Path) -> Completed:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
     ):
-        # what third parties warn of is printed by a real command and fails nothing
+        # a real command prints warnings of libraries and does not fail
         warnings.simplefilter("ignore")
         for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
             patch.delenv(name)
@@ -58,16 +58,16 @@ def run(home: Path, *arguments: str | Path) -> Completed:
             patch.setenv(name, value)
         patch.chdir(home.parent)
         patch.setattr(sys, "argv", ["sellerscore", *map(str, arguments)])
-        moved = contextlib.nullcontext() if time_machine.escape_hatch.is_travelling() else time_machine.travel(CLOCK)
-        with moved:
+        clock = contextlib.nullcontext() if time_machine.escape_hatch.is_travelling() else time_machine.travel(CLOCK)
+        with clock:
             code = _exit_code()
     return Completed(code, out.getvalue(), errors.getvalue())
 
 
 def run_process(home: Path, *arguments: str | Path) -> Completed:
-    """Run a command as a user does, in a process of its own, with its state in `home`."""
+    """Run a command in a separate process, as a user does, with its state in `home`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _MAIN.format(moment=CLOCK.timestamp()), *map(str, arguments)],
         env={**inherited, **_environment(home)},
         cwd=home.parent,
@@ -76,11 +76,11 @@ def run_process(home: Path, *arguments: str | Path) -> Completed:
         timeout=600,
         check=False,
     )
-    return Completed(done.returncode, done.stdout, done.stderr)
+    return Completed(process.returncode, process.stdout, process.stderr)
 
 
 def done(home: Path, *arguments: str | Path) -> str:
-    """Run a command that must succeed, and return what it printed."""
+    """Run a command that must succeed, and return its output."""
     result = run(home, *arguments)
     assert result.returncode == 0, f"{arguments}: {result.stderr}"
     return result.stdout
@@ -93,6 +93,6 @@ def _environment(home: Path) -> dict[str, str]:
 def _exit_code() -> int:
     try:
         sellerscore.main()
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0

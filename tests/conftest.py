@@ -1,4 +1,4 @@
-"""What every test runs under, beside the settings of pyproject.toml."""
+"""Set-up for all tests, in addition to the settings in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from api.auth import credentials
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
 SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "served", "spark", "start", "world"})
-"""What starts a server, a browser, Spark or a training: a test that uses one is marked `slow`."""
+"""Fixtures that start a server, a browser, Spark or a training; tests that use one are marked `slow`."""
 
-
-# how long an example takes says how busy the machine is
+# the time of an example depends on the load of the machine
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Ibis 12 calls DuckDB's fetch_arrow_table, which DuckDB 2 deprecates; neither is ours to change.
+    # Ibis 12 calls DuckDB's fetch_arrow_table, which DuckDB 2 deprecates
     config.addinivalue_line("filterwarnings", r"ignore:fetch_arrow_table\(\) is deprecated:DeprecationWarning")
-    # databases wait for the disk at each commit, as the service requires; in memory that takes no time
+    # databases wait for the disk at each commit; in memory this is fast
     if os.access(MEMORY, os.W_OK):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -38,13 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    # what was imported by now stays; to look for garbage among it again and again takes a tenth of all time
+    # imported objects stay; repeated garbage collection of them takes a tenth of the total time
     gc.collect()
     gc.freeze()
 
 
 def pytest_unconfigure() -> None:
-    # what stays frozen is reported as leaked when the process ends
+    # frozen objects are reported as leaks when the process ends
     gc.unfreeze()
 
 

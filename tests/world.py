@@ -1,7 +1,6 @@
-"""One small marketplace, taken all the way by the real command: simulated, ingested, trained on, promoted.
+"""One small marketplace that the real commands simulate, ingest, train on and promote.
 
-It is made once a test run, also where xdist runs several workers, and is to be read only: who tries to harm it
-takes a copy.
+It is created once per test run, also with several xdist workers. It is read-only: tests that write use a copy.
 """
 
 from __future__ import annotations
@@ -19,36 +18,37 @@ from pathlib import Path
 import pytest
 
 from tests.command import done
-from tests.frames import remembered_frames
+from tests.frames import cached_frames
 
 _MARK = "ready"
 _HERE = Path(__file__).parent
 
 SETTINGS = ("--config", str(_HERE / "world_settings.toml"))
-"""What `train` is told: a model that takes seconds."""
+"""Options of `train`: a model that trains in seconds."""
 
 APPROVAL = (
     *("--approved-by", "a second person", "--reason", "tests need a champion"),
     *("--gates", str(_HERE / "world_gates.toml")),
 )
-"""What `promote` must be told: a small world has too few bad loans for the usual gates."""
+"""Options of `promote`: a small world has too few bad loans for the default gates."""
+
 _WAL = ("-wal", "-shm")
 
 
 @dataclass(frozen=True)
 class World:
-    """A state folder in which everything was done once, and the delivery that it began with."""
+    """A state folder after all commands, and the delivery that it started from."""
 
     home: Path
     delivery: Path
 
     def copy(self, folder: Path) -> World:
-        """Return the same world with a state folder of its own; the model's files stay where they are."""
+        """Return the same world with a copy of the state folder; the model files are not copied."""
         shutil.copytree(self.home, folder / "home")
         return World(folder / "home", self.delivery)
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of every file of the state; what SQLite keeps only while reading is left out."""
+        """Return the SHA-256 of every file of the state, without SQLite's temporary files."""
         return {
             str(path.relative_to(self.home)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.home.rglob("*"))
@@ -57,31 +57,31 @@ class World:
 
 
 def make_world(folder: Path) -> World:
-    """Take a small marketplace all the way: so small that training and test have bad loans enough, and no more."""
+    """Create a world: the smallest with enough bad loans for training and test."""
     from training.simulation import SimulationConfig, simulate
 
-    made = World(folder / "home", folder / "delivery")
-    simulate(SimulationConfig(sellers=500, orders_per_seller=150), made.delivery)
-    made.home.mkdir()
-    with _quick():
-        for arguments in (("ingest", made.delivery), ("train", *SETTINGS), ("promote", *APPROVAL)):
-            done(made.home, *arguments)
-    return made
+    world = World(folder / "home", folder / "delivery")
+    simulate(SimulationConfig(sellers=500, orders_per_seller=150), world.delivery)
+    world.home.mkdir()
+    with _faster_commands():
+        for arguments in (("ingest", world.delivery), ("train", *SETTINGS), ("promote", *APPROVAL)):
+            done(world.home, *arguments)
+    return world
 
 
 @contextmanager
-def _quick() -> Iterator[None]:
-    """Leave out of the commands what takes seconds and changes nothing that tests of the world ask about.
+def _faster_commands() -> Iterator[None]:
+    """Skip slow parts of the commands that tests of the world do not need.
 
-    Two studies compute frames of their own; a soak test trains with all of them. Features that are known are not
-    computed again. Garbage stays where it is: to look for it among millions of objects takes a fifth of a training.
+    Two studies compute their own frames; a soak test trains with all studies. Frames are cached. Garbage collection is
+    off, because a search among millions of objects takes a fifth of a training.
     """
     from training.evidence.studies import STUDIES
 
     quick = {name: study for name, study in STUDIES.items() if name not in {"selection", "withholding"}}
     gc.disable()
     try:
-        with remembered_frames(), pytest.MonkeyPatch.context() as patch:
+        with cached_frames(), pytest.MonkeyPatch.context() as patch:
             patch.setattr("training.run.STUDIES", quick)
             yield
     finally:
@@ -89,7 +89,7 @@ def _quick() -> Iterator[None]:
 
 
 def shared_world(factory: pytest.TempPathFactory) -> World:
-    """Return the one world of this test run, made by whoever comes first."""
+    """Return the one world of this test run; the first worker creates it."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "world"
     folder.mkdir(exist_ok=True)

@@ -37,7 +37,7 @@ def imported_modules(tree: ast.Module, package: str, modules: set[str]) -> Itera
 
 @cache
 def module_graph() -> Graph:
-    """Return the imports of each module of our packages, by full name."""
+    """Return the imports of each module of the four packages, by full name."""
     paths = {module_name(path): path for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     graph = {}
     for name, path in paths.items():
@@ -84,7 +84,7 @@ def test_a_package_has_no_circular_imports(package: str) -> None:
 
 
 def test_the_graph_has_an_import_order() -> None:
-    """An independent check of the search above: the standard library sorts the modules topologically."""
+    """Check the search above independently: the standard library sorts the modules topologically."""
     try:
         TopologicalSorter(module_graph()).prepare()
     except CycleError as error:

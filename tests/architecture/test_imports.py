@@ -29,7 +29,7 @@ def modules(*packages: str) -> list[Path]:
     return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def naming(word: str, *packages: str) -> list[Path]:
+def modules_with(word: str, *packages: str) -> list[Path]:
     """Return the modules that contain a word; only these are parsed."""
     return [path for path in modules(*packages) if word in path.read_text(encoding="utf-8")]
 
@@ -43,7 +43,7 @@ def nodes(path: Path) -> tuple[ast.Import | ast.ImportFrom | ast.Call | ast.Attr
     )
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported_names(path: Path) -> Iterator[str]:
     for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -58,7 +58,9 @@ def top(name: str) -> str:
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_behind_an_adapter_is_imported_by_its_adapter_only(library: str) -> None:
     importing = {
-        path.relative_to(ROOT).as_posix() for path in naming(library, *PACKAGES) if library in map(top, imported(path))
+        path.relative_to(ROOT).as_posix()
+        for path in modules_with(library, *PACKAGES)
+        if library in map(top, imported_names(path))
     }
     # features/engines/duckdb.py reaches DuckDB through Ibis and need not import it
     assert not [path for path in importing if not path.startswith(tuple(HOMES[library]))]
@@ -67,7 +69,7 @@ def test_a_library_behind_an_adapter_is_imported_by_its_adapter_only(library: st
 def test_only_engines_open_ibis_backends() -> None:
     opening = {
         path.relative_to(ROOT).as_posix()
-        for path in naming("connect", *PACKAGES)
+        for path in modules_with("connect", *PACKAGES)
         for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value).startswith("ibis")
     }
@@ -76,20 +78,20 @@ def test_only_engines_open_ibis_backends() -> None:
 
 @pytest.mark.parametrize("path", modules("scoring"), ids=lambda path: path.name)
 def test_scoring_is_pure(path: Path) -> None:
-    assert set(map(top, imported(path))) <= PURE
+    assert set(map(top, imported_names(path))) <= PURE
     called = {ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)}
     assert called.isdisjoint({"open", "print", "date.today", "datetime.now", "np.random.default_rng"})
 
 
 @pytest.mark.parametrize("path", modules("features/catalogue"), ids=lambda path: path.name)
-def test_definitions_hold_no_engine_code(path: Path) -> None:
+def test_definitions_have_no_engine_code(path: Path) -> None:
     allowed = {"features.catalogue", "features.expressions", "features.errors", "features.facts", "features.festivals"}
-    ours = {name for name in imported(path) if top(name) in PACKAGES}
-    assert all(any(name == each or name.startswith(each + ".") for each in allowed) for name in ours)
-    assert not {"ibis", "pandas", "pyarrow"} & set(map(top, imported(path)))
+    own = {name for name in imported_names(path) if top(name) in PACKAGES}
+    assert all(any(name == module or name.startswith(module + ".") for module in allowed) for name in own)
+    assert not {"ibis", "pandas", "pyarrow"} & set(map(top, imported_names(path)))
 
 
-def test_mlflow_folder_holds_no_python_file() -> None:
+def test_the_mlflow_folder_has_no_python_file() -> None:
     assert not list((ROOT / "mlflow").rglob("*.py"))
 
 
@@ -104,5 +106,7 @@ def test_the_command_starts_without_heavy_libraries() -> None:
 
 
 def test_the_service_never_loads_shap() -> None:
-    loading = [path for path in naming("shap", "api", "scoring", "features") if "shap" in map(top, imported(path))]
-    assert not loading
+    importing = [
+        path for path in modules_with("shap", "api", "scoring", "features") if "shap" in map(top, imported_names(path))
+    ]
+    assert not importing

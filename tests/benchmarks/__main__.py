@@ -21,17 +21,17 @@ GROUPS: dict[str, Callable[[], dict[str, float]]] = {
 
 
 def main() -> None:
-    """Run the groups asked for; figures of groups not run stay as they were written before."""
+    """Run the selected groups; keep the stored figures of all other groups."""
     only = os.environ.get("ONLY") or None
     if only is not None and only not in GROUPS:
-        sys.exit(f"There is no group {only!r}; there are: {', '.join(GROUPS)}.")
+        sys.exit(f"Unknown group {only!r}. Use one of: {', '.join(GROUPS)}.")
     path = state_folder() / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     figures = json.loads(path.read_text()) if path.exists() else {}
     for name, group in GROUPS.items():
         if only in (None, name):
-            found = group()
-            figures = {key: value for key, value in figures.items() if not key.startswith(f"{name}.")} | found
+            measured = group()
+            figures = {key: value for key, value in figures.items() if not key.startswith(f"{name}.")} | measured
     path.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     width = max(map(len, figures))
     print("\n".join(f"{name:<{width}}  {value:.4g}" for name, value in sorted(figures.items())))

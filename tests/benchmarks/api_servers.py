@@ -1,4 +1,4 @@
-"""The servers that are measured, each the real command in a process of its own, over one booster of the catalogue."""
+"""Servers of the API benchmark: each is the real command in a separate process, with the same booster."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from features.store.vectors import Snapshot, VectorStore
 from scoring import pack
 from scoring.model import Calibration
 from tests.api.conftest import register
-from tests.benchmarks.api_load import Ask
+from tests.benchmarks.api_load import RequestBuilder
 from tests.benchmarks.train import rows_of_loans
 from tests.training.datasets import boosted_trees
 from training.fit import FitConfig
@@ -44,14 +44,14 @@ _SERVE: Final = (
 )
 _PURPOSE: Final = "credit_application"
 _UNLIMITED: Final = 1_000_000_000
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 
 Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the model and the marketplace are."""
+    """Size of the model and of the marketplace."""
 
     rows: int = 20_000
     trees: int = 300
@@ -59,8 +59,8 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What all servers stand on: the state folder, the booster as mlflow serves it, and the sellers' values."""
+class BenchmarkData:
+    """Data of all servers: the state folder, the booster in the format of MLflow, and the sellers' values."""
 
     home: Path
     flavour: Path
@@ -68,22 +68,22 @@ class Ground:
     values: tuple[tuple[float | None, ...], ...]
 
 
-def prepare(scale: Scale, folder: Path) -> Ground:
+def prepare(scale: Scale, folder: Path) -> BenchmarkData:
     """Train one booster, register its bundle, log it with the mlflow.lightgbm flavour, and store vectors of sellers."""
     import mlflow.lightgbm
 
-    made = rows_of_loans(scale.rows)
-    fitted = boosted_trees(made, FitConfig(), scale.trees)
-    files = pack(bundle_parts(Package(made, fitted, Calibration(1.0, 0.0), {})))
+    dataset = rows_of_loans(scale.rows)
+    fitted = boosted_trees(dataset, FitConfig(), scale.trees)
+    files = pack(bundle_parts(Package(dataset, fitted, Calibration(1.0, 0.0), {})))
     home = folder / "home"
     home.mkdir(mode=0o700)
     register(f"sqlite:///{home}/mlflow.db", files, folder / "registered")
-    matrix = made.features.to_numpy()[: scale.sellers]
-    values = tuple(tuple(None if np.isnan(each) else float(each) for each in row) for row in np.round(matrix, 4))
-    snapshot = Snapshot(_AS_OF, "made", made.catalogue, dict.fromkeys(made.tables, _AS_OF))
+    matrix = dataset.features.to_numpy()[: scale.sellers]
+    values = tuple(tuple(None if np.isnan(value) else float(value) for value in row) for row in np.round(matrix, 4))
+    snapshot = Snapshot(_AS_OF, "generated", dataset.catalogue, dict.fromkeys(dataset.tables, _AS_OF))
     VectorStore(home / "vectors.db").replace(snapshot, ((_seller(n), row) for n, row in enumerate(values)))
     mlflow.lightgbm.save_model(fitted.booster, str(folder / "flavour"))
-    return Ground(home, folder / "flavour", tuple(made.features), values)
+    return BenchmarkData(home, folder / "flavour", tuple(dataset.features), values)
 
 
 def _seller(number: int) -> str:
@@ -91,70 +91,70 @@ def _seller(number: int) -> str:
 
 
 @contextmanager
-def sellerscore(ground: Ground, log: Path, database_url: str | None = None) -> Iterator[Address]:
-    """Run `sellerscore serve` as it is by default but for the limit of calls, and yield where it listens."""
+def sellerscore(data: BenchmarkData, log: Path, database_url: str | None = None) -> Iterator[Address]:
+    """Run `sellerscore serve` with default settings, except for the rate limit, and yield its address."""
     limit = {"SELLERSCORE_RATE_LIMIT_CALLS": str(_UNLIMITED)}
     database = {} if database_url is None else {"SELLERSCORE_DATABASE_URL": database_url}
-    environment = {**_environment(), "SELLERSCORE_HOME": str(ground.home), **limit, **database}
+    environment = {**_environment(), "SELLERSCORE_HOME": str(data.home), **limit, **database}
     environment.pop("MLFLOW_TRACKING_URI", None)
     with _running([sys.executable, "-c", _SERVE], log, environment) as process:
-        address = _announced(process, log)
-        _until_ready(address, "/health/ready", process, log)
-        _consent(ground, database_url)
+        address = _read_address(process, log)
+        _wait_until_ready(address, "/health/ready", process, log)
+        _consent(data, database_url)
         yield address
 
 
 @contextmanager
-def mlflow_serve(ground: Ground, log: Path) -> Iterator[Address]:
-    """Run `mlflow models serve` of the booster as it is by default, and yield where it listens."""
+def mlflow_serve(data: BenchmarkData, log: Path) -> Iterator[Address]:
+    """Run `mlflow models serve` with default settings and yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     serve = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-p", str(port)]
-    with _running([*serve, "-m", str(ground.flavour)], log, _environment(), says=False) as process:
-        _until_ready(("127.0.0.1", port), "/ping", process, log)
+    with _running([*serve, "-m", str(data.flavour)], log, _environment(), pipe_output=False) as process:
+        _wait_until_ready(("127.0.0.1", port), "/ping", process, log)
         yield "127.0.0.1", port
 
 
-def score_requests(ground: Ground, address: Address, credentials: Path, run: str) -> Ask:
-    """Return what asks for complete scores: each of another seller, with a token and an idempotency key of its own."""
+def score_requests(data: BenchmarkData, address: Address, credentials: Path, run: str) -> RequestBuilder:
+    """Return the builder of score requests: each has the next seller and a new idempotency key."""
     token = _token(address, credentials)
     bodies = [
-        json.dumps({"seller_id": _seller(number), "purpose": _PURPOSE}).encode() for number in range(len(ground.values))
+        json.dumps({"seller_id": _seller(number), "purpose": _PURPOSE}).encode() for number in range(len(data.values))
     ]
     head = (
         b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n"
         b"Idempotency-Key: %b-%%d\r\nContent-Length: %%d\r\n\r\n" % (token.encode(), run.encode())
     )
 
-    def ask(number: int) -> bytes:
+    def build_request(number: int) -> bytes:
         body = bodies[number % len(bodies)]
         return head % (number, len(body)) + body
 
-    return ask
+    return build_request
 
 
-def prediction_requests(ground: Ground) -> Ask:
-    """Return what asks for predictions, one row a call, as mlflow's documentation writes them; missing as NaN.
+def prediction_requests(data: BenchmarkData) -> RequestBuilder:
+    """Return the builder of prediction requests with one row each, as in MLflow's documentation; missing is NaN.
 
-    No signature is logged: it would cost mlflow time, and without one it takes no null.
+    No signature is logged: checking one takes MLflow time, and without one MLflow accepts no null.
     """
     requests = []
-    for row in ground.values:
+    for row in data.values:
         values = [math.nan if value is None else value for value in row]
-        body = json.dumps({"dataframe_split": {"columns": ground.names, "data": [values]}}).encode()
+        body = json.dumps({"dataframe_split": {"columns": data.names, "data": [values]}}).encode()
         head = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d"
         requests.append(head % len(body) + b"\r\n\r\n" + body)
     return lambda number: requests[number % len(requests)]
 
 
-def _consent(ground: Ground, database_url: str | None) -> None:
+def _consent(data: BenchmarkData, database_url: str | None) -> None:
     """Record each seller's consent for the demo bank."""
-    settings = load_settings(home=ground.home, database_url=database_url)
+    settings = load_settings(home=data.home, database_url=database_url)
     bank_id = settings.demo_bank_path.read_text(encoding="utf-8").split()[2]
     engine, ledger = open_ledger(settings)
     try:
         with transaction(engine, writes=True) as connection:
-            for number in range(len(ground.values)):
+            for number in range(len(data.values)):
                 terms = ConsentTerms(_seller(number), bank_id, _PURPOSE, timedelta(days=30))
                 grant_consent(connection, ledger, terms, by="benchmark")
     finally:
@@ -162,30 +162,30 @@ def _consent(ground: Ground, database_url: str | None) -> None:
 
 
 def _token(address: Address, credentials: Path) -> str:
-    words = credentials.read_text(encoding="utf-8").split()
-    basic = base64.b64encode(f"{words[2]}:{words[4]}".encode()).decode()
-    asked = urllib.request.Request(
+    fields = credentials.read_text(encoding="utf-8").split()
+    basic = base64.b64encode(f"{fields[2]}:{fields[4]}".encode()).decode()
+    request = urllib.request.Request(
         f"http://{address[0]}:{address[1]}/oauth/token",
         b"grant_type=client_credentials",
         {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"},
     )
-    with urllib.request.urlopen(asked, timeout=_PATIENCE) as answer:
-        return str(json.load(answer)["access_token"])
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        return str(json.load(response)["access_token"])
 
 
 def _environment() -> dict[str, str]:
-    # mlflow's command looks for uvicorn's
+    # mlflow's command searches PATH for uvicorn
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def _running(
-    command: list[str], log: Path, environment: dict[str, str], *, says: bool = True
+    command: list[str], log: Path, environment: dict[str, str], *, pipe_output: bool = True
 ) -> Iterator[subprocess.Popen[str]]:
     with log.open("w") as file:
-        # mlflow's server logs each call there, and stops where nobody reads it
-        out = subprocess.PIPE if says else file
+        # mlflow's server logs each call to standard output and blocks if the pipe is full
+        out = subprocess.PIPE if pipe_output else file
         process = subprocess.Popen(command, stdout=out, stderr=file, text=True, env=environment, start_new_session=True)
         try:
             yield process
@@ -193,23 +193,23 @@ def _running(
             # mlflow's command starts the server as a child
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            process.communicate(timeout=_PATIENCE)
+            process.communicate(timeout=_TIMEOUT)
 
 
-def _announced(process: subprocess.Popen[str], log: Path) -> Address:
+def _read_address(process: subprocess.Popen[str], log: Path) -> Address:
     assert process.stdout is not None
-    found = re.search(r"http://([^ :]+):(\d+)", process.stdout.readline() + process.stdout.readline())
-    if found is None:
-        raise RuntimeError(f"The server did not begin: {log.read_text()}")
-    return found[1], int(found[2])
+    match = re.search(r"http://([^ :]+):(\d+)", process.stdout.readline() + process.stdout.readline())
+    if match is None:
+        raise RuntimeError(f"The server did not start. Its log: {log.read_text()}")
+    return match[1], int(match[2])
 
 
-def _until_ready(address: Address, path: str, process: subprocess.Popen[Any], log: Path) -> None:
-    until = time.monotonic() + _PATIENCE
+def _wait_until_ready(address: Address, path: str, process: subprocess.Popen[Any], log: Path) -> None:
+    until = time.monotonic() + _TIMEOUT
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=_PATIENCE):
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=_TIMEOUT):
                 return
         except (URLError, ConnectionError):
             time.sleep(0.1)
-    raise RuntimeError(f"The server did not begin: {log.read_text()}")
+    raise RuntimeError(f"The server did not start. Its log: {log.read_text()}")

@@ -1,6 +1,6 @@
-"""What an explanation costs beside SHAP, LightGBM's own contributions and woodelf, and a million sellers streamed.
+"""Cost of explanations compared with SHAP, LightGBM's own contributions and woodelf, and of scoring a million sellers.
 
-One model of 300 trees of depth 4 on 60 features, and the same rows for all; two threads for whatever takes many rows.
+All use one model of 300 trees of depth 4 on 60 features, and the same rows; calls for many rows use two threads.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from scoring.explain import contributions, verify_tables
 from scoring.kernel.tables import build
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
-from tests.benchmarks.explain_advice import Asked, advice
+from tests.benchmarks.explain_advice import AdviceTask, measure_advice
 from tests.benchmarks.explain_portfolio import Portfolio, write_and_score
-from tests.benchmarks.feature_builds import Runner, fresh
+from tests.benchmarks.feature_builds import Runner, run_in_new_process
 from tests.benchmarks.features import Target
 
 TARGETS: Final = {
@@ -36,8 +36,8 @@ TARGETS: Final = {
 }
 
 THREADS: Final = 2
-_EXPLAINED_BEFORE: Final = 500
-"""Rows that each explains before it is timed, so that nothing is compiled or set up within."""
+_WARM_UP_ROWS: Final = 500
+"""Rows that each method explains before it is timed, so that compilation is excluded."""
 
 _TURNS: Final = 10
 
@@ -46,7 +46,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a measurement is."""
+    """Size of a measurement."""
 
     training_rows: int = 20_000
     features: int = 60
@@ -59,13 +59,13 @@ class Scale:
     sellers: int = 1_000_000
 
 
-def run(scale: Scale = Scale(), apart: Runner = fresh) -> dict[str, float]:
-    """Measure, print, and return the figures under the names of var/bench.json; `apart` runs what is measured apart."""
-    figures = apart(kernel, scale)
-    _say(f"asking for advice for {scale.advised} sellers")
+def run(scale: Scale = Scale(), run_task: Runner = run_in_new_process) -> dict[str, float]:
+    """Measure, print and return the figures under the names of var/bench.json; `run_task` runs each part."""
+    figures = run_task(kernel, scale)
+    _print_step(f"computing advice for {scale.advised} sellers")
     rows = rows_of_sellers(scale.training_rows, scale.features, seed=4)
-    figures |= apart(advice, Asked(model_text(scale, monotone=True), rows, scale.advised))
-    figures |= write_and_score(Portfolio(model_text(scale), scale.features, scale.sellers), apart)
+    figures |= run_task(measure_advice, AdviceTask(model_text(scale, monotone=True), rows, scale.advised))
+    figures |= write_and_score(Portfolio(model_text(scale), scale.features, scale.sellers), run_task)
     for name, value in figures.items():
         target = TARGETS.get(name)
         verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
@@ -74,13 +74,13 @@ def run(scale: Scale = Scale(), apart: Runner = fresh) -> dict[str, float]:
 
 
 def model_text(scale: Scale, *, monotone: bool = False) -> str:
-    """Train the model of all measurements, or one in which risk only rises; the same scale gives the same text."""
+    """Train the model of all measurements, or one with monotone features; the same scale gives the same text."""
     import lightgbm
 
     matrix = rows_of_sellers(scale.training_rows, scale.features, seed=1)
-    known = np.nan_to_num(np.tanh(matrix[:, : scale.features // 3] - 1.0))
-    chance = 1.0 / (1.0 + np.exp(2.5 - 0.5 * known.sum(axis=1)))
-    bad = np.random.default_rng(2).random(scale.training_rows) < chance
+    risks = np.nan_to_num(np.tanh(matrix[:, : scale.features // 3] - 1.0))
+    probability = 1.0 / (1.0 + np.exp(2.5 - 0.5 * risks.sum(axis=1)))
+    bad = np.random.default_rng(2).random(scale.training_rows) < probability
     parameters = {
         "objective": "binary",
         "max_depth": scale.depth,
@@ -92,8 +92,8 @@ def model_text(scale: Scale, *, monotone: bool = False) -> str:
         "verbosity": -1,
         "seed": 1,
     } | ({"monotone_constraints": [1] * scale.features} if monotone else {})
-    trained = lightgbm.train(parameters, lightgbm.Dataset(matrix, bad.astype(float)), scale.trees)
-    return str(trained.model_to_string())
+    booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, bad.astype(float)), scale.trees)
+    return str(booster.model_to_string())
 
 
 def rows_of_sellers(rows: int, features: int, seed: int) -> Values:
@@ -105,7 +105,7 @@ def rows_of_sellers(rows: int, features: int, seed: int) -> Values:
 
 
 def kernel(scale: Scale) -> dict[str, float]:
-    """Measure one row and many, and the making of the tables."""
+    """Measure one row, many rows, and the computation of the tables."""
     text = model_text(scale)
     model = Model.from_text(text)
     verify_tables(model)
@@ -114,24 +114,24 @@ def kernel(scale: Scale) -> dict[str, float]:
 
 
 def _tables(text: str) -> dict[str, float]:
-    taken = [_seconds(lambda: build(read_trees(text))) for _ in range(3)]
-    return {"explain.table_seconds": statistics.median(taken), "explain.table_mib": build(read_trees(text)).mib}
+    seconds = [_seconds(lambda: build(read_trees(text))) for _ in range(3)]
+    return {"explain.table_seconds": statistics.median(seconds), "explain.table_mib": build(read_trees(text)).mib}
 
 
 def _single(model: Model, rows: Values) -> dict[str, float]:
     import shap
 
-    _say(f"explaining {len(rows)} rows one at a time")
+    _print_step(f"explaining {len(rows)} rows one at a time")
     explainer = shap.TreeExplainer(model.booster)
-    ours, theirs = [], []
+    kernel_times, shap_times = [], []
     with warnings.catch_warnings():
-        # shap announces that it will return binary models' values in another form
+        # shap warns that the format of values of binary models will change
         warnings.simplefilter("ignore", UserWarning)
-        # in turns, but not row by row: LightGBM's threads stay awake for a while after a call, and would be in the way
+        # in turns, but not row by row: LightGBM's threads stay active for a while after a call
         for turn in np.array_split(rows, _TURNS):
-            ours += [_seconds(lambda: contributions(model, row[None])) for row in turn]  # noqa: B023 - called at once
-            theirs += [_seconds(lambda: explainer.shap_values(row[None])) for row in turn]  # noqa: B023
-    single, shap_single = statistics.median(ours), statistics.median(theirs)
+            kernel_times += [_seconds(lambda: contributions(model, row[None])) for row in turn]  # noqa: B023 - called at once
+            shap_times += [_seconds(lambda: explainer.shap_values(row[None])) for row in turn]  # noqa: B023
+    single, shap_single = statistics.median(kernel_times), statistics.median(shap_times)
     return {
         "explain.single_us": single * 1e6,
         "explain.shap_single_us": shap_single * 1e6,
@@ -140,30 +140,30 @@ def _single(model: Model, rows: Values) -> dict[str, float]:
 
 
 def _batch(model: Model, matrix: Values, repetitions: int) -> dict[str, float]:
-    ways: dict[str, Callable[[Values], Values]] = {
+    methods: dict[str, Callable[[Values], Values]] = {
         "batch": lambda rows: contributions(model, rows, THREADS).values,
         "contrib": lambda rows: model.booster.predict(rows, pred_contrib=True, num_threads=THREADS)[:, :-1],
         "woodelf": _woodelf(model),
     }
-    found = {name: way(matrix[:_EXPLAINED_BEFORE]) for name, way in ways.items()}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    results = {name: method(matrix[:_WARM_UP_ROWS]) for name, method in methods.items()}
+    times: dict[str, list[float]] = {name: [] for name in methods}
     for number in range(repetitions):
-        _say(f"explaining {len(matrix):,} rows at once, three ways, {number + 1} of {repetitions}")
-        for name, way in ways.items():
-            taken[name].append(_seconds(lambda: way(matrix)))  # noqa: B023 - called at once
-    # each was measured within a minute of the others, so that what else the machine did falls on all
-    ratios = {name: float(np.median(np.divide(taken[name], taken["batch"]))) for name in ways}
+        _print_step(f"explaining {len(matrix):,} rows at once, three methods, {number + 1} of {repetitions}")
+        for name, method in methods.items():
+            times[name].append(_seconds(lambda: method(matrix)))  # noqa: B023 - called at once
+    # all are measured within a minute, so that other load on the machine affects all of them
+    ratios = {name: float(np.median(np.divide(times[name], times["batch"]))) for name in methods}
     return {
-        **{f"explain.{name}_rows_per_second": len(matrix) / statistics.median(taken[name]) for name in ways},
+        **{f"explain.{name}_rows_per_second": len(matrix) / statistics.median(times[name]) for name in methods},
         "explain.batch_over_contrib": ratios["contrib"],
         "explain.batch_over_woodelf": ratios["woodelf"],
-        "explain.largest_difference": float(np.abs(found["batch"] - found["contrib"]).max()),
-        "explain.largest_difference_of_woodelf": float(np.abs(found["woodelf"] - found["contrib"]).max()),
+        "explain.largest_difference": float(np.abs(results["batch"] - results["contrib"]).max()),
+        "explain.largest_difference_of_woodelf": float(np.abs(results["woodelf"] - results["contrib"]).max()),
     }
 
 
 def _woodelf(model: Model) -> Callable[[Values], Values]:
-    """Return woodelf's way. It works on one thread, so the rows are shared out to as many of it as we have threads."""
+    """Return woodelf's method. It uses one thread, so the rows are divided among several explainers."""
     import pandas as pd
     from woodelf import WoodelfExplainer
 
@@ -171,20 +171,20 @@ def _woodelf(model: Model) -> Callable[[Values], Values]:
         frame = pd.DataFrame(rows, columns=list(model.names))
         return np.asarray(explainer.shap_values(frame, verbose=False))
 
-    def shared_out(rows: Values) -> Values:
+    def in_threads(rows: Values) -> Values:
         with ThreadPoolExecutor(THREADS) as pool:
             return np.concatenate(list(pool.map(explain, np.array_split(rows, THREADS))))
 
     explainer: Any = WoodelfExplainer(model.booster, feature_perturbation="tree_path_dependent")
-    explain(np.zeros((2, len(model.names))))  # it reads the model at the first call
-    return shared_out
+    explain(np.zeros((2, len(model.names))))  # the first call reads the model
+    return in_threads
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
-def _say(sentence: str) -> None:
-    print(f"explain: {sentence}", flush=True)
+def _print_step(step: str) -> None:
+    print(f"explain: {step}", flush=True)

@@ -1,4 +1,4 @@
-"""How long a seller waits for advice: a monotone model of the usual size, and what sellers of its rows reached."""
+"""Time to compute advice for a seller, with a monotone model of typical size."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ _AS_OF: Final = date(2026, 1, 31)
 _CATALOGUE: Final = "sha256:" + "c" * 64
 _GROUPS: Final = 10
 _MOVABLE: Final = 10
-"""As many as may be: advice tries all 1,023 sets of them. The catalogue has half as many."""
+"""The maximum: advice tries all 1,023 sets of them. The catalogue has half as many."""
 
 _WARM: Final = 5
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The model's text, the rows that reaches are taken from, and how many sellers ask."""
+class AdviceTask:
+    """The model's text, rows of sellers, and the number of sellers to advise."""
 
     model_text: str
     rows: NDArray[np.float64]
     sellers: int
 
 
-def advice(asked: Asked) -> dict[str, float]:
-    """Ask for advice seller by seller, those who have a better band to reach, and return what that took."""
-    bundle = Bundle.from_files(pack(_parts(asked)))
+def measure_advice(task: AdviceTask) -> dict[str, float]:
+    """Compute advice for sellers who are not yet in the best band, and return the times."""
+    bundle = Bundle.from_files(pack(_parts(task)))
     sellers = [
         Vector("S-1", _AS_OF, _AS_OF, {"orders": _AS_OF}, _CATALOGUE, tuple(None if np.isnan(v) else v for v in row))
-        for row in asked.rows[: 3 * asked.sellers].tolist()
+        for row in task.rows[: 3 * task.sellers].tolist()
     ]
     for vector in sellers[:_WARM]:
         advise(bundle, vector)
-    taken, found = [], 0
+    times, with_advice = [], 0
     for vector in sellers:
-        began = time.perf_counter()
-        given = advise(bundle, vector)
-        seconds = time.perf_counter() - began
-        if given.verdict is not AdviceVerdict.REACHED:
-            taken.append(seconds)
-            found += given.verdict is AdviceVerdict.FOUND
-        if len(taken) == asked.sellers:
+        started = time.perf_counter()
+        result = advise(bundle, vector)
+        seconds = time.perf_counter() - started
+        if result.verdict is not AdviceVerdict.REACHED:
+            times.append(seconds)
+            with_advice += result.verdict is AdviceVerdict.FOUND
+        if len(times) == task.sellers:
             break
     return {
-        "explain.advice_median_ms": float(np.median(taken)) * 1e3,
-        "explain.advice_p99_ms": float(np.percentile(taken, 99)) * 1e3,
-        "explain.advice_found_share": found / len(taken),
+        "explain.advice_median_ms": float(np.median(times)) * 1e3,
+        "explain.advice_p99_ms": float(np.percentile(times, 99)) * 1e3,
+        "explain.advice_found_share": with_advice / len(times),
     }
 
 
-def _parts(asked: Asked) -> BundleParts:
-    names = [f"Column_{place}" for place in range(asked.rows.shape[1])]
+def _parts(task: AdviceTask) -> BundleParts:
+    names = [f"Column_{index}" for index in range(task.rows.shape[1])]
     groups = [f"group_{number}" for number in range(_GROUPS)]
-    entries = tuple(_entry(name, place, groups, asked.rows[:, place]) for place, name in enumerate(names))
+    entries = tuple(_entry(name, index, groups, task.rows[:, index]) for index, name in enumerate(names))
     return BundleParts(
-        asked.model_text,
+        task.model_text,
         FeatureSheet(_CATALOGUE, entries, (), ("orders",), 7, Sizes(names[-1], ())),
         Policy(Calibration(1.0, 0.0), Scale(), BANDS, "90+ days past due within 12 months"),
         reason_catalogue(entries),
-        Reference("made rows", {}, {}, "tables"),
+        Reference("generated rows", {}, {}, "tables"),
     )
 
 
-def _entry(name: str, place: int, groups: list[str], values: NDArray[np.float64]) -> FeatureEntry:
+def _entry(name: str, index: int, groups: list[str], values: NDArray[np.float64]) -> FeatureEntry:
     low, middle = np.nanquantile(values, (0.1, 0.5))
-    reach = (Reach(float(low), float(middle - low)),) if place < _MOVABLE else ()
+    reach = (Reach(float(low), float(middle - low)),) if index < _MOVABLE else ()
     return FeatureEntry(
-        name, name, "ratio", 1, True, False, groups[place % _GROUPS], 1.0, tables=("orders",), reach=reach
+        name, name, "ratio", 1, True, False, groups[index % _GROUPS], 1.0, tables=("orders",), reach=reach
     )

@@ -23,42 +23,41 @@ from training.split import SplitConfig, out_of_time
 SEED = 107
 """Not used for the choice of features or settings; seeds 1, 104, 105 and 106 were."""
 
-ASKED = 500
+ATTACKED = 500
 SPLIT = SplitConfig(unseen_share=0.5)
-"""Half of the sellers are kept from training, so that enough of them have loans to be tested on."""
+"""Half of the sellers are not used in training, so that enough loans remain for the test."""
 
-
-_NAMED = {f"gaining_share{end}": f"share_over_5_points{end}" for end in ("", "_low", "_high")}
+_FIGURE_NAMES = {f"gaining_share{end}": f"share_over_5_points{end}" for end in ("", "_low", "_high")}
 """Names of some figures of the study in var/bench.json."""
 
 
-def run(sellers: int = 10_000, orders_per_seller: int = 400, asked: int = ASKED) -> dict[str, float]:
+def run(sellers: int = 10_000, orders_per_seller: int = 400, attacked: int = ATTACKED) -> dict[str, float]:
     """Simulate, train and attack once; print the tables and return the figures under the names of var/bench.json."""
     with tempfile.TemporaryDirectory(prefix="sellerscore-fake-orders-") as name:
         delivery, home = Path(name) / "delivery", Path(name) / "operating"
         simulate(SimulationConfig(sellers=sellers, seed=SEED, orders_per_seller=orders_per_seller), delivery)
         ingest(delivery, home)
-        found = _attacked(open_store(home), fakers(delivery / "truth" / "truth.parquet"), asked)
-    finding = report(found, "sellers who are honest by the simulation's truth")
+        result = _attack(open_store(home), fakers(delivery / "truth" / "truth.parquet"), attacked)
+    finding = report(result, "sellers who are honest by the simulation's truth")
     print(finding.summary, flush=True)
     for title, table in finding.tables.items():
         print(f"\n{title}\n{table.round(3).to_string(index=False)}", flush=True)
-    return {f"fake_orders.{_NAMED.get(name, name)}": value for name, value in finding.figures.items()}
+    return {f"fake_orders.{_FIGURE_NAMES.get(name, name)}": value for name, value in finding.figures.items()}
 
 
-def _attacked(store: OperatingStore, dishonest: set[str], asked: int) -> AttackResult:
+def _attack(store: OperatingStore, dishonest: set[str], count: int) -> AttackResult:
     dataset = build(store, loan_labels(store))
     split = out_of_time(dataset, SPLIT)
-    bundle, test = trained(split.train), split.test
+    bundle, test = train_bundle(split.train), split.test
     honest = ~test.rows["seller_id"].isin(dishonest).to_numpy()
-    known = sample_sellers(bundle, test, honest, SEED)
-    if len(known) < asked:
-        raise ValueError(f"{asked} honest sellers were asked for, but the test part has {len(known)}; simulate more.")
-    return run_attack(bundle, store, known.head(asked))
+    sellers = sample_sellers(bundle, test, honest, SEED)
+    if len(sellers) < count:
+        raise ValueError(f"The test part has only {len(sellers)} honest sellers; {count} are needed. Simulate more.")
+    return run_attack(bundle, store, sellers.head(count))
 
 
-def trained(part: Dataset) -> Bundle:
-    """Return a bundle trained as a run trains it, without the evidence."""
+def train_bundle(part: Dataset) -> Bundle:
+    """Train a bundle as a run does, without the evidence."""
     rows = part.rows
     fitted = fit(part.features, rows["bad"], rows["seller_id"], FitConfig(), rows["as_of"])
     calibration = fit_calibration(fitted.out_of_fold, rows["bad"].to_numpy())

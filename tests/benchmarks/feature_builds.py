@@ -1,4 +1,4 @@
-"""What the features group times, each in a process of its own on two cores: a scan, a build, the baseline, reads."""
+"""Tasks of the features benchmark, each in a separate process on two cores: scan, build, baseline, reads."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ R = TypeVar("R")
 
 
 class Runner(Protocol):
-    """Runs a task with its arguments, somewhere, and returns its result."""
+    """Runs a task with its arguments and returns its result."""
 
     def __call__(self, task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-def fresh(task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run a task in a new process on two cores, so that nothing of an earlier one is warm or counted as its memory."""
+def run_in_new_process(task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a task in a new process on two cores, so that earlier tasks affect neither its time nor its memory."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_on_two_cores) as pool:
         return pool.submit(task, *args, **kwargs).result()
@@ -48,9 +48,9 @@ def _on_two_cores() -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """A build: the store, what to ingest first (if anything), and the midnights of the frame (none: no frame).
+    """A build: the store, an optional delivery to ingest first, and the midnights of the frame (none: no frame).
 
-    `out` names a Parquet file for the frame; writing it is not timed. `fold` says whether to make tiles.
+    `out` names a Parquet file for the frame; writing it is not timed. With `fold`, tiles are computed.
     """
 
     store: Path
@@ -86,7 +86,7 @@ class _Clock:
 
 
 def build(job: Job) -> Built:
-    """Do a job: ingest, fold tiles, make the frame of all sellers."""
+    """Run a job: ingest, fold tiles, compute the frame of all sellers."""
     from features.engines.duckdb import open_engine
     from features.ingest import ingest, open_store
     from features.pipeline import compute_frame
@@ -111,7 +111,7 @@ def build(job: Job) -> Built:
 
 
 def _pairs(store: OperatingStore, midnights: tuple[date, ...]) -> pd.DataFrame:
-    """Return every seller known at the last midnight as of all of them."""
+    """Return every seller of the last midnight, as of all midnights."""
     import pandas as pd
 
     from features.pipeline import all_sellers
@@ -121,37 +121,37 @@ def _pairs(store: OperatingStore, midnights: tuple[date, ...]) -> pd.DataFrame:
 
 
 def peak_gib() -> float:
-    """Return the most memory that this process ever held; on Linux not counting what its parent held before it."""
+    """Return the peak memory of this process; on Linux without the memory of its parent."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss begins with the parent's mark there
+    if status.exists():  # ru_maxrss starts at the parent's peak on Linux
         marks = (line.split() for line in status.read_text(encoding="ascii").splitlines())
-        return next(int(words[1]) for words in marks if words[0] == "VmHWM:") * 1024 / 2**30
+        return next(int(fields[1]) for fields in marks if fields[0] == "VmHWM:") * 1024 / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 
 
 def scan_seconds(delivery: Path) -> float:
-    """Return the seconds that DuckDB takes to hash every contract column of a delivery; the best of three, warm."""
+    """Return the seconds in which DuckDB hashes every contract column of a delivery: the best of three."""
     import duckdb
 
     from features.schema import TABLES
 
-    taken = []
+    seconds = []
     with duckdb.connect(config={"threads": _CORES}) as connection:
         for _ in range(_SCANS):
             start = time.perf_counter()
             for table in TABLES:
                 hashes = ", ".join(f'bit_xor(hash("{column}"))' for column in table.column_names)
                 connection.read_parquet(str(delivery / f"{table.name}.parquet")).aggregate(hashes).fetchall()
-            taken.append(time.perf_counter() - start)
-    return min(taken)
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def baseline(store: Path, midnights: tuple[date, ...], out: Path) -> Built:
-    """Make the same frame with pandas from the same accepted files."""
+    """Compute the same frame with pandas from the same accepted files."""
     from features.facts import LOAN_TABLES
     from features.ingest import open_store
     from tests.benchmarks.pandas_baseline import frames
-    from tests.benchmarks.pandas_baseline.sight import SUMMED
+    from tests.benchmarks.pandas_baseline.seller_view import SUMMED
 
     accepted = open_store(store)
     files = {table: accepted.files(table) for table in ("sellers", "stores", *SUMMED, *LOAN_TABLES)}
@@ -164,7 +164,7 @@ def baseline(store: Path, midnights: tuple[date, ...], out: Path) -> Built:
 
 
 def read_p99_ms(store: Path, frame: Path, reads: int) -> float:
-    """Return the 99th percentile of reading one seller's stored vector as the API does, sellers at random."""
+    """Return the 99th percentile of the time to read a random seller's stored vector, as the API does."""
     import pandas as pd
 
     from features.ingest import open_store
@@ -175,10 +175,10 @@ def read_p99_ms(store: Path, frame: Path, reads: int) -> float:
     latest = computed[computed.index.get_level_values("as_of") == computed.index.get_level_values("as_of").max()]
     vectors = VectorStore(frame.with_name("vectors.db"))
     vectors.replace(snapshot_of(open_store(store)), rows_of(latest))
-    asked = random.Random(0).choices(latest.index.get_level_values("seller_id").tolist(), k=reads)  # noqa: S311 - no secret
-    taken = []
-    for seller in asked:
+    sellers = random.Random(0).choices(latest.index.get_level_values("seller_id").tolist(), k=reads)  # noqa: S311 - no secret
+    seconds = []
+    for seller in sellers:
         start = time.perf_counter()
         vectors.latest(seller)
-        taken.append(time.perf_counter() - start)
-    return float(pd.Series(taken).quantile(0.99) * 1000)
+        seconds.append(time.perf_counter() - start)
+    return float(pd.Series(seconds).quantile(0.99) * 1000)

@@ -1,6 +1,6 @@
-"""The deliveries that the features group measures: one simulated marketplace, and parts cut from it.
+"""Deliveries for the features benchmark: one simulated marketplace, and parts of it.
 
-Cut by plain DuckDB, so that a part is made of the very rows of the whole.
+DuckDB cuts the parts, so that each part has exactly the rows of the whole.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ DAYS: Final = 400
 SHORT_DAYS: Final = 100
 _START: Final = date(2021, 12, 28)
 END: Final = _START + timedelta(days=DAYS)
-"""A first of the month: the record ends at the midnight of the last frame."""
+"""The first day of a month: the data end at the midnight of the last frame."""
 
 LAST_DAY: Final = END - timedelta(days=1)
 
 _EVENTS: Final = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
-"""Tables that grow with history; the others say who is who."""
+"""Tables that grow with history; the other tables identify parties and loans."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the marketplace is, and how much is asked of it.
+    """Size of the marketplace and of the measurements.
 
     Attributes:
-        sellers: how many simulated sellers there are.
-        orders_per_seller: their mean number of orders.
-        baseline_sellers: how many of them pandas computes: a tenth.
-        months_apart: months between one frame and the next, of 13 months; a divisor of 12.
-        reads: how often one vector is read.
-        seed: of the simulation.
+        sellers: number of simulated sellers.
+        orders_per_seller: mean number of orders.
+        baseline_sellers: number of sellers that pandas computes: a tenth.
+        months_apart: months between two frames, of 13 months; a divisor of 12.
+        reads: number of vectors to read.
+        seed: seed of the simulation.
     """
 
     sellers: int = 20_000
@@ -50,7 +50,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Folders to ingest: the whole, all of it before its last day, that day, a tenth of the sellers, its last days."""
+    """Folders to ingest: all rows, those before the last day, the last day, a tenth of the sellers, the last days."""
 
     whole: Path
     before: Path
@@ -59,16 +59,16 @@ class Deliveries:
     short: Path
 
 
-def make(scale: Scale, folder: Path) -> Deliveries:
-    """Simulate a marketplace below `folder` and cut it."""
-    found = Deliveries(*(folder / name for name in ("whole", "before", "day", "tenth", "short")))
+def make_deliveries(scale: Scale, folder: Path) -> Deliveries:
+    """Simulate a marketplace in `folder` and cut it into parts."""
+    deliveries = Deliveries(*(folder / name for name in ("whole", "before", "day", "tenth", "short")))
     config = SimulationConfig(scale.sellers, DAYS, scale.seed, _START, scale.orders_per_seller)
-    simulate(config, found.whole)
-    _cut(found.whole, found.before, LAST_DAY, lambda _: f"known_at < '{LAST_DAY}'")
-    _cut(found.whole, found.day, END, lambda _: f"known_at >= '{LAST_DAY}'")
-    _cut(found.whole, found.short, END, _in_last_days)
-    _cut(found.whole, found.tenth, END, _of_chosen, scale.baseline_sellers)
-    return found
+    simulate(config, deliveries.whole)
+    _cut(deliveries.whole, deliveries.before, LAST_DAY, lambda _: f"known_at < '{LAST_DAY}'")
+    _cut(deliveries.whole, deliveries.day, END, lambda _: f"known_at >= '{LAST_DAY}'")
+    _cut(deliveries.whole, deliveries.short, END, _in_last_days)
+    _cut(deliveries.whole, deliveries.tenth, END, _of_chosen_sellers, scale.baseline_sellers)
+    return deliveries
 
 
 def _in_last_days(table: Table) -> str:
@@ -80,15 +80,15 @@ _CHOSEN: Final = {
     "store_id": "store_id IN (SELECT store_id FROM stores WHERE seller_id IN (SELECT seller_id FROM chosen))",
     "loan_id": "loan_id IN (SELECT loan_id FROM loans WHERE seller_id IN (SELECT seller_id FROM chosen))",
 }
-"""What makes a row one of the chosen sellers', by the first of these columns that its table has."""
+"""Condition for a row of the chosen sellers, by the first of these columns that its table has."""
 
 
-def _of_chosen(table: Table) -> str:
+def _of_chosen_sellers(table: Table) -> str:
     return next((condition for column, condition in _CHOSEN.items() if column in table.column_names), "true")
 
 
 def _cut(whole: Path, part: Path, covers: date, condition: Callable[[Table], str], sellers: int = 0) -> None:
-    """Write the rows of each table that its condition admits, which may name `chosen`, the first sellers by id."""
+    """Write the rows of each table that meet its condition; the view `chosen` has the first sellers by id."""
     import duckdb
 
     part.mkdir()
@@ -98,7 +98,7 @@ def _cut(whole: Path, part: Path, covers: date, condition: Callable[[Table], str
             rows[table].create_view(table.name)
         rows[SELLERS].project("seller_id").distinct().order("seller_id").limit(sellers).create_view("chosen")
         for table in TABLES:
-            admitted = rows[table].filter(condition(table))
-            admitted.write_parquet(str(part / f"{table.name}.parquet"), compression="zstd")
+            selected = rows[table].filter(condition(table))
+            selected.write_parquet(str(part / f"{table.name}.parquet"), compression="zstd")
     terms = {"covers_through": {table.name: covers.isoformat() for table in TABLES}}
     (part / "delivery.json").write_text(json.dumps(terms, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""What a feature build costs: beside one scan of the same files, beside pandas, for a day more, and as data grow.
+"""Cost of a feature build compared with one scan of the same files and with pandas, for one more day, and by data size.
 
-One simulated marketplace, everything measured side by side in one run, each step in a fresh process on two cores.
+All steps use one simulated marketplace in one run; each step has a new process on two cores.
 """
 
 from __future__ import annotations
@@ -12,8 +12,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks.feature_builds import Built, Job, Runner, baseline, build, fresh, read_p99_ms, scan_seconds
-from tests.benchmarks.feature_data import DAYS, END, SHORT_DAYS, Deliveries, Scale, make
+from tests.benchmarks.feature_builds import (
+    Built,
+    Job,
+    Runner,
+    baseline,
+    build,
+    read_p99_ms,
+    run_in_new_process,
+    scan_seconds,
+)
+from tests.benchmarks.feature_data import DAYS, END, SHORT_DAYS, Deliveries, Scale, make_deliveries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,15 +30,15 @@ if TYPE_CHECKING:
 Midnights = tuple[date, ...]
 
 MONTHS: Final = tuple(date(2022 + month // 12, month % 12 + 1, 1) for month in range(1, 14))
-"""13 midnights, the last at the end of the record."""
+"""13 midnights; the last one is the end of the data."""
 
 WEEKS: Final = tuple(END - timedelta(weeks=back) for back in range(12, -1, -1))
-"""13 midnights within the last 100 days, so that two lengths of history are built for the same frames."""
+"""13 midnights within the last 100 days, so that the same frames are built from two lengths of history."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The bound that a figure shall keep; `aim` is what is hoped for beyond it."""
+    """A bound for a figure; `aim` is a stricter goal."""
 
     bound: float
     at_most: bool = True
@@ -39,7 +48,7 @@ class Target:
         return f"{'<=' if self.at_most else '>='} {self.bound:g}{self.aim}"
 
     def met(self, value: float) -> bool:
-        """Return whether a value keeps the bound."""
+        """Return whether a value is within the bound."""
         return value <= self.bound if self.at_most else value >= self.bound
 
 
@@ -53,12 +62,12 @@ TARGETS: Final = {
 
 RELATIVE: Final = 1e-9
 _ROUNDING: Final = 1e-12
-"""A difference of two rates may cancel down to the rounding of doubles, of which no digit is relative to anything."""
+"""The difference of two rates can be mere rounding of doubles, so a relative tolerance alone would fail."""
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """All that was measured of builds: seconds of the scan, and every build by name."""
+    """Seconds of the scan, and the results of every build."""
 
     scan: float
     full: Built
@@ -70,40 +79,40 @@ class _Runs:
     short: Built
 
 
-def run(scale: Scale = Scale(), apart: Runner = fresh) -> dict[str, float]:  # noqa: B008 - frozen
+def run(scale: Scale = Scale(), run_task: Runner = run_in_new_process) -> dict[str, float]:  # noqa: B008 - frozen
     """Measure everything once, print it, and return the figures under the names of var/bench.json.
 
-    `apart` runs each step: by default in a fresh process, without which seconds and memory mean nothing.
+    `run_task` runs each step, by default in a new process. Seconds and memory are meaningful only there.
     """
     with tempfile.TemporaryDirectory(prefix="sellerscore-features-") as name:
         folder = Path(name)
-        _say(f"simulating {scale.sellers:,} sellers over {DAYS} days, and cutting the parts")
-        runs = _measure(apart(make, scale, folder), folder, MONTHS[:: scale.months_apart], apart)
-        _say(f"reading {scale.reads:,} vectors")
-        online = apart(read_p99_ms, folder / "full", folder / "full.parquet", scale.reads)
-        wrong = _disagreements(folder / "tenth.parquet", folder / "pandas.parquet")
-    figures = _figures(runs) | {"features.online_p99_ms": online} | _against_pandas(runs, wrong)
+        _print_step(f"simulating {scale.sellers:,} sellers over {DAYS} days, and cutting it into parts")
+        runs = _measure(run_task(make_deliveries, scale, folder), folder, MONTHS[:: scale.months_apart], run_task)
+        _print_step(f"reading {scale.reads:,} vectors")
+        online = run_task(read_p99_ms, folder / "full", folder / "full.parquet", scale.reads)
+        wrong = _compare_files(folder / "tenth.parquet", folder / "pandas.parquet")
+    figures = _figures(runs) | {"features.online_p99_ms": online} | _compare_with_pandas(runs, wrong)
     _print(figures)
     return figures
 
 
-def _measure(data: Deliveries, folder: Path, months: Midnights, apart: Runner) -> _Runs:
+def _measure(data: Deliveries, folder: Path, months: Midnights, run_task: Runner) -> _Runs:
     full, grown, tenth, short = (folder / name for name in ("full", "grown", "tenth", "short_store"))
-    _say("scanning the delivery")
-    scan = apart(scan_seconds, data.whole)
-    _say("building all of it")
-    whole = apart(build, Job(full, data.whole, months, folder / "full.parquet"))
-    _say("building all but the last day, then the last day")
-    apart(build, Job(grown, data.before))
-    increment = apart(build, Job(grown, data.day, (END,)))
-    _say("building a tenth of the sellers")
-    tenth_intake = apart(build, Job(tenth, data.tenth, fold=False))
-    tenth_build = apart(build, Job(tenth, None, months, folder / "tenth.parquet"))
-    _say("the same with pandas")
-    pandas = apart(baseline, tenth, months, folder / "pandas.parquet")
-    _say(f"building the last {SHORT_DAYS} days")
-    short_build = apart(build, Job(short, data.short, WEEKS))
-    weekly = apart(build, Job(full, None, WEEKS))
+    _print_step("scanning the delivery")
+    scan = run_task(scan_seconds, data.whole)
+    _print_step("building everything")
+    whole = run_task(build, Job(full, data.whole, months, folder / "full.parquet"))
+    _print_step("building all but the last day, then the last day")
+    run_task(build, Job(grown, data.before))
+    increment = run_task(build, Job(grown, data.day, (END,)))
+    _print_step("building a tenth of the sellers")
+    tenth_intake = run_task(build, Job(tenth, data.tenth, fold=False))
+    tenth_build = run_task(build, Job(tenth, None, months, folder / "tenth.parquet"))
+    _print_step("the same with pandas")
+    pandas = run_task(baseline, tenth, months, folder / "pandas.parquet")
+    _print_step(f"building the last {SHORT_DAYS} days")
+    short_build = run_task(build, Job(short, data.short, WEEKS))
+    weekly = run_task(build, Job(full, None, WEEKS))
     return _Runs(scan, whole, increment, tenth_intake, tenth_build, pandas, weekly, short_build)
 
 
@@ -129,10 +138,10 @@ def _figures(runs: _Runs) -> dict[str, float]:
     }
 
 
-def _against_pandas(runs: _Runs, wrong: dict[str, str]) -> dict[str, float]:
-    """Return the ratio only where the baseline computes what we do; say which columns differ otherwise."""
+def _compare_with_pandas(runs: _Runs, wrong: dict[str, str]) -> dict[str, float]:
+    """Return the ratio only if both compute the same values; otherwise print the columns that differ."""
     for column, example in wrong.items():
-        _say(f"pandas and the pipeline disagree in {column}: {example}")
+        _print_step(f"pandas and the pipeline differ in {column}: {example}")
     figures = {
         "features.pandas_seconds": runs.pandas.total,
         "features.pandas_peak_gib": runs.pandas.peak_gib,
@@ -143,49 +152,49 @@ def _against_pandas(runs: _Runs, wrong: dict[str, str]) -> dict[str, float]:
     return figures if wrong else figures | ratio
 
 
-def _disagreements(ours: Path, theirs: Path) -> dict[str, str]:
+def _compare_files(actual: Path, expected: Path) -> dict[str, str]:
     import pandas as pd
 
-    return differing(*(pd.read_parquet(path) for path in (ours, theirs)))
+    return differing_columns(*(pd.read_parquet(path) for path in (actual, expected)))
 
 
-def differing(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, str]:
-    """Return the columns in which two frames differ by more than 1e-9 relative or in what is missing, each with a case.
+def differing_columns(actual: pd.DataFrame, expected: pd.DataFrame) -> dict[str, str]:
+    """Return an example for each column in which two frames differ by more than 1e-9 relative or in missing values.
 
-    A column without any value is among them: it shows nothing.
+    A column without any value is included, because it proves nothing.
 
     Raises:
-        ValueError: they have not the same features, or not the same pairs.
+        ValueError: the frames have different features or different pairs.
     """
     import numpy as np
 
-    ours, theirs = (each.rename(index=_as_day, level="as_of").sort_index() for each in (ours, theirs))
-    if set(ours.columns) != set(theirs.columns) or not ours.index.equals(theirs.index):
-        raise ValueError("The two frames have not the same features or not the same pairs of seller and midnight.")
-    found = {}
-    for column in ours.columns:
-        left, right = ours[column].to_numpy(), theirs[column].to_numpy()
+    actual, expected = (frame.rename(index=_as_day, level="as_of").sort_index() for frame in (actual, expected))
+    if set(actual.columns) != set(expected.columns) or not actual.index.equals(expected.index):
+        raise ValueError("The frames have different features or different pairs of seller and midnight.")
+    examples = {}
+    for column in actual.columns:
+        left, right = actual[column].to_numpy(), expected[column].to_numpy()
         equal = np.isclose(left, right, rtol=RELATIVE, atol=_ROUNDING, equal_nan=True)
         if np.isnan(left).all() and np.isnan(right).all():
-            found[column] = "no value anywhere, so nothing is shown"
+            examples[column] = "all values are missing, so nothing is compared"
         elif not equal.all():
             first = int(np.argmin(equal))
-            where = f"{(~equal).sum()} of {len(equal)}, first {ours.index[first]}"
-            found[column] = f"{where}: {left[first]!r} is ours, {right[first]!r} is theirs"
-    return found
+            where = f"{(~equal).sum()} of {len(equal)}, first {actual.index[first]}"
+            examples[column] = f"{where}: {left[first]!r}, but pandas has {right[first]!r}"
+    return examples
 
 
 def _as_day(moment: pd.Timestamp) -> str:
     return moment.date().isoformat()
 
 
-def _say(sentence: str) -> None:
-    print(f"features: {sentence}", flush=True)
+def _print_step(step: str) -> None:
+    print(f"features: {step}", flush=True)
 
 
 def _print(figures: dict[str, float]) -> None:
     width = max(map(len, figures))
     for name, value in figures.items():
-        shown = f"{name:<{width}}  {value:>12{',.0f' if value >= 10_000 else '.4g'}}"
+        line = f"{name:<{width}}  {value:>12{',.0f' if value >= 10_000 else '.4g'}}"
         target = TARGETS.get(name)
-        print(shown if target is None else f"{shown}  {'met' if target.met(value) else 'MISSED'}: {target}")
+        print(line if target is None else f"{line}  {'met' if target.met(value) else 'MISSED'}: {target}")

@@ -38,7 +38,7 @@ SEED: Final = 211
 """Not used for the choice of directions, settings or rules of reasons; seeds 1 and 2 were."""
 
 SELLERS: Final = 16_000
-ASKED: Final = 2_000
+SCORED: Final = 2_000
 MIN_GAIN: Final = 2
 
 TARGETS: Final = {
@@ -49,7 +49,7 @@ TARGETS: Final = {
     "reasons.gini_cost": Target(0.012),
 }
 
-_BEFORE: Final = {
+_PREVIOUS_SIGNS: Final = {
     "payment_gap_180d": 0,
     "repeat_sales_share_180d": 0,
     "top_day_share_180d": 0,
@@ -59,7 +59,7 @@ _BEFORE: Final = {
 """Signs of the previous version that differ from today."""
 
 
-def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400) -> dict[str, float]:
+def run(sellers: int = SELLERS, scored_sellers: int = SCORED, orders_per_seller: int = 400) -> dict[str, float]:
     """Simulate, train and check the reasons of scored sellers; return the figures as var/bench.json names them."""
     with tempfile.TemporaryDirectory(prefix="sellerscore-reasons-") as name:
         delivery, home = Path(name) / "delivery", Path(name) / "operating"
@@ -67,7 +67,7 @@ def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400
         ingest(delivery, home)
         store = open_store(home)
         dataset = build(store, loan_labels(store))
-        figures = {"reasons.gini_cost": gini_cost(dataset), **_checked(store, dataset, asked)}
+        figures = {"reasons.gini_cost": gini_cost(dataset), **_check_reasons(store, dataset, scored_sellers)}
     for name, value in figures.items():
         target = TARGETS.get(name)
         verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
@@ -75,37 +75,43 @@ def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400
     return figures
 
 
-def _checked(store: OperatingStore, dataset: Dataset, asked: int) -> dict[str, float]:
-    bundle = trained(out_of_time(dataset, SPLIT).train)
+def _check_reasons(store: OperatingStore, dataset: Dataset, count: int) -> dict[str, float]:
+    bundle = train_bundle(out_of_time(dataset, SPLIT).train)
     sellers = all_sellers(store, latest_midnight(store))
     vectors = to_vectors(compute_frame(store, sellers), store.covers_through)
-    scored = [(vector, each) for vector, each in zip(vectors, assess(bundle, vectors), strict=True) if each.score]
-    if len(scored) < asked:
-        raise ValueError(f"Only {len(scored)} of {len(vectors)} sellers are scored; {asked} are needed. Simulate more.")
-    drawn = np.random.default_rng(SEED).choice(len(scored), asked, replace=False)
-    chosen = [scored[place] for place in drawn]
-    first = [each.explanation.reasons[:1] for _, each in chosen if each.explanation]
+    assessed = zip(vectors, assess(bundle, vectors), strict=True)
+    scored = [(vector, assessment) for vector, assessment in assessed if assessment.score]
+    if len(scored) < count:
+        raise ValueError(f"Only {len(scored)} of {len(vectors)} sellers are scored; {count} are needed. Simulate more.")
+    sample = np.random.default_rng(SEED).choice(len(scored), count, replace=False)
+    chosen = [scored[index] for index in sample]
+    first = [assessment.explanation.reasons[:1] for _, assessment in chosen if assessment.explanation]
     return {
-        **verdicts(bundle, chosen),
+        **reason_shares(bundle, chosen),
         "reasons.noise_change_share": noise_change(bundle, [vector for vector, _ in chosen], first),
         "reasons.without_any_share": float(np.mean([not reasons for reasons in first])),
     }
 
 
-def verdicts(bundle: Bundle, chosen: Sequence[tuple[Vector, Assessment]]) -> dict[str, float]:
-    """Return the shares of reasons that are true, verified and specific, and how many there are."""
-    found = [(vector, reason) for vector, each in chosen if each.explanation for reason in each.explanation.reasons]
+def reason_shares(bundle: Bundle, chosen: Sequence[tuple[Vector, Assessment]]) -> dict[str, float]:
+    """Return the shares of reasons that are true, verified and specific, and the number of reasons."""
+    pairs = [
+        (vector, reason)
+        for vector, assessment in chosen
+        if assessment.explanation
+        for reason in assessment.explanation.reasons
+    ]
     return {
-        "reasons.given": float(len(found)),
-        "reasons.true_share": float(np.mean([is_true(bundle, *pair) for pair in found])),
-        "reasons.verified_share": float(np.mean(list(are_verified(bundle, found)))),
-        "reasons.specific_share": float(np.mean([is_specific(reason) for _, reason in found])),
+        "reasons.given": float(len(pairs)),
+        "reasons.true_share": float(np.mean([is_true(bundle, *pair) for pair in pairs])),
+        "reasons.verified_share": float(np.mean(list(are_verified(bundle, pairs)))),
+        "reasons.specific_share": float(np.mean([is_specific(reason) for _, reason in pairs])),
     }
 
 
 def is_true(bundle: Bundle, vector: Vector, reason: Reason) -> bool:
     """Return whether the seller's value is on the side of typical that a reason states, or is missing."""
-    entry = next(each for each in bundle.sheet.entries if each.name == reason.feature)
+    entry = next(entry for entry in bundle.sheet.entries if entry.name == reason.feature)
     value = vector.values[bundle.sheet.names.index(reason.feature)]
     if reason.side == "missing" or value is None or entry.typical is None:
         return reason.side == "missing" and value is None
@@ -113,19 +119,19 @@ def is_true(bundle: Bundle, vector: Vector, reason: Reason) -> bool:
     return risky and reason.side == ("high" if value > entry.typical else "low")
 
 
-def are_verified(bundle: Bundle, found: Sequence[tuple[Vector, Reason]]) -> Iterator[bool]:
+def are_verified(bundle: Bundle, pairs: Sequence[tuple[Vector, Reason]]) -> Iterator[bool]:
     """Yield whether the score with the feature at its typical value is higher by the stated gain."""
-    rows = np.array([_row(vector) for vector, _ in found])
+    rows = np.array([_row(vector) for vector, _ in pairs])
     changed = rows.copy()
-    for row, (_, reason) in zip(changed, found, strict=True):
-        place = bundle.sheet.names.index(reason.feature)
-        row[place] = bundle.sheet.entries[place].typical
-    gains = scores_apart(bundle, changed) - scores_apart(bundle, rows)
-    for gain, (_, reason) in zip(gains.tolist(), found, strict=True):
+    for row, (_, reason) in zip(changed, pairs, strict=True):
+        index = bundle.sheet.names.index(reason.feature)
+        row[index] = bundle.sheet.entries[index].typical
+    gains = unlimited_scores(bundle, changed) - unlimited_scores(bundle, rows)
+    for gain, (_, reason) in zip(gains.tolist(), pairs, strict=True):
         yield gain >= MIN_GAIN and gain == reason.gain
 
 
-def scores_apart(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]:
+def unlimited_scores(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return scores without the limits of the scale, from the model's raw margins alone."""
     margins = np.asarray(bundle.model.booster.predict(rows, raw_score=True))
     policy = bundle.policy
@@ -138,16 +144,16 @@ def is_specific(reason: Reason) -> bool:
     """Return whether a statement names the value and the typical value, or states that data are missing."""
     if reason.side == "missing" or reason.value is None:
         return bool(re.search(r"not known|not delivered|too old|not checked", reason.statement))
-    named = reason.statement.partition(": ")[2]
-    figures = re.findall(r"[-−]?[^\d\s,.]?\d[\d,]*(?:\.\d+)?", named)
+    text = reason.statement.partition(": ")[2]
+    figures = re.findall(r"[-−]?[^\d\s,.]?\d[\d,]*(?:\.\d+)?", text)
     return len(set(figures)) >= 2 and all(
-        any(_writes(figure, exact * (100 if reason.unit in {"ratio", "pp"} else 1)) for figure in figures)
+        any(_is_rounded(figure, exact * (100 if reason.unit in {"ratio", "pp"} else 1)) for figure in figures)
         for exact in (reason.value, reason.typical)
     )
 
 
-def _writes(figure: str, exact: float) -> bool:
-    """Return whether a figure is a number, rounded to the digits that it shows."""
+def _is_rounded(figure: str, exact: float) -> bool:
+    """Return whether a figure equals a number rounded to the digits of the figure."""
     number = re.sub(r"[^\d.]", "", figure)
     step = 10.0 ** -len(number.partition(".")[2])
     return abs(float(number) - abs(exact)) <= 0.5 * step + 1e-9
@@ -158,48 +164,51 @@ def noise_change(bundle: Bundle, vectors: Sequence[Vector], first: Sequence[tupl
     rows = np.array([_row(vector) for vector in vectors])
     changed = []
     for noisy in add_noise(rows, SEED):
-        values = [tuple(None if np.isnan(each) else each for each in row) for row in noisy.tolist()]
-        moved = [replace(vector, values=told) for vector, told in zip(vectors, values, strict=True)]
+        values = [tuple(None if np.isnan(value) else value for value in row) for row in noisy.tolist()]
+        moved = [replace(vector, values=noisy_values) for vector, noisy_values in zip(vectors, values, strict=True)]
         for before, after in zip(first, assess(bundle, moved), strict=True):
             if after.explanation is not None:
-                codes = [reason.code for reason in before], [each.code for each in after.explanation.reasons[:1]]
+                codes = [reason.code for reason in before], [reason.code for reason in after.explanation.reasons[:1]]
                 changed.append(codes[0] != codes[1])
     return float(np.mean(changed))
 
 
 def gini_cost(dataset: Dataset) -> float:
-    """Return by how much the Gini of the version before is above that of one direction per feature, on later loans."""
+    """Return the Gini of the previous version minus that of one direction per feature, on later loans."""
     part = part_of(dataset.rows["seller_id"])
-    judged = []
+    predictions = []
     for number in range(PARTS):
         split = hold_out(dataset, SPLIT, part == number)
-        models = [_fit(split.train, columns) for columns in (_columns_before(), Columns.of(CATALOGUE_SIGNS))]
-        margins = [np.asarray(each.booster.predict(split.test.features.to_numpy(), raw_score=True)) for each in models]
-        outcomes = split.train.rows["bad"].to_numpy()
-        chances = [
-            probabilities(fit_calibration(each.out_of_fold, outcomes), margin)
-            for each, margin in zip(models, margins, strict=True)
+        models = [_fit(split.train, columns) for columns in (_previous_columns(), Columns.of(CATALOGUE_SIGNS))]
+        margins = [
+            np.asarray(model.booster.predict(split.test.features.to_numpy(), raw_score=True)) for model in models
         ]
-        judged.append((split.test.rows["bad"].to_numpy(), *chances))
-    bad, before, now = (np.concatenate(each) for each in zip(*judged, strict=True))
-    ginis = [evaluate(bad, each)["gini"].value for each in (before, now)]
+        outcomes = split.train.rows["bad"].to_numpy()
+        predicted = [
+            probabilities(fit_calibration(model.out_of_fold, outcomes), margin)
+            for model, margin in zip(models, margins, strict=True)
+        ]
+        predictions.append((split.test.rows["bad"].to_numpy(), *predicted))
+    bad, previous, current = (np.concatenate(parts) for parts in zip(*predictions, strict=True))
+    ginis = [evaluate(bad, probability)["gini"].value for probability in (previous, current)]
     print(
-        f"reasons: Gini {ginis[0]:.4f} before, {ginis[1]:.4f} now, {int(bad.sum())} bad of {len(bad)} loans", flush=True
+        f"reasons: Gini {ginis[0]:.4f} previous, {ginis[1]:.4f} current, {int(bad.sum())} bad of {len(bad)} loans",
+        flush=True,
     )
     return ginis[0] - ginis[1]
 
 
-def _columns_before() -> Columns:
-    """Return the columns of the version before: a free feature was read, but for what fake orders would have bought."""
+def _previous_columns() -> Columns:
+    """Return the columns of the previous version: it used features without a sign, except gameable ones."""
     one_sided = {"up": 1, "down": -1, "no": 0}
-    signs, not_read = {}, {"stock_replacement_180d"}
+    signs, not_scored = {}, {"stock_replacement_180d"}
     for feature in CATALOGUE:
-        sign = _BEFORE.get(feature.name, feature.sign)
+        sign = _PREVIOUS_SIGNS.get(feature.name, feature.sign)
         better = "down" if sign > 0 else "up"
         if feature.gameable == "both" or (sign and feature.gameable == better):
-            not_read.add(feature.name)
+            not_scored.add(feature.name)
         signs[feature.name] = sign or one_sided.get(feature.gameable, 0)
-    return Columns.of(signs, signs, not_read)
+    return Columns.of(signs, signs, not_scored)
 
 
 def _fit(train: Dataset, columns: Columns) -> FittedModel:
@@ -207,8 +216,8 @@ def _fit(train: Dataset, columns: Columns) -> FittedModel:
     return fit_sample(Sample.of(train.features, rows["bad"], rows["seller_id"], rows["as_of"], columns), FitConfig())
 
 
-def trained(part: Dataset) -> Bundle:
-    """Return a bundle trained as a run trains it, without the evidence."""
+def train_bundle(part: Dataset) -> Bundle:
+    """Train a bundle as a run does, without the evidence."""
     fitted = _fit(part, Columns.of(CATALOGUE_SIGNS))
     calibration = fit_calibration(fitted.out_of_fold, part.rows["bad"].to_numpy())
     return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))

@@ -63,22 +63,22 @@ class Scale:
 
 
 def run(scale: Scale = Scale(), seeds: tuple[int, ...] = SEEDS) -> dict[str, float]:
-    """Study every seed, print a line each, and return the worst figures under the names of var/bench.json."""
-    each = []
+    """Study every seed, print one line per seed, and return the worst figures under the names of var/bench.json."""
+    results = []
     for seed in seeds:
-        each.append(study(seed, scale))
-        print(json.dumps({key: round(value, 4) for key, value in each[-1].items()}), flush=True)
+        results.append(study(seed, scale))
+        print(json.dumps({key: round(value, 4) for key, value in results[-1].items()}), flush=True)
     figures = {
-        "simulation.least_test_bad": min(one["test_bad"] for one in each),
-        "simulation.lowest_auc": min(one["model_auc"] for one in each),
-        "simulation.highest_auc": max(one["model_auc"] for one in each),
-        "simulation.lowest_model_over_oracle_gini": min(one["model_over_oracle_gini"] for one in each),
-        "simulation.highest_floor_over_oracle_gini": max(one["floor_over_oracle_gini"] for one in each),
-        "simulation.lowest_calibration_slope": min(one["calibration_slope"] for one in each),
-        "simulation.highest_calibration_slope": max(one["calibration_slope"] for one in each),
-        "simulation.lowest_observed_over_expected": min(one["observed_over_expected"] for one in each),
-        "simulation.highest_observed_over_expected": max(one["observed_over_expected"] for one in each),
-        "simulation.bands_out_of_order": max(one["bands_out_of_order"] for one in each),
+        "simulation.least_test_bad": min(one["test_bad"] for one in results),
+        "simulation.lowest_auc": min(one["model_auc"] for one in results),
+        "simulation.highest_auc": max(one["model_auc"] for one in results),
+        "simulation.lowest_model_over_oracle_gini": min(one["model_over_oracle_gini"] for one in results),
+        "simulation.highest_floor_over_oracle_gini": max(one["floor_over_oracle_gini"] for one in results),
+        "simulation.lowest_calibration_slope": min(one["calibration_slope"] for one in results),
+        "simulation.highest_calibration_slope": max(one["calibration_slope"] for one in results),
+        "simulation.lowest_observed_over_expected": min(one["observed_over_expected"] for one in results),
+        "simulation.highest_observed_over_expected": max(one["observed_over_expected"] for one in results),
+        "simulation.bands_out_of_order": max(one["bands_out_of_order"] for one in results),
     }
     for name, value in figures.items():
         target = TARGETS.get(name)
@@ -96,17 +96,19 @@ def study(seed: int, scale: Scale) -> dict[str, float]:
         ingest(delivery, home)
         store = open_store(home)
         dataset = build(store, loan_labels(store))
-        hidden = hidden_state(delivery / "truth" / "truth.parquet", dataset)
-    return {"seed": seed, **judge(dataset, hidden)}
+        hidden = read_hidden_state(delivery / "truth" / "truth.parquet", dataset)
+    return {"seed": seed, **compare_models(dataset, hidden)}
 
 
-def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
+def compare_models(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
     """Train on the sellers of the other parts, predict the later loans of each part, and return the pooled figures."""
     part = part_of(dataset.rows["seller_id"])
     predictions = [_predictions(hold_out(dataset, SPLIT, part == number), hidden) for number in range(PARTS)]
     bad, model, oracle, floor = (np.concatenate([one[name] for one in predictions]) for name in predictions[0])
-    figures = {name: evaluate(bad, each) for name, each in (("model", model), ("oracle", oracle), ("floor", floor))}
-    gini = {name: each["gini"].value for name, each in figures.items()}
+    figures = {
+        name: evaluate(bad, predicted) for name, predicted in (("model", model), ("oracle", oracle), ("floor", floor))
+    }
+    gini = {name: metrics["gini"].value for name, metrics in figures.items()}
     bands = measure_bands(BANDS, bad, model)
     slope = figures["model"]["calibration_slope"]
     return {
@@ -135,7 +137,7 @@ def part_of(seller_ids: pd.Series) -> pd.Series:
 
 def _predictions(split: Split, hidden: pd.DataFrame) -> Predictions:
     train, test = split.train, split.test
-    with_hidden = [pd.concat([part.features, hidden_of(hidden, part)], axis=1) for part in (train, test)]
+    with_hidden = [pd.concat([part.features, hidden_columns(hidden, part)], axis=1) for part in (train, test)]
     plain = logistic().fit(train.features[FLOOR], train.rows["bad"])
     return {
         "bad": test.rows["bad"].to_numpy(),
@@ -145,17 +147,17 @@ def _predictions(split: Split, hidden: pd.DataFrame) -> Predictions:
     }
 
 
-def hidden_state(truth: Path, dataset: Dataset) -> pd.DataFrame:
+def read_hidden_state(truth: Path, dataset: Dataset) -> pd.DataFrame:
     """Return the truth's numeric columns indexed by (seller_id, as_of), the midnights of the dataset's rows only."""
     table = pd.read_parquet(truth)
     table["as_of"] = pd.to_datetime(table["as_of"]).astype("datetime64[us]")
-    wanted = dataset.rows[["seller_id", "as_of"]].astype({"as_of": "datetime64[us]"})
-    kept = wanted.merge(table[table["loan_id"].notna()], on=["seller_id", "as_of"], how="left")
-    kept = kept.drop_duplicates(["seller_id", "as_of"])
-    return kept.set_index(["seller_id", "as_of"]).select_dtypes(["number", "bool"]).astype(float).add_prefix("hidden_")
+    keys = dataset.rows[["seller_id", "as_of"]].astype({"as_of": "datetime64[us]"})
+    state = keys.merge(table[table["loan_id"].notna()], on=["seller_id", "as_of"], how="left")
+    state = state.drop_duplicates(["seller_id", "as_of"])
+    return state.set_index(["seller_id", "as_of"]).select_dtypes(["number", "bool"]).astype(float).add_prefix("hidden_")
 
 
-def hidden_of(hidden: pd.DataFrame, part: Dataset) -> pd.DataFrame:
+def hidden_columns(hidden: pd.DataFrame, part: Dataset) -> pd.DataFrame:
     """Return the hidden state of a part's rows, in their order."""
     keys = pd.MultiIndex.from_frame(part.rows[["seller_id", "as_of"]].astype({"as_of": "datetime64[us]"}))
     return hidden.reindex(keys).reset_index(drop=True)

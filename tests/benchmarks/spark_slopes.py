@@ -1,7 +1,7 @@
-"""How the build on Spark grows: `python -m tests.benchmarks.spark_slopes [SELLERSxORDERS ...]`, for docs/scale.md.
+"""Growth of the build time on Spark: `python -m tests.benchmarks.spark_slopes [SELLERSxORDERS ...]`, for docs/scale.md.
 
-ORDERS is the mean of a seller. Processor seconds of the whole Java process stand beside the clock's: they hardly depend
-on what else the machine does.
+ORDERS is the mean per seller. Processor seconds of the whole Java process are printed next to wall time, because other
+load on the machine hardly changes them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MONTHLY = [END - timedelta(days=30 * month) for month in range(13)]
 
 
 def main() -> None:
-    """Print a line a size and step: tiles of everything, 13 monthly frames, one frame. The first size warms Java up."""
+    """Print one line per size and step: all tiles, 13 monthly frames, one frame. The first size warms up Java."""
     sizes = sys.argv[1:] or ["700x1000", "1400x1000"]
     print("      size     orders    rows in  tile rows    MB in MB tiles  step        seconds processor  rows out")
     with tempfile.TemporaryDirectory() as folder, open_engine("local[2]") as engine:
@@ -62,9 +62,9 @@ def _measure(engine: Backend, size: str, store: OperatingStore) -> None:
 
 
 def _timed(engine: Backend, step: Callable[[], int]) -> tuple[float, float, int]:
-    before, began = _processor_seconds(engine), time.perf_counter()
+    before, started = _processor_seconds(engine), time.perf_counter()
     out = step()
-    return time.perf_counter() - began, _processor_seconds(engine) - before, out
+    return time.perf_counter() - started, _processor_seconds(engine) - before, out
 
 
 def _processor_seconds(engine: Backend) -> float:

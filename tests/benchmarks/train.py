@@ -48,23 +48,23 @@ def run(scale: Scale = Scale()) -> dict[str, float]:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does, before LightGBM is imported
     import lightgbm  # noqa: F401 - loading it is no part of a fit
 
-    made = rows_of_loans(scale.rows)
-    ours, bare = [], []
+    dataset = rows_of_loans(scale.rows)
+    fit_times, bare_times = [], []
     for number in range(scale.repetitions):
-        _say(f"fitting {scale.rows:,} rows x {len(_NAMES)} features, {scale.trees} trees, {number + 1}")
-        ours.append(_seconds(lambda: _ours(made, scale.trees)))
-        bare.append(_seconds(lambda: _bare(made, scale.trees)))
-    _say("a whole run, five refits and all evidence with it")
+        _print_step(f"fitting {scale.rows:,} rows x {len(_NAMES)} features, {scale.trees} trees, {number + 1}")
+        fit_times.append(_seconds(lambda: _fit(dataset, scale.trees)))
+        bare_times.append(_seconds(lambda: _fit_bare(dataset, scale.trees)))
+    _print_step("a whole run, five refits and all evidence with it")
     config = replace(TrainConfig(), fit=FitConfig(max_rounds=scale.trees))
-    busy = time.process_time()
-    whole = _seconds(lambda: train(made, config, _say))
+    processor_started = time.process_time()
+    whole = _seconds(lambda: train(dataset, config, _print_step))
     figures = {
-        "train.fit_seconds": float(np.median(ours)),
-        "train.bare_lightgbm_seconds": float(np.median(bare)),
+        "train.fit_seconds": float(np.median(fit_times)),
+        "train.bare_lightgbm_seconds": float(np.median(bare_times)),
         # each pair is measured within a minute, so that other load on the machine affects both
-        "train.over_bare_lightgbm": float(np.median(np.divide(ours, bare))),
+        "train.over_bare_lightgbm": float(np.median(np.divide(fit_times, bare_times))),
         "train.whole_run_seconds": whole,
-        "train.whole_run_processor_seconds": time.process_time() - busy,
+        "train.whole_run_processor_seconds": time.process_time() - processor_started,
     }
     for name, value in figures.items():
         target = TARGETS.get(name)
@@ -81,41 +81,41 @@ def rows_of_loans(rows: int, seed: int = 1) -> Dataset:
     risk = np.tanh(matrix[:, :_INFORMATIVE] - 1.0) @ direction
     bad = rng.random(rows) < 1.0 / (1.0 + np.exp(2.5 - 0.5 * risk))
     matrix[rng.random(matrix.shape) < 0.1] = np.nan
-    last = date(2025, 1, 1)
+    end = date(2025, 1, 1)
     table = pd.DataFrame(
         {
             "seller_id": [f"S-{number:06}" for number in rng.integers(0, rows // 2, rows)],
-            "as_of": pd.Timestamp(last) - pd.to_timedelta(rng.integers(0, 1096, rows), unit="D"),
+            "as_of": pd.Timestamp(end) - pd.to_timedelta(rng.integers(0, 1096, rows), unit="D"),
             "bad": bad,
         }
     )
-    about = pd.DataFrame({"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["a", "b"], rows)})
-    labels = Labels(table, 0, last, "90+ days past due within 12 months")
+    segments = pd.DataFrame({"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["a", "b"], rows)})
+    labels = Labels(table, 0, end, "90+ days past due within 12 months")
     features = pd.DataFrame(matrix, columns=_NAMES)
     # enough history for a score, which some studies need
     features["days_since_first_order"] = rng.uniform(100, 2_000, rows)
     features["active_days_365d"] = rng.uniform(20, 365, rows)
-    return Dataset(table, features, about, labels, digest(CATALOGUE), "made", ("orders", "refunds", "traffic"))
+    return Dataset(table, features, segments, labels, digest(CATALOGUE), "generated", ("orders", "refunds", "traffic"))
 
 
-def _ours(made: Dataset, trees: int) -> None:
-    sample = Sample.of_dataset(made)
+def _fit(dataset: Dataset, trees: int) -> None:
+    sample = Sample.of_dataset(dataset)
     sample.columns.merge(boost(sample, FitConfig(), trees))
 
 
-def _bare(made: Dataset, trees: int) -> None:
+def _fit_bare(dataset: Dataset, trees: int) -> None:
     import lightgbm
 
     plain = Columns(tuple(_NAMES), tuple(range(len(_NAMES))), _SIGNS)
-    data = lightgbm.Dataset(made.features.to_numpy(), made.rows["bad"].astype(float))
-    lightgbm.train(FitConfig().parameters(plain, len(made.rows), int(made.rows["bad"].sum())), data, trees)
+    data = lightgbm.Dataset(dataset.features.to_numpy(), dataset.rows["bad"].astype(float))
+    lightgbm.train(FitConfig().parameters(plain, len(dataset.rows), int(dataset.rows["bad"].sum())), data, trees)
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
-def _say(sentence: str) -> None:
-    print(f"train: {sentence}", flush=True)
+def _print_step(step: str) -> None:
+    print(f"train: {step}", flush=True)

@@ -1,7 +1,7 @@
-"""A real Chromium on the real service: the small marketplace of `tests.world`, served on loopback.
+"""Chromium on the real service: the small marketplace of `tests.world`, served on loopback.
 
-Where no Chromium is installed these tests are skipped and say so; with SELLERSCORE_BROWSER=required, as in CI, they
-fail instead. Screenshots are kept in var/screenshots, or where SELLERSCORE_SCREENSHOTS says.
+Without Chromium these tests are skipped with a message; with SELLERSCORE_BROWSER=required, as in CI, they fail.
+Screenshots are stored in var/screenshots, or in the folder that SELLERSCORE_SCREENSHOTS names.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ import time_machine
 import uvicorn
 
 from api.app import create_app
-from api.auth import clients as access
-from api.auth import sessions
+from api.auth import clients, sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.scores.inputs import to_vector
@@ -51,18 +50,18 @@ ARGUMENTS = [
 ]
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(os.environ.get("SELLERSCORE_SCREENSHOTS") or ROOT / "var" / "screenshots")
-WAITS = 20_000
-"""Milliseconds: other tests run beside these."""
+TIMEOUT_MS = 20_000
+"""Long, because other tests run at the same time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # mlflow's own tables use it
+    # the tables of MLflow use it
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
 
 
 @dataclass(frozen=True)
 class Site:
-    """The running service, and sellers of its marketplace by what became of their score."""
+    """The running service, sellers with a score (highest first) and one seller without a score."""
 
     address: str
     app: Any
@@ -71,30 +70,30 @@ class Site:
 
     @property
     def services(self) -> Services:
-        found: Services = self.app.state.services
-        return found
+        services: Services = self.app.state.services
+        return services
 
     def client(self, kind: ClientKind, name: str) -> tuple[str, str]:
-        """Make a client, and return its id and secret."""
-        made = access.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
-        assert made.secret is not None
-        return made.client.id, made.secret
+        """Create a client, and return its id and secret."""
+        created = clients.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
+        assert created.secret is not None
+        return created.client.id, created.secret
 
     def link(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = None) -> str:
-        made = sessions.make_link(
+        link = sessions.make_link(
             self.services.engine, kind, subject, by="tests", now=datetime.now(UTC), language=language
         )
-        return f"{self.address}/seller/login/{made.token}"
+        return f"{self.address}/seller/login/{link.token}"
 
 
 @dataclass
-class Looking:
-    """One browser window; what it asked for and complained of is kept."""
+class Window:
+    """One browser window, with its console messages and its requests to other hosts."""
 
     page: Page
     site: Site
-    complaints: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    console_errors: list[str] = field(default_factory=list)
+    foreign_urls: list[str] = field(default_factory=list)
 
     def log_in(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = None) -> None:
         self.page.goto(self.site.link(subject, kind, language))
@@ -103,24 +102,24 @@ class Looking:
     def open(self, path: str) -> None:
         self.page.goto(self.site.address + path)
 
-    def keep(self, name: str) -> None:
-        """Keep a screenshot of the whole page."""
+    def save_screenshot(self, name: str) -> None:
+        """Save a screenshot of the whole page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
-Look = Callable[..., Looking]
+OpenWindow = Callable[..., Window]
 
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    found = os.environ.get("SELLERSCORE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        said = "No Chromium is installed (Debian: apt-get install chromium), so no page was looked at."
+    path = os.environ.get("SELLERSCORE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        message = "Chromium is not installed, so no page is tested. On Debian: apt-get install chromium."
         if os.environ.get("SELLERSCORE_BROWSER") == "required":
-            pytest.fail(said)
-        pytest.skip(said)
-    return found
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
 
 
 @pytest.fixture(scope="package")
@@ -138,9 +137,9 @@ def site(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert chromium_path
     home = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("site")).home
     home.chmod(0o700)
-    # the day after the marketplace ends, so that its data are fresh whenever the test runs
+    # the day after the marketplace ends, so that its data are always fresh
     with (
-        time_machine.travel(_morning_after(home), tick=True),
+        time_machine.travel(_day_after(home), tick=True),
         served(Settings(home=home, demo_bank=False)) as (address, app),
     ):
         scored, unscored = _sellers(app.state.services)
@@ -168,52 +167,52 @@ def served(settings: Settings) -> Iterator[tuple[str, Any]]:
 
 
 @pytest.fixture
-def look(chromium: Browser, site: Site) -> Iterator[Look]:
-    """Open windows; whatever one of them complains of, or asks of another host, fails the test."""
-    opened: list[Looking] = []
+def open_window(chromium: Browser, site: Site) -> Iterator[OpenWindow]:
+    """Open windows; a console error or a request to another host fails the test."""
+    windows: list[Window] = []
 
-    def opening(width: int = 360, *, script: bool = True, scheme: Any = "light", **given: Any) -> Looking:
+    def new_window(width: int = 360, *, script: bool = True, scheme: Any = "light", **options: Any) -> Window:
         size: Any = {"width": width, "height": 800}
         context = chromium.new_context(
-            viewport=size, java_script_enabled=script, color_scheme=scheme, locale="en-GB", **given
+            viewport=size, java_script_enabled=script, color_scheme=scheme, locale="en-GB", **options
         )
-        context.set_default_timeout(WAITS)
-        looking = Looking(context.new_page(), site)
-        looking.page.on("console", lambda said: _heard(looking, said))
-        looking.page.on("pageerror", lambda error: looking.complaints.append(str(error)))
-        looking.page.on("request", lambda request: _asked(looking, request.url))
-        opened.append(looking)
-        return looking
+        context.set_default_timeout(TIMEOUT_MS)
+        window = Window(context.new_page(), site)
+        window.page.on("console", lambda message: _record_message(window, message))
+        window.page.on("pageerror", lambda error: window.console_errors.append(str(error)))
+        window.page.on("request", lambda request: _record_request(window, request.url))
+        windows.append(window)
+        return window
 
-    yield opening
-    for each in opened:
-        each.page.context.close()
-        assert each.foreign == []
-        assert each.complaints == []
-
-
-def _heard(looking: Looking, said: Any) -> None:
-    # a refusal that a test asks for is told here too
-    if said.type in {"error", "warning"} and "Failed to load resource" not in said.text:
-        looking.complaints.append(said.text)
+    yield new_window
+    for window in windows:
+        window.page.context.close()
+        assert window.foreign_urls == []
+        assert window.console_errors == []
 
 
-def _asked(looking: Looking, url: str) -> None:
-    if urlsplit(url).netloc != urlsplit(looking.site.address).netloc:
-        looking.foreign.append(url)
+def _record_message(window: Window, message: Any) -> None:
+    # Chromium also reports the error responses that a test expects
+    if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+        window.console_errors.append(message.text)
 
 
-def _morning_after(home: Path) -> datetime:
+def _record_request(window: Window, url: str) -> None:
+    if urlsplit(url).netloc != urlsplit(window.site.address).netloc:
+        window.foreign_urls.append(url)
+
+
+def _day_after(home: Path) -> datetime:
     latest = next(VectorStore(home / "vectors.db").all_latest())
     return datetime.combine(latest.snapshot.as_of, clock_time(9), UTC) + timedelta(days=1)
 
 
 def _sellers(services: Services) -> tuple[tuple[str, ...], str]:
     bundle = services.champion.bundle
-    stored = list(services.vectors.all_latest())
+    vectors = list(services.vectors.all_latest())
     today = datetime.now(UTC).date()
-    assessed = assess(bundle, [to_vector(each, today) for each in stored])
-    pairs = list(zip(stored, assessed, strict=True))
-    scored = [(each.score or 0, vector.seller_id) for vector, each in pairs if each.outcome is Outcome.SCORED]
-    unscored = next(vector.seller_id for vector, each in pairs if each.outcome is not Outcome.SCORED)
+    assessed = assess(bundle, [to_vector(vector, today) for vector in vectors])
+    pairs = list(zip(vectors, assessed, strict=True))
+    scored = [(result.score or 0, vector.seller_id) for vector, result in pairs if result.outcome is Outcome.SCORED]
+    unscored = next(vector.seller_id for vector, result in pairs if result.outcome is not Outcome.SCORED)
     return tuple(seller_id for _, seller_id in sorted(scored, reverse=True)), unscored

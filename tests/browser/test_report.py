@@ -1,4 +1,4 @@
-"""A credit officer's page on a score: on a phone the whole waterfall is seen, without going sideways."""
+"""The printable report of a score: on a phone the whole waterfall is visible without horizontal scrolling."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from api.auth.scopes import ClientKind
 from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
-from tests.browser.conftest import Look, Site
+from tests.browser.conftest import OpenWindow, Site
 
 
 @pytest.fixture(scope="module")
 def report(site: Site) -> tuple[str, str]:
-    """The path of a report, and the token that opens it."""
+    """Return the path of a report and a token for it."""
     bank_id, secret = site.client(ClientKind.BANK, "华夏跨境银行 & Co")
     services, seller_id = site.services, site.scored[0]
     with transaction(services.engine, writes=True) as connection:
@@ -25,20 +25,22 @@ def report(site: Site) -> tuple[str, str]:
         form = {"grant_type": "client_credentials"}
         token = client.post("/oauth/token", data=form, auth=(bank_id, secret)).json()["access_token"]
         body = {"seller_id": seller_id, "purpose": "credit_application"}
-        made = client.post("/v1/scores", json=body, headers={"Authorization": f"Bearer {token}"})
-    return f"{made.headers['Location']}/report", token
+        response = client.post("/v1/scores", json=body, headers={"Authorization": f"Bearer {token}"})
+    return f"{response.headers['Location']}/report", token
 
 
-@pytest.mark.parametrize(("width", "seen", "unseen"), [(360, "narrow", "wide"), (1280, "wide", "narrow")])
-def test_the_waterfall_fits_the_screen(look: Look, report: tuple[str, str], width: int, seen: str, unseen: str) -> None:
+@pytest.mark.parametrize(("width", "visible", "hidden"), [(360, "narrow", "wide"), (1280, "wide", "narrow")])
+def test_the_waterfall_fits_the_screen(
+    open_window: OpenWindow, report: tuple[str, str], width: int, visible: str, hidden: str
+) -> None:
     path, token = report
-    looking = look(width, extra_http_headers={"Authorization": f"Bearer {token}"})
-    looking.open(path)
-    looking.keep(f"report-{width}")
-    page = looking.page
+    window = open_window(width, extra_http_headers={"Authorization": f"Bearer {token}"})
+    window.open(path)
+    window.save_screenshot(f"report-{width}")
+    page = window.page
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert not page.locator(f".on-{unseen} svg").is_visible()
-    box = page.locator(f".on-{seen} svg").bounding_box()
+    assert not page.locator(f".on-{hidden} svg").is_visible()
+    box = page.locator(f".on-{visible} svg").bounding_box()
     assert box is not None
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= width

@@ -1,4 +1,4 @@
-"""Nothing is wider than the screen: at 320 pixels, at 200% text, with long names, in both languages."""
+"""No content is wider than the screen: at 320 pixels, with 200% text, long names and both languages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.auth.scopes import ClientKind
-from api.consents import service as requests
+from api.consents import service as consents
 from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
 from api.products import service as products
@@ -15,15 +15,15 @@ from api.reviews import service as reviews
 from api.reviews.service import ReviewDraft
 from scoring import Product
 from tests.api.web.self_views import Differs, store_self_view
-from tests.browser.conftest import Look, Looking, Site
+from tests.browser.conftest import OpenWindow, Site, Window
 from tests.browser.test_accessibility import PAGES
 
 LONG, LONG_CHINESE = "Bank" * 30, "华夏跨境电商供应链金融服务银行" * 8
 MEASURE = """() => {
   const wide = document.documentElement
-  const beyond = [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll, .skip'))
-    .filter(each => each.getBoundingClientRect().right > wide.clientWidth + 1)
-    .map(each => each.outerHTML.slice(0, 120))
+  const beyond = [...document.querySelectorAll('body *')].filter(element => !element.closest('.scroll, .skip'))
+    .filter(element => element.getBoundingClientRect().right > wide.clientWidth + 1)
+    .map(element => element.outerHTML.slice(0, 120))
   return wide.scrollWidth <= wide.clientWidth ? [] : [wide.scrollWidth, ...beyond]
 }"""
 UNCOVERED = """() => {
@@ -32,19 +32,19 @@ UNCOVERED = """() => {
   const foot = document.querySelector('.foot').getBoundingClientRect()
   return [Math.round(innerHeight - bar.bottom), foot.bottom <= bar.top + 1]
 }"""
-TARGETS = """() => [...document.querySelectorAll('.ways a')].map(each => {
-  const box = each.getBoundingClientRect()
+TARGETS = """() => [...document.querySelectorAll('.ways a')].map(element => {
+  const box = element.getBoundingClientRect()
   return Math.min(box.width, box.height)
 })"""
 
 
 @pytest.fixture(scope="module")
-def named(site: Site) -> str:
-    """A seller with long names on every page, and a history with every kind of change."""
+def seller_with_long_names(site: Site) -> str:
+    """Return a seller with long names on every page and every kind of change in the history."""
     seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
     bank_ids = [site.client(ClientKind.BANK, name)[0] for name in (LONG[:100], LONG_CHINESE[:100])]
     bands = services.champion.bundle.policy.bands.names
-    prices = {name: 0.06 + 0.02 * place for place, name in enumerate(bands)}
+    prices = {name: 0.06 + 0.02 * position for position, name in enumerate(bands)}
     line = Product(LONG, "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
     growth = Product(LONG_CHINESE, "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, {bands[0]: 0.05}, 360)
     stored = services.vectors.latest(seller_id)
@@ -62,30 +62,32 @@ def named(site: Site) -> str:
         products.replace_products(connection, bank_ids[0], {"line": line}, now)
         products.replace_products(connection, bank_ids[1], {"growth": growth}, now)
         for bank_id in bank_ids:
-            requests.create_request(connection, bank_id, seller_id, "credit_application", now)
+            consents.create_request(connection, bank_id, seller_id, "credit_application", now)
             terms = ConsentTerms(seller_id, bank_id, "account_review", timedelta(days=90))
             grant_consent(connection, services.ledger, terms, "tests")
         reviews.open_review(connection, services, ReviewDraft(seller_id, None, None, "W" * 400))
     return seller_id
 
 
-def require_narrow(looking: Looking, name: str) -> None:
-    page = looking.page
-    looking.keep(f"width-{name}")
+def assert_fits(window: Window, name: str) -> None:
+    page = window.page
+    window.save_screenshot(f"width-{name}")
     for size in ("100%", "200%"):
         page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
-        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
         assert page.evaluate(MEASURE) == [], f"{name} at {size}"
         assert page.evaluate(UNCOVERED) == [0, True], f"the bar covers content of {name} at {size}"
         assert min(page.evaluate(TARGETS)) >= 44
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_no_page_is_wider_than_a_small_phone(site: Site, named: str, look: Look, language: str) -> None:
-    looking = look(320, bypass_csp=True)
-    looking.log_in(named, language=language)
+def test_no_page_is_wider_than_a_small_phone(
+    site: Site, seller_with_long_names: str, open_window: OpenWindow, language: str
+) -> None:
+    window = open_window(320, bypass_csp=True)
+    window.log_in(seller_with_long_names, language=language)
     for path in PAGES:
-        looking.open(f"/seller{path}")
-        require_narrow(looking, f"320{path.replace('/', '-') or '-overview'}-{language}")
-    looking.log_in(site.unscored, language=language)
-    require_narrow(looking, f"320-unscored-{language}")
+        window.open(f"/seller{path}")
+        assert_fits(window, f"320{path.replace('/', '-') or '-overview'}-{language}")
+    window.log_in(site.unscored, language=language)
+    assert_fits(window, f"320-unscored-{language}")

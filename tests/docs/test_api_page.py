@@ -30,8 +30,8 @@ def schema_of(name: str) -> dict[str, Any]:
     if not part or part.isdigit():
         return schema
     component = schema["$ref"].rpartition("/")[2]
-    found: dict[str, Any] = DOCUMENT["components"]["schemas"][component]["properties"][part]
-    return found
+    part_schema: dict[str, Any] = DOCUMENT["components"]["schemas"][component]["properties"][part]
+    return part_schema
 
 
 def test_stored_examples_are_up_to_date() -> None:
@@ -56,7 +56,7 @@ def test_every_call_is_listed_with_its_scope() -> None:
     listed = dict(re.findall(r"^\| `([A-Z]+ /[^`]+)` \| (?:`([a-z:-]+)`)? \|", TEXT, re.MULTILINE))
     scopes = {
         operation["call"]: next(
-            (scope for each in operation.get("security", ()) for scope in each.get("oauth2", ())), ""
+            (scope for scheme in operation.get("security", ()) for scope in scheme.get("oauth2", ())), ""
         )
         for operation in OPERATIONS.values()
     }
@@ -66,9 +66,9 @@ def test_every_call_is_listed_with_its_scope() -> None:
 def test_every_problem_is_listed_with_its_status() -> None:
     rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", TEXT, re.MULTILINE)
     listed = {(int(status), slug) for status, slugs in rows for slug in re.findall(r"`([a-z-]+)`", slugs)}
-    anywhere = (errors.RouteUnknown, errors.MethodNotAllowed)
+    of_all_paths = (errors.RouteUnknown, errors.MethodNotAllowed)
     described = {(value["status"], slug) for slug, value in problem_examples().items()}
-    assert listed == described | {(problem.status, problem.slug) for problem in anywhere}
+    assert listed == described | {(problem.status, problem.slug) for problem in of_all_paths}
 
 
 def test_every_request_calls_an_operation() -> None:

@@ -35,10 +35,10 @@ def test_every_field_of_delivery_json_is_described() -> None:
 
 
 def test_the_example_of_delivery_json_is_accepted(tmp_path: Path) -> None:
-    shown = re.search(r"## delivery\.json.*?```json\n(.*?)```", PAGE, re.DOTALL)
-    assert shown is not None
-    assert json.loads(shown[1]) == DELIVERY
-    (tmp_path / "delivery.json").write_text(shown[1], encoding="utf-8")
+    match = re.search(r"## delivery\.json.*?```json\n(.*?)```", PAGE, re.DOTALL)
+    assert match is not None
+    assert json.loads(match[1]) == DELIVERY
+    (tmp_path / "delivery.json").write_text(match[1], encoding="utf-8")
     (tmp_path / "orders.csv").write_text(contract_page.example_csv(BY_NAME["orders"]), encoding="utf-8")
     terms = open_delivery(tmp_path, date(2025, 7, 1)).terms
     assert terms.covers_through["traffic"] == date(2025, 5, 31)

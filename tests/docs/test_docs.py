@@ -39,7 +39,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_and_targets_named_exist(page: Path) -> None:
+def test_links_targets_and_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
@@ -55,13 +55,13 @@ def anchors_of(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_anchors_that_links_name_exist(page: Path) -> None:
+def test_linked_anchors_exist(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
     targets = [(page if not file else page.parent / file, anchor) for file, anchor in links]
     assert not [(str(target), anchor) for target, anchor in targets if anchor not in anchors_of(target)]
 
 
-def test_the_map_links_every_page() -> None:
+def test_the_index_links_every_page() -> None:
     linked = set(re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
     pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert not pages - linked
@@ -71,9 +71,9 @@ def test_readme_is_short_and_shows_both_commands_and_a_score() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
     assert {"make run", "make test"} <= set(re.findall(r"make (?:run|test)", text))
-    shown = [int(points) for points in re.findall(r"([+-]\d+) [ █▒]+\n", text)]
+    points_shown = [int(points) for points in re.findall(r"([+-]\d+) [ █▒]+\n", text)]
     assert re.search(r"^Score +\d+$", text, re.MULTILINE)
-    assert len(shown) >= 5
+    assert len(points_shown) >= 5
 
 
 def test_every_command_has_help_with_an_example() -> None:
@@ -85,7 +85,7 @@ def test_every_command_has_help_with_an_example() -> None:
         assert f"Example: sellerscore {name}" in " ".join(result.output.split())
 
 
-def test_the_page_of_features_is_what_the_catalogue_says() -> None:
+def test_the_features_page_equals_its_generated_text() -> None:
     assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == markdown()
 
 

@@ -22,12 +22,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
-# shap sets up its colour maps in an older way of matplotlib when it is imported
+# shap uses a deprecated function of matplotlib when it is imported
 @pytest.mark.filterwarnings("ignore:The set_(bad|under|over) function will be deprecated:PendingDeprecationWarning")
 def test_the_python_example_runs_as_printed(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -36,7 +36,7 @@ def test_the_python_example_runs_as_printed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     names: dict[str, object] = {}
-    exec(compile(block("python"), "docs/training.md", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(block("python"), "docs/training.md", "exec"), names)  # noqa: S102 - a page of this project
     features, scores = names["features"], names["scores"]
     assert isinstance(features, pd.DataFrame)
     assert isinstance(scores, pd.DataFrame)

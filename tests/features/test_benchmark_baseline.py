@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from tests.benchmarks.feature_builds import fresh
+from tests.benchmarks.feature_builds import run_in_new_process
 from tests.benchmarks.feature_data import END, Scale
-from tests.benchmarks.features import MONTHS, TARGETS, WEEKS, Target, differing, run
+from tests.benchmarks.features import MONTHS, TARGETS, WEEKS, Target, differing_columns, run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +53,7 @@ def test_a_target_is_a_bound_from_above_or_below() -> None:
 
 
 def test_a_step_apart_runs_in_a_process_of_its_own() -> None:
-    assert fresh(os.getpid) != os.getpid()
+    assert run_in_new_process(os.getpid) != os.getpid()
 
 
 def a_frame(values: list[float], name: str = CATALOGUE[0].name) -> pd.DataFrame:
@@ -73,16 +73,16 @@ def a_frame(values: list[float], name: str = CATALOGUE[0].name) -> pd.DataFrame:
     ],
 )
 def test_a_difference_is_named_with_a_case(theirs: list[float], found: str) -> None:
-    said = differing(a_frame([1.0, np.nan]), a_frame(theirs))
+    said = differing_columns(a_frame([1.0, np.nan]), a_frame(theirs))
     assert found in str(list(said.values()))
 
 
 def test_a_column_without_any_value_shows_nothing() -> None:
-    assert list(differing(a_frame([np.nan]), a_frame([np.nan]))) == [CATALOGUE[0].name]
+    assert list(differing_columns(a_frame([np.nan]), a_frame([np.nan]))) == [CATALOGUE[0].name]
 
 
 def test_frames_of_other_features_or_pairs_are_refused() -> None:
-    with pytest.raises(ValueError, match="not the same features or not the same pairs"):
-        differing(a_frame([1.0]), a_frame([1.0], "another"))
-    with pytest.raises(ValueError, match="not the same features or not the same pairs"):
-        differing(a_frame([1.0]), a_frame([1.0, 2.0]))
+    with pytest.raises(ValueError, match="different features or different pairs"):
+        differing_columns(a_frame([1.0]), a_frame([1.0], "another"))
+    with pytest.raises(ValueError, match="different features or different pairs"):
+        differing_columns(a_frame([1.0]), a_frame([1.0, 2.0]))

@@ -12,9 +12,9 @@ import pytest
 from features.errors import CatalogueError, FeaturesError, StoreError
 from features.ingest import OperatingStore
 from features.pipeline import compute_frame, frame
-from tests.oracles.accepted import features_named, write_accepted
+from tests.oracles.accepted_rows import features_named, write_accepted
 from tests.oracles.market import Market
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
 
 FEW = features_named("active_days_365d", "days_since_first_order")
 FIRST, LAST = date(2024, 1, 3), date(2024, 3, 1)

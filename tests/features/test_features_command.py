@@ -26,8 +26,8 @@ from features.materialize import ENGINES, materialize_frame, snapshot_of
 from features.pipeline import compute_frame, latest_midnight
 from features.store.tiles import current_tiles
 from features.store.vectors import VectorStore
-from tests.oracles.accepted import features_named, frame_from, write_accepted
-from tests.oracles.delivered import NO_RATES, deliver, in_dollars
+from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
+from tests.oracles.deliveries import NO_RATES, deliver, in_dollars
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from tests.oracles.shapes import MAY_BE_ABSENT
 

@@ -7,12 +7,12 @@ from fractions import Fraction
 
 import pytest
 
-from tests.oracles.by_hand import T, Trade
 from tests.oracles.features.buyers import is_festival
 from tests.oracles.features.numbers import lower_median, middle, rise, root, variation
 from tests.oracles.features.quality import hundredths
 from tests.oracles.features_oracle import oracle
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
+from tests.oracles.trade import T, Trade
 
 
 @pytest.fixture
@@ -174,8 +174,8 @@ def test_days_of_the_year_and_of_the_week(trade: Trade) -> None:
 
 def test_cash_is_weighed_against_settled_sales(trade: Trade) -> None:
     trade.order(100, 400)
-    trade.bought(10, 60)
-    trade.bought(170, 20, "V")
+    trade.purchase(10, 60)
+    trade.purchase(170, 20, "V")
     trade.visits(5, 50, "ads", dollars=40)
     found = trade.now()
     assert (found["purchases_over_sales_180d"], found["operating_margin_180d"]) == (0.2, 0.7)
@@ -210,9 +210,9 @@ def test_stars_weigh_by_ratings(trade: Trade) -> None:
 
 
 def test_payments_settle_the_oldest_instalment_first(trade: Trade) -> None:
-    trade.lent(150, 400, 120, 90, 60, 30)
+    trade.loan(150, 400, 120, 90, 60, 30)
     for ago, dollars in ((120, 100), (86, 99), (85, 1), (56, 150)):
-        trade.paid(ago, dollars)
+        trade.payment(ago, dollars)
     trade.order(40, 600)
     found = trade.now()
     # the second was five days late, the third four, and the fourth is half paid, 30 days after it fell due
@@ -221,18 +221,18 @@ def test_payments_settle_the_oldest_instalment_first(trade: Trade) -> None:
     assert found["average_days_past_due_90d"] == (5 + 4 + 30) / 3
     assert (found["worst_days_past_due_365d"], found["loans_repaid"]) == (30.0, 0.0)
     assert found["owed_over_monthly_sales"] == 50 / 200
-    trade.paid(2, 50)
+    trade.payment(2, 50)
     assert (trade.now()["loans_repaid"], trade.now()["owed_over_monthly_sales"]) == (1.0, 0.0)
     assert trade.now()["worst_days_past_due_365d"] == 28.0
 
 
 def test_a_thousandth_is_not_owed_and_old_delays_are_forgotten_a_year_after_they_end(trade: Trade) -> None:
-    trade.lent(450, 1000, 420)
-    trade.paid(366, 998)
+    trade.loan(450, 1000, 420)
+    trade.payment(366, 998)
     assert trade.now()["worst_days_past_due_365d"] == 420.0
-    trade.paid(365, 1)
+    trade.payment(365, 1)
     assert (trade.now()["worst_days_past_due_365d"], trade.now()["average_days_past_due_365d"]) == (55.0, 0.0)
-    trade.paid(367, 1)
+    trade.payment(367, 1)
     assert (trade.now()["worst_days_past_due_365d"], trade.now()["loans_repaid"]) == (0.0, 1.0)
 
 
@@ -240,7 +240,7 @@ def test_who_never_borrowed_was_never_late(trade: Trade) -> None:
     trade.order(40, 600)
     names = ("loans_repaid", "worst_days_past_due_365d", "late_instalment_share_365d", "owed_over_monthly_sales")
     assert [trade.now()[name] for name in names] == [0.0, 0.0, 0.0, 0.0]
-    trade.lent(0, 500, -30)
+    trade.loan(0, 500, -30)
     assert trade.now()["owed_over_monthly_sales"] == 0.0, "the loan about to be paid out must not see itself"
 
 

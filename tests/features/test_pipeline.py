@@ -17,9 +17,9 @@ import pytest
 from features.catalogue import CATALOGUE, TENURE_AND_RECENCY
 from features.ingest import OperatingStore
 from features.pipeline import all_sellers, compute_frame
-from tests.oracles.accepted import features_named, frame_from, write_accepted
+from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
 from tests.oracles.market import Market
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
 
 T = date(2024, 3, 1)
 NEXT = T + timedelta(days=1)

@@ -27,8 +27,7 @@ from features.ingest import OperatingStore
 from features.store import folders
 from features.store import tiles as tile_store
 from features.store.tiles import current_tiles
-from tests.oracles.accepted import (
-    dealt,
+from tests.oracles.accepted_rows import (
     features_named,
     first,
     fold,
@@ -37,9 +36,10 @@ from tests.oracles.accepted import (
     frame_from,
     frame_of,
     write_accepted,
+    write_in_parts,
 )
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
 from tests.oracles.shapes import MAY_BE_ABSENT, examples
 
 SHAPE = Shape(seed=4, sellers=8, events=40)
@@ -70,7 +70,7 @@ def contents(store: OperatingStore) -> dict[str, list[str]]:
 @examples(8)
 def test_updates_per_delivery_equal_one_computation(tmp_path_factory: Any, seed: int, parts: int) -> None:
     rows, folder = market(replace(SHAPE, seed=seed)), tmp_path_factory.mktemp("tiles")
-    store = fold_in_turn(dealt(rows, folder / "parts", parts, seed))
+    store = fold_in_turn(write_in_parts(rows, folder / "parts", parts, seed))
     assert len(folds(store)) == parts + 1
     once = frame_of(rows, PAIRS, folder / "one")
     assert once.notna().any().all()
@@ -78,7 +78,7 @@ def test_updates_per_delivery_equal_one_computation(tmp_path_factory: Any, seed:
 
 
 def test_an_update_adds_a_fold_and_leaves_the_others_unchanged(tmp_path: Path) -> None:
-    store = dealt(market(SMALL), tmp_path, 1, 0)
+    store = write_in_parts(market(SMALL), tmp_path, 1, 0)
     fold(first(store, 1))
     before = modification_times(tmp_path)
     fold(store)
@@ -91,7 +91,7 @@ def test_an_update_adds_a_fold_and_leaves_the_others_unchanged(tmp_path: Path) -
 
 def test_too_many_folds_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_store, "_MAX_FOLDS", 1)
-    store = dealt(market(SMALL), tmp_path, 1, 0)
+    store = write_in_parts(market(SMALL), tmp_path, 1, 0)
     fold_in_turn(store)
     assert [len(each["deliveries"]) for each in folds(store)] == [2]
 
@@ -248,7 +248,7 @@ def stop() -> None:
 @pytest.mark.parametrize("step", [5, *(pytest.param(step, marks=pytest.mark.soak) for step in (1, 2, 3, 4, 99))])
 @pytest.mark.slow
 def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = dealt(market(SMALL), tmp_path / "store", 1, 3)
+    store = write_in_parts(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
     before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
@@ -279,7 +279,7 @@ def killed_at(step: int, store: OperatingStore) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("step", [1, 4, 99])
 def test_a_kill_leaves_the_tiles_before_or_after(step: int, tmp_path: Path) -> None:
-    store = dealt(market(SMALL), tmp_path / "store", 1, 3)
+    store = write_in_parts(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
     before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
     process = multiprocessing.get_context("spawn").Process(target=killed_at, args=(step, store))

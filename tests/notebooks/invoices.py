@@ -1,4 +1,4 @@
-"""A ledger of small firms' invoices, made on the spot: some repaid, some defaulted, some have no record."""
+"""Generated invoices of small firms: some repaid, some defaulted, some have no record."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _DAYS = 540
 _AMOUNTS = ("total_amount", "net_amount", "tax_amount")
 
 
-def write_ledger(folder: Path, repaid: int = 38, defaulted: int = 26, unknown: int = 6) -> Path:
-    """Write a folder for the importer `invoices`; firms that defaulted take more back and sell less towards the end."""
+def write_invoices(folder: Path, repaid: int = 38, defaulted: int = 26, unknown: int = 6) -> Path:
+    """Write a folder for the importer `invoices`; firms that defaulted have more returns and lower sales at the end."""
     rng = np.random.default_rng(7)
     outcomes = ["false"] * repaid + ["true"] * defaulted + [""] * unknown
     firms = [(f"E{number}", outcome) for number, outcome in enumerate(outcomes)]
@@ -23,15 +23,15 @@ def write_ledger(folder: Path, repaid: int = 38, defaulted: int = 26, unknown: i
     _write(folder / "enterprises.csv", ("enterprise_id", "defaulted"), firms)
     for name, partner in (("sales", "buyer_id"), ("purchase", "supplier_id")):
         columns = ("enterprise_id", "invoice_no", "invoice_date", partner, "status", *_AMOUNTS)
-        rows = [row for firm, outcome in firms for row in _invoices(rng, firm, trouble=outcome == "true", partner=name)]
+        rows = [row for firm, outcome in firms for row in _invoices(rng, firm, defaulted=outcome == "true", partner=name)]
         _write(folder / f"{name}_invoices.csv", columns, rows)
     return folder
 
 
-def _invoices(rng: np.random.Generator, firm: str, *, trouble: bool, partner: str) -> list[tuple[object, ...]]:
+def _invoices(rng: np.random.Generator, firm: str, *, defaulted: bool, partner: str) -> list[tuple[object, ...]]:
     days = np.sort(rng.integers(0, _DAYS, 60))
-    returned = rng.random(60) < rng.uniform(0.05, 0.2 if trouble else 0.12)
-    amounts = np.round(rng.lognormal(7.0, 0.9, 60) * np.where(trouble, 1.0 - 0.4 * days / _DAYS, 1.0), 2)
+    returned = rng.random(60) < rng.uniform(0.05, 0.2 if defaulted else 0.12)
+    amounts = np.round(rng.lognormal(7.0, 0.9, 60) * np.where(defaulted, 1.0 - 0.4 * days / _DAYS, 1.0), 2)
     return [
         (
             firm,

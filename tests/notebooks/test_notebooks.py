@@ -8,20 +8,19 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.notebooks.invoices import write_ledger
+from tests.notebooks.invoices import write_invoices
 from tests.world import World, shared_world
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-EVERYDAY = "04"
-"""The notebook that runs in every test; all of them run in `make soak`, since each starts a kernel of its own."""
-EXPLAINING = ("04", "05")
-"""Notebooks that take a score apart and must show that its points add up to it."""
+FAST = "04"
+"""The notebook that always runs; `make soak` runs all of them, because each needs a separate kernel."""
+EXPLAIN_A_SCORE = ("04", "05")
+"""Notebooks that explain a score and must show that its points add up."""
 
-
-OURS = ("api", "features", "scoring", "training")
+PACKAGES = ("api", "features", "scoring", "training")
 RUNNING = [
-    pytest.param(path, id=path.stem, marks=() if path.name.startswith(EVERYDAY) else (pytest.mark.soak,))
+    pytest.param(path, id=path.stem, marks=() if path.name.startswith(FAST) else (pytest.mark.soak,))
     for path in NOTEBOOKS
 ]
 
@@ -45,20 +44,20 @@ def test_a_notebook_is_stored_without_outputs_and_defines_nothing(path: Path) ->
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_a_notebook_imports_of_ours_is_there(path: Path) -> None:
+def test_imported_names_of_a_notebook_exist(path: Path) -> None:
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     source = "\n".join(cells).replace("%matplotlib inline", "")
     imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
-    ours = [node for node in imports if str(node.module).partition(".")[0] in OURS]
-    assert ours
-    for node in ours:
+    own_imports = [node for node in imports if str(node.module).partition(".")[0] in PACKAGES]
+    assert own_imports
+    for node in own_imports:
         names = [alias.name for alias in node.names]
-        # the list lets Python import what is a module of its own, as the statement in the notebook does
+        # the list makes Python import submodules too, as the statement in the notebook does
         module = __import__(str(node.module), fromlist=names)
         assert not [name for name in names if not hasattr(module, name)], node.module
 
 
-# Jupyter's kernel speaks over loopback without encryption and warns of it; nothing secret passes there
+# Jupyter's kernel warns that its loopback connection is not encrypted; it carries no secrets
 @pytest.mark.filterwarnings("ignore:.*without encryption")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RUNNING)
@@ -66,30 +65,30 @@ def test_a_notebook_runs(path: Path, world: World, tmp_path: Path, monkeypatch: 
     home = world.copy(tmp_path).home
     champion = (home / "mlflow.db").read_bytes()
     monkeypatch.setenv("SELLERSCORE_HOME", str(home))
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # on data this small, threads only wait for each other
-    monkeypatch.setenv("SELLERSCORE_INVOICES", str(write_ledger(tmp_path / "invoices")))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # threads are slower on small data
+    monkeypatch.setenv("SELLERSCORE_INVOICES", str(write_invoices(tmp_path / "invoices")))
 
-    outputs = _outputs(path)
+    outputs = _run(path)
 
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert any("= score" in output.get("text", "") for output in outputs) == path.name.startswith(EXPLAINING)
-    assert (home / "mlflow.db").read_bytes() == champion, "a notebook registers and promotes nothing"
+    assert any("= score" in output.get("text", "") for output in outputs) == path.name.startswith(EXPLAIN_A_SCORE)
+    assert (home / "mlflow.db").read_bytes() == champion, "a notebook must not register or promote a model"
 
 
 @pytest.mark.soak
 @pytest.mark.filterwarnings("ignore:.*without encryption")
-def test_without_invoices_the_notebook_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_invoices_the_notebook_explains_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from nbclient.exceptions import CellExecutionError
 
-    monkeypatch.setenv("SELLERSCORE_INVOICES", str(tmp_path / "nowhere"))
-    with pytest.raises(CellExecutionError, match="set SELLERSCORE_INVOICES to the folder that holds enterprises"):
-        _outputs(FOLDER / "05_real_firms_from_invoices.ipynb")
+    monkeypatch.setenv("SELLERSCORE_INVOICES", str(tmp_path / "missing"))
+    with pytest.raises(CellExecutionError, match="Set SELLERSCORE_INVOICES to the folder with enterprises"):
+        _run(FOLDER / "05_real_firms_from_invoices.ipynb")
 
 
-def _outputs(path: Path) -> list[nbformat.NotebookNode]:
-    """Run a notebook in a kernel of its own, from its own folder as Jupyter does, and return all that it showed."""
+def _run(path: Path) -> list[nbformat.NotebookNode]:
+    """Run a notebook in a separate kernel, in its own folder as Jupyter does, and return its outputs."""
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    done = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
-    return [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    executed = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    return [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]

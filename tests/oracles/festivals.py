@@ -1,4 +1,4 @@
-"""Festivals of the years that tests use. The query of 111 years' festivals takes a second to compile for each fold."""
+"""Festival days of only the years that tests use: the query for 111 years takes a second to compile for each fold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ YEARS = (2017, 2027)
 
 @pytest.fixture(scope="module", autouse=True)
 def few_festivals() -> Iterator[None]:
-    """Mark festivals of these years alone; `test_tile_store` folds those of all years."""
+    """Use only the festivals of these years; `test_tile_store` uses those of all years."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "festival_days", lambda first=YEARS[0], last=YEARS[1]: festival_days(first, last))
         yield

@@ -1,4 +1,4 @@
-"""Labels by the definition, in plain Python: loan by loan, day by day, whole cents, no pandas."""
+"""Naive oracle of labels: loan by loan and day by day in plain Python, with whole cents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 @dataclass(frozen=True)
 class Loan:
-    """A loan as it was paid out, due and paid; amounts in cents."""
+    """A loan with its instalments and payments; amounts in cents."""
 
     loan_id: str
     seller_id: str
@@ -19,13 +19,13 @@ class Loan:
 
 
 def after_months(day: date, months: int) -> date:
-    """The same day of a later (or earlier) month, or that month's last day where it is shorter."""
+    """Return the same day of a later (or earlier) month, or the last day of a shorter month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def label(loan: Loan, observed: date, days_past_due: int, months: int) -> bool | None:
-    """True bad, False good, None where the outcome is open."""
+    """Return True for bad, False for good, None if the outcome is not known yet."""
     start = loan.disbursed_at.date()
     end = after_months(start, months)
     midnight = start
@@ -37,9 +37,9 @@ def label(loan: Loan, observed: date, days_past_due: int, months: int) -> bool |
 
 
 def _is_late(loan: Loan, midnight: date, days_past_due: int) -> bool:
-    """Whether an instalment is this many days past due at this midnight.
+    """Return whether an instalment is this many days past due at this midnight.
 
-    Its limit is N days after it was due; payments before that midnight count, oldest instalment first.
+    Its limit is N days after its due day; payments before the limit count, oldest instalment first.
     """
     for due_on, _ in loan.due:
         limit = due_on + timedelta(days=days_past_due)

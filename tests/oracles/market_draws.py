@@ -1,6 +1,6 @@
-"""What a hostile market is drawn from: moments on the edges of windows and of visibility, and amounts.
+"""Random draws for a hostile market: times at the edges of windows and of visibility, and amounts.
 
-All functions draw from the generator they are given, so that everything follows from a seed.
+All functions draw from the generator in their arguments, so that one seed determines everything.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, timedelta
 
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
 
 MIDNIGHTS = (date(2023, 12, 31), date(2024, 2, 29), date(2024, 3, 1), date(2024, 5, 29), date(2025, 3, 1))
-"""Around a leap day, a turn of the year, and 90 and 366 days apart."""
+"""Around a leap day and a change of year, and 90 and 366 days apart."""
 
 EDGES = (
     *(0, 1, 2, 6, 7, 8, 13, 14, 15, 29, 30, 31, 44, 45, 46, 59, 60, 61, 89, 90, 91, 104, 105, 119, 120, 121, 150, 151),
     *(179, 180, 181, 209, 210, 211, 224, 225, 226, 270, 271, 300, 330, 359, 360, 364, 365, 366, 378, 379, 380),
     *(389, 390, 391, 394, 395, 396, 484, 485, 486),
 )
-"""Days before T at which some window opens or closes, and those beside them."""
+"""Days before T at which a window opens or closes, and the adjacent days."""
 
 FESTIVE = (
     *(date(2023, 6, day) for day in (15, 16, 18, 19)),
@@ -27,14 +27,14 @@ FESTIVE = (
     *(date(2024, 11, day) for day in (8, 9, 11, 12, 28, 29)),
     *(date(2024, 12, day) for day in (2, 3, 10, 11, 20, 21)),
 )
-"""First and last days of festivals and those beside them."""
+"""First and last days of festivals, and the adjacent days."""
 
 SLIPS = (timedelta(), timedelta(microseconds=1), timedelta(microseconds=500_000), timedelta(seconds=1))
-"""How far beside an edge."""
+"""Distances from an edge."""
 
 
 def moment(rng: random.Random, centre: date | None = None) -> datetime:
-    """Return an edge of some window, to the microsecond where it counts, or any time of the years around."""
+    """Return a time near the edge of a window, often within a microsecond, or any time of these years."""
     day = midnight(centre or rng.choice(MIDNIGHTS))
     kind = rng.random()
     if kind < 0.55:
@@ -47,29 +47,29 @@ def moment(rng: random.Random, centre: date | None = None) -> datetime:
     return day + rng.choice((timedelta(), timedelta(microseconds=-1), within))
 
 
-def known(rng: random.Random, at: datetime) -> datetime:
-    """Return when a row was learned of.
+def known_time(rng: random.Random, at: datetime) -> datetime:
+    """Return the `known_at` of a row.
 
-    Mostly at once, sometimes exactly at a midnight or just after it, sometimes weeks late, rarely beforehand.
+    Mostly soon after the event, sometimes at a midnight or a microsecond later, sometimes weeks late, rarely earlier.
     """
-    late = rng.random()
+    kind = rng.random()
     next_midnight = midnight(at.date() + timedelta(days=1))
-    if late < 0.5:
+    if kind < 0.5:
         return at + timedelta(seconds=rng.randrange(3600))
-    if late < 0.65:
+    if kind < 0.65:
         return next_midnight
-    if late < 0.75:
+    if kind < 0.75:
         return next_midnight + timedelta(microseconds=1)
-    if late < 0.95:
+    if kind < 0.95:
         return at + timedelta(days=rng.randint(1, 60))
     return at - timedelta(days=rng.randint(0, 3))
 
 
 def amount(rng: random.Random, largest: int) -> int:
-    """Return micro-USD up to `largest`, often an end of the range."""
+    """Return an amount in micro-USD up to `largest`, often 0, 1 or `largest`."""
     return rng.choice((0, 1, largest, rng.randint(0, largest), rng.randint(0, largest)))
 
 
-def beside(rng: random.Random, hours: float) -> timedelta:
-    """Return about so many hours: exactly, or a little more or less."""
+def near_hours(rng: random.Random, hours: float) -> timedelta:
+    """Return this many hours, exactly or with a small difference."""
     return timedelta(hours=hours) + rng.choice((-1, 1)) * rng.choice(SLIPS)

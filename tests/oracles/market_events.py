@@ -1,4 +1,4 @@
-"""The orders of a hostile market, and what follows from them: refunds and fulfilments."""
+"""The orders of a hostile market, and their refunds and fulfilments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zlib import crc32
 
-from tests.oracles.market_draws import MIDNIGHTS, amount, beside, known, moment
+from tests.oracles.market_draws import MIDNIGHTS, amount, known_time, moment, near_hours
 
 Table = list[dict[str, Any]]
 
@@ -28,15 +28,15 @@ _EVENT_CHANCE = {"shipped": 0.7, "delivered": 0.5, "lost": 0.12}
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What every table of a market is drawn on.
+class MarketInputs:
+    """Inputs of every table of a market.
 
     Attributes:
-        rng: draws.
-        events: orders per store, at most.
-        largest: upper end of amounts, micro-USD.
+        rng: random generator.
+        events: maximum number of orders per store.
+        largest: largest amount in micro-USD.
         owners: the first owner of each store.
-        buyers: who orders.
+        buyers: IDs of buyers.
     """
 
     rng: random.Random
@@ -47,89 +47,89 @@ class Ground:
 
     @property
     def stores(self) -> list[str]:
-        """The stores in order of name."""
+        """Return the store ids in order."""
         return sorted(self.owners)
 
 
-def orders(ground: Ground) -> Table:
-    """Return orders at random and in rushes, own-store orders among them."""
-    rows = [*_single_orders(ground), *_rushes(ground)]
+def orders(inputs: MarketInputs) -> Table:
+    """Return random orders and rushes, including related-party orders."""
+    rows = [*_single_orders(inputs), *_rushes(inputs)]
     return [{"order_id": f"O{number}", **row} for number, row in enumerate(rows)]
 
 
-def _single_orders(ground: Ground) -> Iterator[dict[str, Any]]:
-    rng = ground.rng
-    for store in ground.stores:
+def _single_orders(inputs: MarketInputs) -> Iterator[dict[str, Any]]:
+    rng = inputs.rng
+    for store in inputs.stores:
         own_centre = rng.choice(MIDNIGHTS)
-        for _ in range(rng.randint(0, ground.events)):
-            buyer = rng.choice(ground.stores) if rng.random() < 0.08 else rng.choice(ground.buyers)
+        for _ in range(rng.randint(0, inputs.events)):
+            buyer = rng.choice(inputs.stores) if rng.random() < 0.08 else rng.choice(inputs.buyers)
             at = moment(rng, own_centre if rng.random() < 0.7 else rng.choice(MIDNIGHTS))
-            yield _order(ground, store, buyer, at)
+            yield _order(inputs, store, buyer, at)
 
 
-def _rushes(ground: Ground) -> Iterator[dict[str, Any]]:
-    """One buyer, one owner, some stores, one hour of the clock or the edge of one."""
-    rng = ground.rng
-    for owner in sorted(set(ground.owners.values())):
-        stores = [store for store in ground.stores if ground.owners[store] == owner]
-        for _ in range(rng.randint(0, ground.events // 12)):
+def _rushes(inputs: MarketInputs) -> Iterator[dict[str, Any]]:
+    """Yield orders of one buyer at one owner's stores within an hour, or at the edge of it."""
+    rng = inputs.rng
+    for owner in sorted(set(inputs.owners.values())):
+        stores = [store for store in inputs.stores if inputs.owners[store] == owner]
+        for _ in range(rng.randint(0, inputs.events // 12)):
             hour = moment(rng).replace(minute=0, second=0, microsecond=0)
-            buyer = rng.choice(ground.buyers)
+            buyer = rng.choice(inputs.buyers)
             for _ in range(rng.randint(2, 4)):
-                past = timedelta(seconds=rng.choice((0, 0, 1, 1800, 3599, 3600)))
-                yield _order(ground, rng.choice(stores), buyer, hour + past + _slip(rng))
+                offset = timedelta(seconds=rng.choice((0, 0, 1, 1800, 3599, 3600)))
+                yield _order(inputs, rng.choice(stores), buyer, hour + offset + _slip(rng))
 
 
 def _slip(rng: random.Random) -> timedelta:
     return timedelta(microseconds=rng.choice((0, 0, 0, 1, 999_999, -1)))
 
 
-def _order(ground: Ground, store: str, buyer: str, at: datetime) -> dict[str, Any]:
-    """Return an order, one of eight a guest's: by its place and time, so that guests change no other draw."""
-    rng, guest = ground.rng, crc32(f"{store} {at}".encode()) % 8 == 0
+def _order(inputs: MarketInputs, store: str, buyer: str, at: datetime) -> dict[str, Any]:
+    """Return an order; one in eight has no buyer, chosen by store and time so that other draws do not change."""
+    rng, is_guest = inputs.rng, crc32(f"{store} {at}".encode()) % 8 == 0
     return {
         "store_id": store,
-        "buyer_id": None if guest else buyer,
+        "buyer_id": None if is_guest else buyer,
         "ordered_at": at,
-        "amount_micros": amount(rng, ground.largest),
+        "amount_micros": amount(rng, inputs.largest),
         "currency": rng.choice(CURRENCIES),
         "channel": rng.choice(CHANNELS),
         "buyer_country": rng.choice(COUNTRIES),
         "items": rng.choice((1, 1, 2, 7, 10**6)),
-        "known_at": known(rng, at),
+        "known_at": known_time(rng, at),
     }
 
 
-def refunds(ground: Ground, sold: Table) -> Table:
-    """Return refunds of a third of the orders: whole and partial, quick and late, of no order and of unknown ones."""
-    rng, rows = ground.rng, Table()
-    for order in rng.sample(sold, k=len(sold) // 3):
-        at = order["ordered_at"] + beside(rng, rng.choice(_REFUND_HOURS))
-        named = rng.random()
+def refunds(inputs: MarketInputs, sales: Table) -> Table:
+    """Return refunds of a third of the orders: full and partial, quick and late, some without a known order."""
+    rng, rows = inputs.rng, Table()
+    for order in rng.sample(sales, k=len(sales) // 3):
+        at = order["ordered_at"] + near_hours(rng, rng.choice(_REFUND_HOURS))
+        kind = rng.random()
         rows.append(
             {
                 "refund_id": f"R{len(rows)}",
-                "order_id": None if named < 0.2 else "never-seen" if named < 0.25 else order["order_id"],
-                "store_id": rng.choice(ground.stores) if rng.random() < 0.05 else order["store_id"],
+                "order_id": None if kind < 0.2 else "never-seen" if kind < 0.25 else order["order_id"],
+                "store_id": rng.choice(inputs.stores) if rng.random() < 0.05 else order["store_id"],
                 "refunded_at": at,
                 "amount_micros": min(order["amount_micros"], amount(rng, order["amount_micros"] + 1)),
                 "currency": order["currency"],
                 "reason": rng.choice(_REASONS),
-                "known_at": known(rng, at),
+                "known_at": known_time(rng, at),
             }
         )
     return rows
 
 
-def fulfilments(ground: Ground, sold: Table) -> Table:
-    """Return what happened to parcels, on the edges of lateness, some before their order and some of unknown ones."""
-    rng, rows = ground.rng, Table()
-    stranger = {"order_id": "never-seen", "ordered_at": moment(rng), "store_id": ground.stores[0]}
-    for order in [stranger, *sold]:
+def fulfilments(inputs: MarketInputs, sales: Table) -> Table:
+    """Return fulfilment events at the edges of lateness, some before their order and some of an unknown order."""
+    rng, rows = inputs.rng, Table()
+    unknown = {"order_id": "never-seen", "ordered_at": moment(rng), "store_id": inputs.stores[0]}
+    for order in [unknown, *sales]:
         for event, hours in _EVENT_HOURS.items():
             if rng.random() < _EVENT_CHANCE[event]:
-                at = order["ordered_at"] + beside(rng, rng.choice(hours))
-                store = rng.choice(ground.stores) if rng.random() < 0.05 else order["store_id"]
+                at = order["ordered_at"] + near_hours(rng, rng.choice(hours))
+                store = rng.choice(inputs.stores) if rng.random() < 0.05 else order["store_id"]
                 row = {"order_id": order["order_id"], "store_id": store, "event": event, "at": at}
-                rows.append(row | {"known_at": known(rng, at)})
+                rows.append(row | {"known_at": known_time(rng, at)})
     return rows

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
-from tests.oracles.seller_sight import Entry, Row, Sight, sight
+from tests.oracles.seller_view import Entry, Row, SellerView, seller_view
 
 RETURNED = ("return", "refund")
 DISPUTED = ("dispute", "chargeback")
@@ -18,7 +18,7 @@ DAY_OF = {"orders": "ordered_at", "traffic": "day", "ratings": "day", "purchases
 
 
 @dataclass(frozen=True)
-class Covered:
+class Coverage:
     """First and last day with a row, and days with rows by step."""
 
     first: date
@@ -26,10 +26,10 @@ class Covered:
     days: tuple[int, ...]
 
 
-def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, tuple[int, ...] | None]:
+def sums(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, tuple[int, ...] | None]:
     """Return each sum by step, oldest first; None if the table was not delivered."""
-    found = sight(seen, seller_id, as_of)
-    wanted: dict[str, tuple[str, Callable[[Entry], int]]] = {
+    view = seller_view(visible_rows, seller_id, as_of)
+    terms: dict[str, tuple[str, Callable[[Entry], int]]] = {
         "gross": ("orders", lambda e: e.row["amount_micros"]),
         "orders": ("orders", lambda _: 1),
         "refunded": ("refunds", lambda e: e.row["amount_micros"]),
@@ -45,15 +45,15 @@ def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict
         "purchased": ("purchases", lambda e: e.row["amount_micros"]),
     }
     totals = {
-        name: tuple(sum(map(value, _of_step(found.entries[table], step))) for step in range(12))
-        if table in found.known
+        name: tuple(sum(map(value, _in_step(view.entries[table], step))) for step in range(12))
+        if table in view.known_tables
         else None
-        for name, (table, value) in wanted.items()
+        for name, (table, value) in terms.items()
     }
-    known = "orders" in found.known
+    orders_known = "orders" in view.known_tables
     return totals | {
-        "buyers": tuple(len(_buyers(found, step)) for step in range(12)) if known else None,
-        "earlier_buyers": tuple(_came_before(found, step) for step in range(12)) if known else None,
+        "buyers": tuple(len(_buyers(view, step)) for step in range(12)) if orders_known else None,
+        "earlier_buyers": tuple(_returning_buyers(view, step) for step in range(12)) if orders_known else None,
     }
 
 
@@ -63,38 +63,38 @@ def _shipped_late(entry: Entry) -> int:
 
 
 def _hundredths(stars: float) -> int:
-    # halves up, of the decimals as written
+    # rounds halves up, using the decimals as written
     return int(Fraction(str(stars)) * 100 + Fraction(1, 2))
 
 
-def _of_step(entries: Sequence[Entry], step: int) -> list[Entry]:
-    """The days 30 * (11 - step) + 1 to 30 * (12 - step) before T."""
+def _in_step(entries: Sequence[Entry], step: int) -> list[Entry]:
+    """Return the entries of the days 30 * (11 - step) + 1 to 30 * (12 - step) before T."""
     return [entry for entry in entries if 30 * (11 - step) < entry.age <= 30 * (12 - step)]
 
 
-def _buyers(found: Sight, step: int) -> set[str]:
-    return {entry.row["buyer_id"] for entry in _of_step(found.entries["orders"], step)} - {None}
+def _buyers(view: SellerView, step: int) -> set[str]:
+    return {entry.row["buyer_id"] for entry in _in_step(view.entries["orders"], step)} - {None}
 
 
-def _came_before(found: Sight, step: int) -> int:
-    ends = 30 * (12 - step)
-    before = {e.row["buyer_id"] for e in found.entries["orders"] if ends < e.age <= ends + 90}
-    return len(_buyers(found, step) & before)
+def _returning_buyers(view: SellerView, step: int) -> int:
+    step_end = 30 * (12 - step)
+    previous = {e.row["buyer_id"] for e in view.entries["orders"] if step_end < e.age <= step_end + 90}
+    return len(_buyers(view, step) & previous)
 
 
-def coverage(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, Covered]:
+def coverage(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, Coverage]:
     """Return the days with rows of each table, including related-party orders; tables without rows are absent."""
-    held = {store["store_id"] for store in sight(seen, seller_id, as_of).stores}
-    orders = {row["order_id"]: row for row in seen["orders"]}
-    found = {}
+    store_ids = {store["store_id"] for store in seller_view(visible_rows, seller_id, as_of).stores}
+    orders = {row["order_id"]: row for row in visible_rows["orders"]}
+    covered = {}
     for table in ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases"):
-        rows = [row for row in seen[table] if row["store_id"] in held]
+        rows = [row for row in visible_rows[table] if row["store_id"] in store_ids]
         days = {day for day in (_day(table, row, orders) for row in rows) if day is not None and day < as_of}
         if days:
             ages = [(as_of - day).days for day in days]
             by_step = tuple(sum(30 * (11 - step) < age <= 30 * (12 - step) for age in ages) for step in range(12))
-            found[table] = Covered(min(days), max(days), by_step)
-    return found
+            covered[table] = Coverage(min(days), max(days), by_step)
+    return covered
 
 
 def _day(table: str, row: Row, orders: Mapping[str, Row]) -> date | None:

@@ -1,4 +1,4 @@
-"""Markets for property tests: few examples, each of many sellers, for one frame costs some seconds."""
+"""Market shapes for property tests: few examples with many sellers each, because one frame takes seconds."""
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -27,12 +27,12 @@ SHAPES = st.builds(
     largest=st.sampled_from((10**9, 10**14, 3)),
 )
 
-# A shape is small already; shrinking it would take minutes of frames and tell no more.
+# Shapes are small already; shrinking one would take minutes without benefit.
 _PHASES = (Phase.explicit, Phase.generate)
 
 
 def examples(count: int) -> settings:
-    """Return settings for `count` examples, in a soak others each time; with 0 those alone that a test names."""
+    """Return settings for `count` examples, different ones in each soak; with 0, only the explicit examples run."""
     return settings(
         max_examples=max(count, 1),
         deadline=None,

@@ -1,7 +1,7 @@
 """Shapley values by their definition: every subset of features, on the path-dependent game of small trees.
 
-The game: features in the coalition send the row down its own way; at a split on any other feature, both ways are
-taken, weighted by the training rows that LightGBM counted there. No code of ours or of SHAP is used.
+The game: at a split on a feature in the coalition, the row follows its value; at any other split, both branches count,
+weighted by LightGBM's number of training rows. It uses no code of this project or of SHAP.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from itertools import chain, combinations
 from typing import Any
 
 _ZERO = 1.0000000180025095e-35
-"""LightGBM's own bound, 1e-35 as a float of 32 bits: a value no farther from zero counts as zero, at any split."""
+"""LightGBM's bound, 1e-35 as a 32-bit float: a value within it counts as zero at every split."""
 
 
 def shapley(dump: dict[str, Any], row: Sequence[float]) -> tuple[float, list[float]]:
     """Return the value of the empty coalition, and each feature's Shapley value, for `booster.dump_model()`."""
     features = range(len(row))
-    worth = {
+    values = {
         frozenset(subset): math.fsum(_value(tree["tree_structure"], row, frozenset(subset)) for tree in _trees(dump))
         for subset in chain.from_iterable(combinations(features, size) for size in range(len(row) + 1))
     }
-    return worth[frozenset()], [_of_feature(feature, len(row), worth) for feature in features]
+    return values[frozenset()], [_of_feature(feature, len(row), values) for feature in features]
 
 
-def _of_feature(feature: int, count: int, worth: dict[frozenset[int], float]) -> float:
+def _of_feature(feature: int, count: int, values: dict[frozenset[int], float]) -> float:
     return math.fsum(
         math.factorial(len(rest))
         * math.factorial(count - len(rest) - 1)
         / math.factorial(count)
-        * (worth[rest | {feature}] - worth[rest])
-        for rest in worth
+        * (values[rest | {feature}] - values[rest])
+        for rest in values
         if feature not in rest
     )
 
@@ -57,7 +57,7 @@ def _count(node: dict[str, Any]) -> int:
 
 def _goes_left(node: dict[str, Any], value: float) -> bool:
     if node["decision_type"] == "==":
-        # a category is what remains without the fraction; below zero, missing or endless it is none
+        # a category is the integer part; a negative, missing or infinite value is no category
         return math.isfinite(value) and value > -1.0 and str(int(value)) in node["threshold"].split("||")
     kind = node["missing_type"]
     if abs(value) <= _ZERO:
@@ -66,5 +66,5 @@ def _goes_left(node: dict[str, Any], value: float) -> bool:
         value = 0.0
     if (kind == "NaN" and math.isnan(value)) or (kind == "Zero" and value == 0.0):
         return bool(node["default_left"])
-    # the dump writes 1e300 for an endless threshold, to the left of which is every value
+    # the dump writes 1e300 for an infinite threshold; every value is on its left
     return value <= float(node["threshold"]) or float(node["threshold"]) == 1e300

@@ -1,4 +1,4 @@
-"""One Spark for all tests of parity, on two threads of this machine; where there is no Java they are skipped."""
+"""One Spark session for all parity tests, on two local threads; without Java the tests are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["few_festivals", "spark"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # said of all of pandas 3; what passes through pandas here are a few plain values
+    # PySpark warns about pandas 3 in general; only a few plain values pass through pandas here
     config.addinivalue_line("filterwarnings", "ignore:PySpark does not yet fully support pandas:FutureWarning")
 
 
@@ -30,7 +30,7 @@ def spark() -> Iterator[Backend]:
     except EngineError as error:
         pytest.skip(str(error))
     with pytest.MonkeyPatch.context() as patch:
-        # these queries are many and small: compiling each at once and lightly halves their time
+        # the queries are many and small: light compilation halves their time
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         with open_engine("local[2]") as engine:
             yield engine

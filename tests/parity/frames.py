@@ -1,4 +1,4 @@
-"""Frames and tiles as files, read back to be compared: integers exactly, doubles to 1e-9, missing as missing."""
+"""Read frames and tiles and compare them: integers exactly, doubles to 1e-9, missing equal to missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = ["seller_id", "as_of"]
 
 
 def read_frame(folder: Path, names: Sequence[str] = NAMES) -> pd.DataFrame:
-    """Return a frame of the named features in order of its keys, after a look at the types of its columns."""
+    """Return a frame of the named features sorted by its keys, after checking the types of its columns."""
     table = ds.dataset(folder, format="parquet").to_table()
     expected = [("seller_id", pa.string()), ("as_of", pa.date32()), *((name, pa.float64()) for name in names)]
     assert [(field.name, field.type) for field in table.schema] == expected
@@ -28,22 +28,22 @@ def read_frame(folder: Path, names: Sequence[str] = NAMES) -> pd.DataFrame:
     return frame
 
 
-def differences(found: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
-    """Return the features of which two frames of the same pairs say different things."""
-    assert list(found.index) == list(expected.index)
-    assert list(found.columns) == list(expected.columns)
+def differences(actual: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
+    """Return the features that differ between two frames of the same pairs."""
+    assert list(actual.index) == list(expected.index)
+    assert list(actual.columns) == list(expected.columns)
     return [
-        name for name in found.columns if not _agree(found[name].to_numpy(), expected[name].to_numpy(), name in WHOLE)
+        name for name in actual.columns if not _agree(actual[name].to_numpy(), expected[name].to_numpy(), name in WHOLE)
     ]
 
 
-def _agree(found: np.ndarray, expected: np.ndarray, whole: bool) -> bool:
-    return np.allclose(found, expected, rtol=0 if whole else 1e-9, atol=0, equal_nan=True)
+def _agree(actual: np.ndarray, expected: np.ndarray, whole: bool) -> bool:
+    return np.allclose(actual, expected, rtol=0 if whole else 1e-9, atol=0, equal_nan=True)
 
 
 def tile_rows(paths: Iterable[Path]) -> tuple[dict[str, str], list[tuple[object, ...]]]:
-    """Return the columns of tiles by their types, and all rows in one order."""
+    """Return the types of the columns of tiles, and all rows in a fixed order."""
     parts = [pq.read_table(path) for path in paths]
-    kinds = {field.name: str(field.type) for field in parts[0].schema}
-    rows = [tuple(row[name] for name in kinds) for part in parts for row in part.to_pylist()]
-    return kinds, sorted(rows, key=repr)
+    types = {field.name: str(field.type) for field in parts[0].schema}
+    rows = [tuple(row[name] for name in types) for part in parts for row in part.to_pylist()]
+    return types, sorted(rows, key=repr)

@@ -1,4 +1,4 @@
-"""Several hostile markets in one store, so that one build on Spark answers for all of them."""
+"""Several hostile markets in one store, so that one build on Spark covers all of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.oracles.market import Market, Shape, market, prefixed
 
 
 def together(shapes: Iterable[Shape]) -> Market:
-    """Return the rows of all markets; who bears one id in two of them is not the same."""
+    """Return the rows of all markets; ids get a prefix per market."""
     rows: Market = {}
     for number, shape in enumerate(shapes):
-        for table, those in prefixed(market(shape), f"{number}:").items():
-            rows.setdefault(table, []).extend(those)
+        for table, table_rows in prefixed(market(shape), f"{number}:").items():
+            rows.setdefault(table, []).extend(table_rows)
     return rows

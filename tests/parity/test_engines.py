@@ -1,6 +1,6 @@
-"""DuckDB and Spark say the same of the same rows, through one definition: of one small market each day.
+"""DuckDB and Spark give equal tiles and features for the same rows and definitions.
 
-All features of larger markets, and what a store of several deliveries adds, are compared in `make soak`.
+`make test` compares one small market; `make soak` compares all features of larger markets and several deliveries.
 """
 
 from __future__ import annotations
@@ -17,15 +17,12 @@ import pytest
 from typer.testing import CliRunner
 
 import sellerscore
-from features import materialize
 from features.engines.duckdb import open_engine
 from features.ingest import OperatingStore, ingest, open_store
-from features.materialize import materialize_frame as write_on
-from features.materialize import write_spark_frame
-from features.store.tiles import TileSet, current_spark_tiles
-from features.store.tiles import current_tiles as tiles_of_duckdb
-from tests.oracles.accepted import features_named, frame_from, write_accepted
-from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
+from features.materialize import materialize_frame, write_spark_frame
+from features.store.tiles import TileSet, current_spark_tiles, current_tiles
+from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
+from tests.oracles.deliveries import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import MAY_BE_ABSENT
@@ -49,121 +46,121 @@ FEW = features_named("orders_90d", "days_on_platform")
 
 @dataclass(frozen=True)
 class Built:
-    """What Spark made of a store of two deliveries: one folded first, the other when it came."""
+    """Results of Spark for a store of two deliveries, folded one after the other."""
 
     store: OperatingStore
     first: TileSet
     tiles: TileSet
     frame: Path
-    held: list[int]
+    row_counts: list[int]
 
 
 def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, tmp_path: Path) -> None:
     store, names = write_accepted(market(SMALL), tmp_path / "store"), [feature.name for feature in FEW]
     days = MIDNIGHTS[:2]
-    assert materialize.write_spark_frame(spark, store, days, tmp_path / "frame", FEW) > 0
-    found = read_frame(tmp_path / "frame", names)
-    expected = frame_from(store, list(found.index), catalogue=FEW).set_axis(found.index)
-    assert expected.notna().any().all(), "a feature that is always missing agrees with anything"
-    assert differences(found, expected) == []
+    assert write_spark_frame(spark, store, days, tmp_path / "frame", FEW) > 0
+    actual = read_frame(tmp_path / "frame", names)
+    expected = frame_from(store, list(actual.index), catalogue=FEW).set_axis(actual.index)
+    assert expected.notna().any().all(), "a feature that is always missing proves nothing"
+    assert differences(actual, expected) == []
     tiles = current_spark_tiles(spark, store)
     with open_engine() as engine:
-        assert_same_tiles(tiles, tiles_of_duckdb(engine, store))
+        assert_same_tiles(tiles, current_tiles(engine, store))
 
 
 @pytest.mark.soak
-def test_what_a_delivery_declares_is_the_same_on_both(spark: Backend, tmp_path: Path) -> None:
+def test_declared_absent_data_and_start_dates_are_equal_on_both(spark: Backend, tmp_path: Path) -> None:
     rows = in_dollars(market(Shape(seed=6, sellers=4, events=40, absent=frozenset({"refunds", "loans"}))))
     rows["orders"] = [{**row, "buyer_id": None} for row in rows["orders"]]
-    folder = deliver({name: those for name, those in rows.items() if those}, NO_RATES, tmp_path / "d")
+    folder = deliver({name: table for name, table in rows.items() if table}, NO_RATES, tmp_path / "d")
     begins = (MIDNIGHTS[0] - timedelta(days=60)).isoformat()
     terms = {"absent": ["refunds", "buyer_ids"], "begins": {"traffic": begins}}
     (folder / "delivery.json").write_text(json.dumps(terms))
     ingest(folder, tmp_path / "store")
-    store, known = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
-    catalogue = features_named(*known, "top_buyer_share_180d", "orders_beyond_visits_30d")
-    assert materialize.write_spark_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
-    found = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
-    expected = frame_from(store, list(found.index), catalogue=catalogue).set_axis(found.index)
-    assert differences(found, expected) == []
+    store, available = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
+    catalogue = features_named(*available, "top_buyer_share_180d", "orders_beyond_visits_30d")
+    assert write_spark_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
+    actual = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
+    expected = frame_from(store, list(actual.index), catalogue=catalogue).set_axis(actual.index)
+    assert differences(actual, expected) == []
     assert expected["top_buyer_share_180d"].isna().all()
     assert expected["settled_net_sales_90d"].notna().any()
 
 
-def assert_same_tiles(found: TileSet, expected: TileSet) -> None:
-    assert found.known_since == expected.known_since
-    assert set(found.files) == set(expected.files)
+def assert_same_tiles(actual: TileSet, expected: TileSet) -> None:
+    assert actual.known_since == expected.known_since
+    assert set(actual.files) == set(expected.files)
     for name, files in expected.files.items():
-        assert tile_rows(found.files[name]) == tile_rows(files), name
+        assert tile_rows(actual.files[name]) == tile_rows(files), name
 
 
 @pytest.fixture(scope="module")
 def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
     store = _in_two(together(SHAPES), folder / "store")
-    with _rows_held_by_the_driver() as held:
+    with _row_counts_on_driver() as row_counts:
         first = current_spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
         tiles = current_spark_tiles(spark, store)
         assert write_spark_frame(spark, store, MIDNIGHTS, folder / "frame") > 0
-    return Built(store, first, tiles, folder / "frame", held)
+    return Built(store, first, tiles, folder / "frame", row_counts)
 
 
 def _in_two(rows: Market, folder: Path) -> OperatingStore:
-    """Deliver who is who first, with every other row of the rest; the remaining ones then."""
-    half = {name: those if name in ("sellers", "stores") else those[::2] for name, those in rows.items()}
-    rest = {name: [] if name in ("sellers", "stores") else those[1::2] for name, those in rows.items()}
+    """Return a store with two deliveries: all parties with half of the events, then the other half."""
+    half = {name: table if name in ("sellers", "stores") else table[::2] for name, table in rows.items()}
+    rest = {name: [] if name in ("sellers", "stores") else table[1::2] for name, table in rows.items()}
     both = (write_accepted(part, folder).deliveries for part in (half, rest))
-    return OperatingStore(folder, tuple(each for deliveries in both for each in deliveries))
+    return OperatingStore(folder, tuple(delivery for deliveries in both for delivery in deliveries))
 
 
 @pytest.mark.soak
 def test_tiles_are_equal_row_for_row(built: Built) -> None:
     with open_engine() as engine:
-        tiles_of_duckdb(engine, OperatingStore(built.store.folder, built.store.deliveries[:1]))
-        expected = tiles_of_duckdb(engine, built.store)
+        current_tiles(engine, OperatingStore(built.store.folder, built.store.deliveries[:1]))
+        expected = current_tiles(engine, built.store)
     assert_same_tiles(built.tiles, expected)
 
 
 @pytest.mark.soak
-def test_frames_are_equal_however_the_rows_were_delivered(built: Built, tmp_path: Path) -> None:
+def test_the_split_into_deliveries_does_not_change_frames(built: Built, tmp_path: Path) -> None:
     whole = write_accepted(together(SHAPES), tmp_path / "store")
-    write_on(whole, MIDNIGHTS, tmp_path / "frame")
+    materialize_frame(whole, MIDNIGHTS, tmp_path / "frame")
     expected = read_frame(tmp_path / "frame")
-    assert expected.notna().any().all(), "a feature that is always missing agrees with anything"
+    assert expected.notna().any().all(), "a feature that is always missing proves nothing"
     assert differences(read_frame(built.frame), expected) == []
 
 
 @pytest.mark.soak
-def test_a_delivery_leaves_the_tiles_of_those_before_as_they_are(built: Built) -> None:
+def test_a_delivery_keeps_the_tiles_of_earlier_deliveries(built: Built) -> None:
     for name, files in built.first.files.items():
         assert built.tiles.files[name][: len(files)] == files
     assert any(len(built.tiles.files[name]) > len(files) for name, files in built.first.files.items())
 
 
 @pytest.mark.soak
-def test_tiles_that_are_there_are_not_computed_again(built: Built, spark: Backend) -> None:
-    def nothing_left_to_do(*_: object) -> None:
-        raise AssertionError("the tiles were computed again")
+def test_existing_tiles_are_not_recomputed(built: Built, spark: Backend) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the tiles were recomputed")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.store.tiles._add_fold", nothing_left_to_do)
+        patch.setattr("features.store.tiles._add_fold", fail)
         assert current_spark_tiles(spark, built.store) == built.tiles
 
 
 @pytest.mark.soak
-def test_nothing_is_left_but_folds_and_the_frame(built: Built) -> None:
-    left = sorted(path.name.partition("-")[0] for path in (built.store.folder / "tiles-spark").iterdir())
-    assert left == [".lock", "fold", "fold", "manifest.json"]
+def test_only_folds_and_the_manifest_remain(built: Built) -> None:
+    remaining = sorted(path.name.partition("-")[0] for path in (built.store.folder / "tiles-spark").iterdir())
+    assert remaining == [".lock", "fold", "fold", "manifest.json"]
 
 
 @pytest.mark.soak
-def test_the_driver_holds_a_few_values_and_no_rows(built: Built) -> None:
-    assert built.held
-    assert max(built.held) <= len(built.tiles.known_since)
+def test_the_driver_receives_a_few_values_and_no_rows(built: Built) -> None:
+    assert built.row_counts
+    assert max(built.row_counts) <= len(built.tiles.known_since)
 
 
 @pytest.mark.soak
-def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_path: Path) -> None:
+def test_a_store_id_that_was_a_buyer_rebuilds_all_tiles(spark: Backend, tmp_path: Path) -> None:
     rows = market(Shape(seed=8, sellers=2, events=3, absent=ALL_BUT_ORDERS))
     buyer, order = next(
         (order["buyer_id"], order) for order in rows["orders"] if str(order["buyer_id"]).startswith("B")
@@ -173,7 +170,7 @@ def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_pa
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)
     store = OperatingStore(tmp_path, (*before.deliveries, *after.deliveries))
     earlier, rebuilt = (
-        {path.parent for path in current_spark_tiles(spark, each).files["orders"]} for each in (before, store)
+        {path.parent for path in current_spark_tiles(spark, state).files["orders"]} for state in (before, store)
     )
     assert earlier.isdisjoint(rebuilt)
 
@@ -182,39 +179,49 @@ def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_pa
 def test_the_command_writes_the_same_frame_on_both_engines(
     spark: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert spark is not None  # the command uses the session that is there
+    assert spark is not None  # the command uses the existing session
     rows = market(Shape(seed=5, sellers=4, events=30, absent=ALL_BUT_ORDERS))
     ingest(deliver(rows, rates_of(rows, CURRENCIES), tmp_path / "delivery"), tmp_path / "operating")
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     days = [part for day in MIDNIGHTS[-2:] for part in ("--as-of", day.isoformat())]
-    told = {}
+    outputs = {}
     for engine in ("duckdb", "spark"):
-        asked = ["features", "frame", "--engine", engine, *days, "--out", str(tmp_path / engine), "--output", "json"]
-        result = CliRunner().invoke(sellerscore.app, asked)
+        arguments = [
+            "features",
+            "frame",
+            "--engine",
+            engine,
+            *days,
+            "--out",
+            str(tmp_path / engine),
+            "--output",
+            "json",
+        ]
+        result = CliRunner().invoke(sellerscore.app, arguments)
         assert result.exit_code == 0, result.output
-        told[engine] = json.loads(result.stdout)
+        outputs[engine] = json.loads(result.stdout)
     frame = read_frame(tmp_path / "duckdb")
-    assert len(frame) == told["duckdb"]["rows"] == told["spark"]["rows"] > 0
-    assert told["spark"]["as_of"] == [day.isoformat() for day in MIDNIGHTS[-2:]]
+    assert len(frame) == outputs["duckdb"]["rows"] == outputs["spark"]["rows"] > 0
+    assert outputs["spark"]["as_of"] == [day.isoformat() for day in MIDNIGHTS[-2:]]
     assert differences(read_frame(tmp_path / "spark"), frame) == []
 
 
 @contextmanager
-def _rows_held_by_the_driver() -> Iterator[list[int]]:
-    """Yield a list that gets the number of rows of every result that reaches the driver meanwhile."""
+def _row_counts_on_driver() -> Iterator[list[int]]:
+    """Yield a list that collects the number of rows of every result on the driver."""
     from pyspark.sql.classic.dataframe import DataFrame
 
-    held: list[int] = []
+    row_counts: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         for name in ("toPandas", "collect", "toArrow"):
-            patch.setattr(DataFrame, name, _counting(getattr(DataFrame, name), held))
-        yield held
+            patch.setattr(DataFrame, name, _counting(getattr(DataFrame, name), row_counts))
+        yield row_counts
 
 
-def _counting(method: Callable[..., Sized], held: list[int]) -> Callable[..., Sized]:
-    def counted(*args: object) -> Sized:
+def _counting(method: Callable[..., Sized], row_counts: list[int]) -> Callable[..., Sized]:
+    def count_rows(*args: object) -> Sized:
         result = method(*args)
-        held.append(len(result))
+        row_counts.append(len(result))
         return result
 
-    return counted
+    return count_rows

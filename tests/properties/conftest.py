@@ -1,4 +1,4 @@
-"""What all properties share."""
+"""Shared fixtures of the property tests."""
 
 from tests.oracles.festivals import few_festivals
 

@@ -1,4 +1,4 @@
-"""Every feature equals the naive oracle, on markets whose rows sit on the edges of windows and of visibility."""
+"""Every feature equals the naive oracle, for markets with rows at the edges of windows and of visibility."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
 from tests.counts import SOAKING, repeat
-from tests.oracles.accepted import dealt, fold_in_turn, frame_from
+from tests.oracles.accepted_rows import fold_in_turn, frame_from, write_in_parts
 from tests.oracles.features_oracle import features_of, oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
-from tests.oracles.seller_sight import Rows, sight, visible
+from tests.oracles.seller_view import Rows, seller_view, visible
 from tests.oracles.shapes import SHAPES, examples
 
 NAMES = tuple(feature.name for feature in CATALOGUE)
@@ -36,10 +36,10 @@ NEVER_MISSING = frozenset(
     | {"currency_count_180d", "store_count", "marketplace_count", "loans_repaid", "worst_days_past_due_365d"}
     | {"average_days_past_due_90d", "average_days_past_due_365d", "late_instalment_share_365d"}
 )
-"""What is zero, not missing, of a seller without rows."""
+"""Features that are zero, not missing, for a seller without rows."""
 
 BEFORE_ALL = date(2019, 3, 1)
-"""A midnight at which nobody had delivered anything."""
+"""A midnight before any delivery."""
 
 
 @pytest.mark.slow
@@ -51,50 +51,55 @@ BEFORE_ALL = date(2019, 3, 1)
 def test_every_feature_equals_the_oracle(shape: Shape) -> None:
     rows, pairs = market(shape), pairs_of(shape, (*(MIDNIGHTS if SOAKING else MIDNIGHTS[:2]), BEFORE_ALL))
     with TemporaryDirectory() as folder:
-        # folded delivery by delivery, as a store is
-        store = fold_in_turn(dealt(rows, Path(folder), 2, shape.seed))
-        found = frame_from(store, pairs)
-    assert len(found) == len(pairs)
-    assert disagreements(found, rows) == []
+        # folded delivery by delivery, as in production
+        store = fold_in_turn(write_in_parts(rows, Path(folder), 2, shape.seed))
+        actual = frame_from(store, pairs)
+    assert len(actual) == len(pairs)
+    assert differences(actual, rows) == []
 
 
-def test_the_oracle_is_not_agreed_with_by_silence() -> None:
-    # each feature must have both values and gaps in the markets above, or their agreement says little
+def test_the_markets_have_values_and_gaps_of_every_feature() -> None:
+    # without both values and gaps, agreement with the oracle would prove little
     shape = Shape(seed=1, sellers=20, events=90)
     rows = market(shape)
-    seen = {as_of: visible(rows, as_of) for as_of in MIDNIGHTS[:2]}
-    values = [features_of(sight(seen[as_of], seller, as_of)) for seller, as_of in pairs_of(shape, tuple(seen))]
+    visible_rows = {as_of: visible(rows, as_of) for as_of in MIDNIGHTS[:2]}
+    values = [
+        features_of(seller_view(visible_rows[as_of], seller, as_of))
+        for seller, as_of in pairs_of(shape, tuple(visible_rows))
+    ]
     for name in NAMES:
-        found = {value[name] for value in values}
-        assert len(found - {None}) >= 4, name
-        assert (None in found) != (name in NEVER_MISSING), name
+        distinct = {value[name] for value in values}
+        assert len(distinct - {None}) >= 4, name
+        assert (None in distinct) != (name in NEVER_MISSING), name
 
 
-def test_nothing_is_known_before_anybody_delivered() -> None:
+def test_all_features_are_missing_before_the_first_delivery() -> None:
     rows = market(Shape(seed=1, sellers=2))
     assert set(oracle(rows, "S0", BEFORE_ALL).values()) == {None}
 
 
-def disagreements(found: pd.DataFrame, rows: Rows) -> list[str]:
-    pairs = [(seller, as_of.date()) for seller, as_of in found.index]
-    seen = {as_of: visible(rows, as_of) for as_of in {as_of for _, as_of in pairs}}
-    wrong: list[str] = []
-    for (seller, as_of), values in zip(pairs, found.to_numpy(), strict=True):
-        expected = features_of(sight(seen[as_of], seller, as_of))
+def differences(actual: pd.DataFrame, rows: Rows) -> list[str]:
+    pairs = [(seller, as_of.date()) for seller, as_of in actual.index]
+    visible_rows = {as_of: visible(rows, as_of) for as_of in {as_of for _, as_of in pairs}}
+    lines: list[str] = []
+    for (seller, as_of), values in zip(pairs, actual.to_numpy(), strict=True):
+        expected = features_of(seller_view(visible_rows[as_of], seller, as_of))
         assert set(expected) == set(NAMES)
-        wrong += _differing(seller, as_of, values, expected)
-    return wrong
+        lines += _describe_differences(seller, as_of, values, expected)
+    return lines
 
 
-def _differing(seller: str, as_of: date, values: Iterable[float], expected: dict[str, float | None]) -> list[str]:
+def _describe_differences(
+    seller: str, as_of: date, values: Iterable[float], expected: dict[str, float | None]
+) -> list[str]:
     return [
-        f"{name} of {seller} as of {as_of}: found {value}, expected {expected[name]}"
+        f"{name} of {seller} as of {as_of}: got {value}, expected {expected[name]}"
         for name, value in zip(NAMES, values, strict=True)
         if not _agrees(name, value, expected[name])
     ]
 
 
-def _agrees(name: str, found: float, expected: float | None) -> bool:
-    if expected is None or math.isnan(found):
-        return expected is None and math.isnan(found)
-    return found == expected if name in WHOLE else math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12)
+def _agrees(name: str, actual: float, expected: float | None) -> bool:
+    if expected is None or math.isnan(actual):
+        return expected is None and math.isnan(actual)
+    return actual == expected if name in WHOLE else math.isclose(actual, expected, rel_tol=1e-9, abs_tol=1e-12)

@@ -1,8 +1,7 @@
 """Every sum and covered day of a profile equals the naive oracle, exactly; late rows and threads change nothing.
 
-The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders
-that owners place with themselves, months of every length and a leap day. Duplicates and other currencies are tested in
-tests/features/profile.
+The markets have late rows, versions of owners, several stores of one owner, refunds with and without orders,
+related-party orders, months of every length and a leap day. tests/features/profile covers duplicates and currencies.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from features.profile.series import SUMS
 from features.store.profiles import StoredProfile, encode
 from tests.counts import repeat
 from tests.oracles import profile_oracle
-from tests.oracles.accepted import write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
-from tests.oracles.seller_sight import Rows, midnight, visible
+from tests.oracles.seller_view import Rows, midnight, visible
 from tests.oracles.shapes import SHAPES, examples
 
 
@@ -35,7 +34,7 @@ def profiles(
     with TemporaryDirectory() as folder:
         store = write_accepted(rows, Path(folder), parts)
         index = pd.MultiIndex.from_tuples(
-            [(each, pd.Timestamp(as_of)) for each in sellers], names=["seller_id", "as_of"]
+            [(seller, pd.Timestamp(as_of)) for seller in sellers], names=["seller_id", "as_of"]
         )
         # peer ranks are tested elsewhere
         features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
@@ -51,21 +50,21 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
     rows = market(shape)
     sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
     as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
-    seen = visible(rows, as_of)
-    for seller, found in profiles(rows, sellers, as_of).items():
-        assert dict(zip(SUMS, found.sums, strict=True)) == profile_oracle.sums(seen, seller, as_of)
-        expected = profile_oracle.coverage(seen, seller, as_of)
-        assert {name: vars(each) for name, each in found.coverage.items()} == {
-            name: vars(each) for name, each in expected.items()
+    visible_rows = visible(rows, as_of)
+    for seller, profile in profiles(rows, sellers, as_of).items():
+        assert dict(zip(SUMS, profile.sums, strict=True)) == profile_oracle.sums(visible_rows, seller, as_of)
+        expected = profile_oracle.coverage(visible_rows, seller, as_of)
+        assert {name: vars(days) for name, days in profile.coverage.items()} == {
+            name: vars(days) for name, days in expected.items()
         }
 
 
 def test_the_markets_have_varied_sums() -> None:
     shape = Shape(seed=1, sellers=20, events=90)
-    seen = visible(market(shape), MIDNIGHTS[0])
-    found = [profile_oracle.sums(seen, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
+    visible_rows = visible(market(shape), MIDNIGHTS[0])
+    expected = [profile_oracle.sums(visible_rows, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
     for name in SUMS:
-        values = [value for sums in found for value in sums[name] or ()]
+        values = [value for sums in expected for value in sums[name] or ()]
         assert len(set(values)) >= 3, name
 
 
@@ -73,10 +72,10 @@ def test_the_markets_have_varied_sums() -> None:
 def test_threads_and_the_split_of_deliveries_change_no_bit() -> None:
     shape = Shape(seed=3, sellers=20, events=90)
     rows, sellers = market(shape), [f"S{number}" for number in range(20)]
-    first = {seller: encode(each) for seller, each in profiles(rows, sellers, MIDNIGHTS[1], threads=1).items()}
+    first = {seller: encode(profile) for seller, profile in profiles(rows, sellers, MIDNIGHTS[1], threads=1).items()}
     for parts, threads in ((1, 4), (3, 2)):
-        again = profiles(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
-        assert {seller: encode(each) for seller, each in again.items()} == first
+        second = profiles(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
+        assert {seller: encode(profile) for seller, profile in second.items()} == first
 
 
 @pytest.mark.soak
@@ -85,10 +84,10 @@ def test_rows_known_after_t_change_nothing() -> None:
     rows, as_of = market(shape), MIDNIGHTS[1]
     sellers = [f"S{number}" for number in range(20)]
     end = midnight(as_of)
-    admitted = visible(rows, as_of)
-    assert sum(map(len, admitted.values())) < sum(map(len, rows.values()))
-    late = {name: [*those, *(_late(name, row, end) for row in those[:20])] for name, those in rows.items()}
-    before = profiles(admitted, sellers, as_of)
+    past = visible(rows, as_of)
+    assert sum(map(len, past.values())) < sum(map(len, rows.values()))
+    late = {name: [*table, *(_late(name, row, end) for row in table[:20])] for name, table in rows.items()}
+    before = profiles(past, sellers, as_of)
     assert profiles(late, sellers, as_of) == before
 
 

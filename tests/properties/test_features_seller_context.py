@@ -1,6 +1,6 @@
-"""Countries, currencies and rates as of T equal a naive definition: loops over rows, the latest known by T.
+"""Countries, currencies and rates as of T equal a naive oracle: loops over rows for the latest value known by T.
 
-The markets have sellers with several versions, known early and late, and rates at the limits of day, age and arrival.
+The markets have sellers with several versions, known early and late, and rates at the limits of day, age and time.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from features.materialize import compute_context
 from features.schema import ConstantRate
 from features.store.operating import StoredDelivery
 from tests.counts import repeat
-from tests.oracles.accepted import write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
-from tests.oracles.seller_sight import Row, midnight, sight, visible
+from tests.oracles.seller_view import Row, midnight, seller_view, visible
 from tests.oracles.shapes import SHAPES, examples
 
 FX = pa.schema(
@@ -40,30 +40,32 @@ FX = pa.schema(
 
 
 def quotes(rng: random.Random, as_of: date) -> list[Row]:
-    """Draw rates around T: of days from well before it to after it, known at once, late or at the very midnight."""
-    found = []
+    """Draw rates of days before and after T, known at once, late or exactly at midnight."""
+    rows = []
     for currency in ("CNY", "EUR", "VND", "JPY", "USD"):
         for age in rng.sample([-1, 0, 1, 2, 3, 10, 31, 32, 33, 60], k=rng.randint(0, 6)):
             day = as_of - timedelta(days=age)
             lag = rng.choice([timedelta(0), timedelta(hours=30), timedelta(days=age), timedelta(days=age, seconds=1)])
-            known = midnight(day) + max(lag, timedelta(0))
-            found.append({"day": day, "currency": currency, "usd_per_unit": rng.random() + 0.01, "known_at": known})
-    return found
+            known_at = midnight(day) + max(lag, timedelta(0))
+            rows.append({"day": day, "currency": currency, "usd_per_unit": rng.random() + 0.01, "known_at": known_at})
+    return rows
 
 
-def rates_by_hand(rows: list[Row], constants: list[ConstantRate], as_of: date) -> dict[str, float]:
-    """The rate of the latest day before T, at most 31 days older than the last, known at T; else a constant."""
-    rates = {each.currency: each.usd_per_unit for each in constants}
+def expected_rates(rows: list[Row], constants: list[ConstantRate], as_of: date) -> dict[str, float]:
+    """Return the rate of the latest day before T, at most 31 days older than the last, known at T; else a constant."""
+    rates = {constant.currency: constant.usd_per_unit for constant in constants}
     for row in sorted(rows, key=lambda row: row["day"]):
         if row["day"] < as_of and row["known_at"] <= midnight(as_of) and (as_of - row["day"]).days <= 32:
             rates[row["currency"]] = row["usd_per_unit"]
     return {**rates, "USD": 1.0}
 
 
-def stored(rows: dict[str, Any], fx: list[Row], constants: list[ConstantRate], folder: Path) -> OperatingStore:
+def store_with_rates(
+    rows: dict[str, Any], fx: list[Row], constants: list[ConstantRate], folder: Path
+) -> OperatingStore:
     """Write accepted rows, rates in a delivery of their own, and deliveries that name a constant rate."""
     base = write_accepted(rows, folder, parts=2)
-    deliveries = [*base.deliveries, *(StoredDelivery(f"c{n}", {}, {}, each) for n, each in enumerate(constants))]
+    deliveries = [*base.deliveries, *(StoredDelivery(f"c{n}", {}, {}, rate) for n, rate in enumerate(constants))]
     if fx:
         home = folder / "deliveries" / "fx" / "accepted"
         home.mkdir(parents=True)
@@ -84,7 +86,7 @@ def _visible_from(row: Row) -> date:
 @given(SHAPES)
 @example(Shape(seed=1, sellers=20, events=3))
 @examples(repeat(1, 40))
-def test_circumstances_equal_the_naive_definition(shape: Shape) -> None:
+def test_the_seller_context_equals_the_oracle(shape: Shape) -> None:
     rng = random.Random(shape.seed)  # noqa: S311 - test rates, nothing secret
     as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
     rows = market(shape)
@@ -93,36 +95,36 @@ def test_circumstances_equal_the_naive_definition(shape: Shape) -> None:
     sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
     pairs = pd.DataFrame({"seller_id": sellers, "as_of": as_of})
     with TemporaryDirectory() as folder:
-        found = compute_context(stored(rows, fx, constants, Path(folder)), pairs, as_of)
-    assert found.usd_per_unit == rates_by_hand(fx, constants, as_of)
-    seen = visible(rows, as_of)
+        context = compute_context(store_with_rates(rows, fx, constants, Path(folder)), pairs, as_of)
+    assert context.usd_per_unit == expected_rates(fx, constants, as_of)
+    visible_rows = visible(rows, as_of)
     expected = {}
     for seller in sellers:
-        party = sight(seen, seller, as_of).party or {"country": None, "base_currency": None}
+        party = seller_view(visible_rows, seller, as_of).party or {"country": None, "base_currency": None}
         expected[seller] = (party["country"], party["base_currency"])
-    told = list(found.sellers)
-    assert {seller: (country, currency) for seller, country, currency in told} == expected
-    assert len(told) == len(sellers)
+    sellers_found = list(context.sellers)
+    assert {seller: (country, currency) for seller, country, currency in sellers_found} == expected
+    assert len(sellers_found) == len(sellers)
 
 
-def test_versions_and_rates_are_told_apart_at_all() -> None:
+def test_the_markets_have_several_versions_and_rates() -> None:
     as_of = MIDNIGHTS[1]
     rows = market(Shape(seed=1, sellers=20, events=3))
-    seen = visible(rows, as_of)
-    differing = [f"S{n}" for n in range(20) if len({row["country"] for row in _versions(seen, f"S{n}")}) > 1]
+    visible_rows = visible(rows, as_of)
+    differing = [f"S{n}" for n in range(20) if len({row["country"] for row in _versions(visible_rows, f"S{n}")}) > 1]
     assert differing
-    assert len(seen["sellers"]) < len(rows["sellers"])
-    drawn = [quotes(random.Random(seed), as_of) for seed in range(20)]  # noqa: S311 - nothing secret
-    found = [rates_by_hand(fx, [], as_of).get("CNY") for fx in drawn]
-    assert None in found
+    assert len(visible_rows["sellers"]) < len(rows["sellers"])
+    samples = [quotes(random.Random(seed), as_of) for seed in range(20)]  # noqa: S311 - nothing secret
+    rates = [expected_rates(fx, [], as_of).get("CNY") for fx in samples]
+    assert None in rates
     ages = {
         (as_of - row["day"]).days
-        for fx, rate in zip(drawn, found, strict=True)
+        for fx, rate in zip(samples, rates, strict=True)
         for row in fx
         if row["usd_per_unit"] == rate
     }
     assert len(ages) >= 3
 
 
-def _versions(seen: Mapping[str, Sequence[Row]], seller: str) -> list[Row]:
-    return [row for row in seen["sellers"] if row["seller_id"] == seller]
+def _versions(visible_rows: Mapping[str, Sequence[Row]], seller: str) -> list[Row]:
+    return [row for row in visible_rows["sellers"] if row["seller_id"] == seller]

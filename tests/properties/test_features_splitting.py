@@ -1,6 +1,6 @@
-"""How an owner divides his trade over stores, what ids and currencies his rows bear: none moves a bit of a feature.
+"""Splitting an owner's orders over more stores, and other ids or currencies, change no bit of a feature.
 
-Each day the oracle of `test_features_oracle` says so to nine digits, since it adds up stores by hand.
+These tests run in `make soak`. In `make test`, the oracle of `test_features_oracle` confirms it to nine digits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
-from tests.oracles.accepted import frame_bytes, frame_of
+from tests.oracles.accepted_rows import frame_bytes, frame_of
 from tests.oracles.market import IDS, MIDNIGHTS, Market, Shape, market, pairs_of
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import SHAPES, examples
@@ -27,48 +27,48 @@ TIMES = MIDNIGHTS[::2]
 @given(SHAPES)
 @example(Shape(seed=5, sellers=12, events=60))
 @examples(10)
-def test_splitting_stores_and_changing_names_moves_no_bit(shape: Shape) -> None:
+def test_splitting_stores_and_renaming_ids_change_no_bit(shape: Shape) -> None:
     rows, pairs = market(shape), pairs_of(shape, TIMES)
     renamed_pairs = [(renamed(seller), as_of) for seller, as_of in pairs]
     with TemporaryDirectory() as folder:
         whole = frame_of(rows, pairs, Path(folder) / "whole")
         parts = frame_of(other_currencies(split(rows, shape.seed)), pairs, Path(folder) / "parts")
-        named = frame_of(rename(rows), renamed_pairs, Path(folder) / "named")
+        renamed_frame = frame_of(rename(rows), renamed_pairs, Path(folder) / "named")
     assert frame_bytes(parts[NOT_STRUCTURAL]) == frame_bytes(whole[NOT_STRUCTURAL])
     assert (parts["store_count"] >= whole["store_count"]).all()
-    back = named.loc[[(renamed(seller), as_of) for seller, as_of in whole.index]]
+    back = renamed_frame.loc[[(renamed(seller), as_of) for seller, as_of in whole.index]]
     assert back.to_numpy().tobytes() == whole.to_numpy().tobytes()
 
 
-def test_what_counts_stores_marketplaces_and_currencies_is_structural_and_nothing_else() -> None:
+def test_only_counts_of_stores_marketplaces_and_currencies_are_structural() -> None:
     structural = {feature.name for feature in CATALOGUE if feature.structural}
     currencies = {"currency_count_180d", "foreign_currency_share_180d"}
     assert structural == {"store_count", "marketplace_count"} | currencies
 
 
 def split(rows: Market, seed: int) -> Market:
-    """Deal every store's rows out over three stores of the same owners, one of which keeps its name."""
+    """Divide the rows of every store among three stores of the same owner; one keeps its id."""
     rng = random.Random(seed)  # noqa: S311 - a test market, nothing secret
 
     def part(store: str) -> str:
         return rng.choice((store, f"{store}-b", f"{store}-c"))
 
-    dealt = {
-        name: [{**row, "store_id": part(row["store_id"])} if "store_id" in row else row for row in those]
-        for name, those in rows.items()
+    events = {
+        name: [{**row, "store_id": part(row["store_id"])} if "store_id" in row else row for row in table]
+        for name, table in rows.items()
         if name not in ("sellers", "stores")
     }
     stores = [{**row, "store_id": row["store_id"] + end} for row in rows["stores"] for end in ("", "-b", "-c")]
-    return {"sellers": rows["sellers"], "stores": stores, **dealt}
+    return {"sellers": rows["sellers"], "stores": stores, **events}
 
 
 def rename(rows: Market) -> Market:
-    """Give every id another name that sorts otherwise, the same wherever it stands."""
-    return {name: [_renamed_row(row) for row in those] for name, those in rows.items()}
+    """Rename every id consistently, with a different sort order."""
+    return {name: [_renamed_row(row) for row in table] for name, table in rows.items()}
 
 
 def renamed(name: str) -> str:
-    """Return the other name.
+    """Return the new id.
 
     Example: `renamed("S12")` is `21S-é`.
     """
@@ -80,9 +80,9 @@ def _renamed_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def other_currencies(rows: Market) -> Market:
-    """Name another currency on every amount, which stays as much in micro-USD."""
+    """Change the currency of every row; amounts in micro-USD stay equal."""
     turn = dict(zip(CURRENCIES, (*CURRENCIES[1:], "JPY"), strict=True))
     return {
-        name: [{**row, "currency": turn[row["currency"]]} if "currency" in row else row for row in those]
-        for name, those in rows.items()
+        name: [{**row, "currency": turn[row["currency"]]} if "currency" in row else row for row in table]
+        for name, table in rows.items()
     }

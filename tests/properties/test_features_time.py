@@ -1,6 +1,7 @@
-"""What is known or happens after T never changes a frame as of T, to the byte and on any number of threads.
+"""Rows that happen or become known after T never change a frame as of T, to the byte, with any number of threads.
 
-Each day the oracle of `test_features_oracle`, which is shown no such row, says so to nine digits.
+These tests run in `make soak`. In `make test`, the oracle of `test_features_oracle` gets no such row and confirms it to
+nine digits.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.oracles.accepted import frame_bytes, frame_from, frame_of, write_accepted
-from tests.oracles.intruders import with_intruders
+from tests.oracles.accepted_rows import frame_bytes, frame_from, frame_of, write_accepted
+from tests.oracles.invisible_rows import with_invisible_rows
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
-from tests.oracles.seller_sight import midnight, visible
+from tests.oracles.seller_view import midnight, visible
 from tests.oracles.shapes import SHAPES, examples
 
 
@@ -26,10 +27,10 @@ from tests.oracles.shapes import SHAPES, examples
 @examples(15)
 def test_later_rows_change_no_byte(shape: Shape, as_of: date) -> None:
     rows, pairs = market(shape), pairs_of(shape, [as_of])
-    past = {name: list(those) for name, those in visible(rows, as_of).items()}
-    whole = with_intruders(rows, midnight(as_of))
-    assert {name: len(those) for name, those in visible(whole, as_of).items()} == {
-        name: len(those) for name, those in past.items()
+    past = {name: list(table) for name, table in visible(rows, as_of).items()}
+    whole = with_invisible_rows(rows, midnight(as_of))
+    assert {name: len(table) for name, table in visible(whole, as_of).items()} == {
+        name: len(table) for name, table in past.items()
     }
     with TemporaryDirectory() as folder:
         then = frame_of(past, pairs, Path(folder) / "then", threads=1)
@@ -38,7 +39,7 @@ def test_later_rows_change_no_byte(shape: Shape, as_of: date) -> None:
 
 
 @pytest.mark.soak
-def test_the_same_rows_dealt_otherwise_over_deliveries_are_the_same_frame() -> None:
+def test_the_split_into_deliveries_does_not_change_the_frame() -> None:
     shape = Shape(seed=4, sellers=12, events=60)
     rows, pairs = market(shape), pairs_of(shape, MIDNIGHTS[1:4])
     with TemporaryDirectory() as folder:
@@ -48,7 +49,7 @@ def test_the_same_rows_dealt_otherwise_over_deliveries_are_the_same_frame() -> N
 
 
 @pytest.mark.soak
-def test_midnights_asked_together_show_what_each_shows_alone() -> None:
+def test_midnights_together_and_alone_give_the_same_frame() -> None:
     shape = Shape(seed=5, sellers=12, events=80)
     with TemporaryDirectory() as folder:
         store = write_accepted(market(shape), Path(folder), parts=2)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import training.gate_inputs
 from scoring import Assessment, Bundle, Vector, assess
-from tests.frames import remembered_frames
+from tests.frames import cached_frames
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from tests.world import APPROVAL, World, shared_world
@@ -41,7 +41,7 @@ Command = Callable[..., str]
 
 @pytest.fixture(scope="module", autouse=True)
 def frames_once() -> Iterator[None]:
-    with remembered_frames():
+    with cached_frames():
         yield
 
 

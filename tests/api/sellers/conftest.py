@@ -17,7 +17,7 @@ from features.pipeline import compute_frame
 from features.profile.compute import compute_profiles
 from features.store.vectors import Snapshot, VectorStore
 from tests.api.conftest import Opener
-from tests.oracles.accepted import write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""All sellers at several midnights: the same frame that the pipeline makes."""
+"""The frame of all sellers at several midnights, as the pipeline computes it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 import pandas as pd
 
 from tests.benchmarks.pandas_baseline.customers import borders, customers
+from tests.benchmarks.pandas_baseline.operations import advertising, cash, integrity, tenure, traffic
 from tests.benchmarks.pandas_baseline.quality import fulfilment, quality, reputation
 from tests.benchmarks.pandas_baseline.repayment import repayment
 from tests.benchmarks.pandas_baseline.rows import Accepted, Files, load
 from tests.benchmarks.pandas_baseline.sales import level, recent, season, steadiness, trend
-from tests.benchmarks.pandas_baseline.sight import Sight
-from tests.benchmarks.pandas_baseline.standing import advertising, cash, integrity, tenure, traffic
+from tests.benchmarks.pandas_baseline.seller_view import SellerView
 
 FAMILIES: Final = (
     *(level, trend, recent, steadiness, quality, fulfilment, customers, traffic, advertising),
@@ -27,14 +27,14 @@ def frames(files: Files, midnights: Sequence[date]) -> pd.DataFrame:
 
     Args:
         files: accepted Parquet files by table.
-        midnights: the dates that begin at the midnights asked for.
+        midnights: the dates that begin at these midnights.
     """
     accepted = load(files)
     return pd.concat([_frame(accepted, pd.Timestamp(day)) for day in midnights]).sort_index()
 
 
 def _frame(accepted: Accepted, as_of: pd.Timestamp) -> pd.DataFrame:
-    sight = Sight(accepted, as_of)
-    columns = {name: values for family in FAMILIES for name, values in family(sight).items()}
+    view = SellerView(accepted, as_of)
+    columns = {name: values for family in FAMILIES for name, values in family(view).items()}
     frame = pd.DataFrame(columns).astype("float64").assign(seller_id=accepted.seller_ids, as_of=as_of)
     return frame.set_index(["seller_id", "as_of"])

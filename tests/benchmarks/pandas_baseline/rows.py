@@ -1,4 +1,4 @@
-"""Accepted rows as data frames: read once, ids as codes, joined to their orders, with a column per thing to add up."""
+"""Accepted rows as data frames: read once, with ids as codes, joined to their orders, with a column per sum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 Files = Mapping[str, Sequence[Path]]
 
-_OF_LOANS: Final = ("loans", "instalments", "payments")
+_LOAN_TABLES: Final = ("loans", "instalments", "payments")
 
 RETURNS: Final = ("return", "refund")
 DISPUTES: Final = ("dispute", "chargeback")
@@ -22,14 +22,14 @@ _HOUR: Final = pd.Timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Accepted:
-    """Everything that midnights are computed from.
+    """Input of every midnight.
 
     Attributes:
-        seller_ids: all sellers ever known; a seller's code is the position here.
+        seller_ids: all sellers; a seller's code is its position here.
         sellers: versions of sellers, oldest first.
         stores: versions of stores, oldest first; `store` and `seller` are codes.
-        loans: loans, instalments and payments by table, each with `seller` and `micros`; those that came.
-        events: rows by table; each has `store`, `day`, `visible_from` and the columns to add up.
+        loans: loans, instalments and payments by table, each with `seller` and `micros`; only delivered tables.
+        events: rows by table; each has `store`, `day`, `visible_from` and the columns to sum.
         known_since: by table, the first midnight at which any row was visible.
     """
 
@@ -42,44 +42,44 @@ class Accepted:
 
 
 def load(files: Files) -> Accepted:
-    """Read the accepted files of each table; tables of which there are none stay unknown."""
+    """Read the accepted files of each table; tables without files stay unknown."""
     sellers = _read(files["sellers"]).sort_values("known_at")
     stores = _read(files["stores"]).sort_values("known_at")
     seller_ids, store_ids = (pd.Index(np.sort(ids.unique())) for ids in (sellers["seller_id"], stores["store_id"]))
     sellers["seller"] = _codes(sellers["seller_id"], seller_ids)
     stores["store"] = _codes(stores["store_id"], store_ids)
     stores["seller"] = _codes(stores["seller_id"], seller_ids)
-    raw = {name: _read(those) for name, those in files.items() if name in _PREPARED and those}
+    raw = {name: _read(paths) for name, paths in files.items() if name in _PREPARED and paths}
     for rows in raw.values():
         rows["store"] = _codes(rows.pop("store_id"), store_ids)
     orders = _orders(raw["orders"], seller_ids, store_ids)
     events = {name: _PREPARED[name](rows, orders) for name, rows in raw.items()}
-    lent = {name: _read(those) for name, those in files.items() if name in _OF_LOANS and those}
-    everything = {"sellers": sellers, "stores": stores, **raw, **lent}
-    since = {name: rows["visible_from"].min() for name, rows in everything.items() if len(rows)}
-    return Accepted(seller_ids, sellers, stores, dict(_loans(lent, seller_ids)), events, since)
+    loans = {name: _read(paths) for name, paths in files.items() if name in _LOAN_TABLES and paths}
+    delivered = {"sellers": sellers, "stores": stores, **raw, **loans}
+    since = {name: rows["visible_from"].min() for name, rows in delivered.items() if len(rows)}
+    return Accepted(seller_ids, sellers, stores, dict(_loans(loans, seller_ids)), events, since)
 
 
 def _read(paths: Sequence[Path]) -> pd.DataFrame:
-    read: pd.DataFrame = pq.read_table([str(path) for path in paths]).to_pandas(date_as_object=False)
-    return read
+    table: pd.DataFrame = pq.read_table([str(path) for path in paths]).to_pandas(date_as_object=False)
+    return table
 
 
-def _codes(ids: pd.Series, among: pd.Index) -> np.ndarray:
-    """Return the position of each id, -1 where it is none of them."""
-    return among.get_indexer(pd.Index(ids))
+def _codes(ids: pd.Series, index: pd.Index) -> np.ndarray:
+    """Return the position of each id in the index, -1 if it is not there."""
+    return index.get_indexer(pd.Index(ids))
 
 
-def _loans(lent: Mapping[str, pd.DataFrame], seller_ids: pd.Index) -> Iterator[tuple[str, pd.DataFrame]]:
-    """A loan is worth what its principal was on its day, and all that belongs to it by the same rate."""
-    if "loans" not in lent:
+def _loans(tables: Mapping[str, pd.DataFrame], seller_ids: pd.Index) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Convert loans at the rate of their day, and their instalments and payments at the same rate."""
+    if "loans" not in tables:
         return
-    loans = lent["loans"].assign(seller=lambda rows: _codes(rows["seller_id"], seller_ids))
+    loans = tables["loans"].assign(seller=lambda rows: _codes(rows["seller_id"], seller_ids))
     loans["micros"] = loans["amount_micros"].where(loans["principal"] > 0, 0)
     yield "loans", loans
-    of = loans.set_index("loan_id")[["seller", "principal", "micros", "visible_from"]].add_prefix("loan_")
-    for name in lent.keys() - {"loans"}:
-        rows = lent[name].join(of, on="loan_id", how="inner")
+    by_loan = loans.set_index("loan_id")[["seller", "principal", "micros", "visible_from"]].add_prefix("loan_")
+    for name in tables.keys() - {"loans"}:
+        rows = tables[name].join(by_loan, on="loan_id", how="inner")
         share = (rows["amount"] / rows["loan_principal"]).where(rows["loan_principal"] > 0, 0.0)
         rows["micros"] = np.floor(np.minimum(share * rows["loan_micros"], 1e14) + 0.5).astype("int64")
         rows["visible_from"] = rows[["visible_from", "loan_visible_from"]].max(axis=1)
@@ -120,20 +120,28 @@ def festival_days(days: pd.Series) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.concatenate(spans))
 
 
-_OF_THE_ORDER: Final = ["order_id", "ordered_at", "day", "channel", "buyer_as_seller", "buyer_as_store", "visible_from"]
+_ORDER_COLUMNS: Final = [
+    "order_id",
+    "ordered_at",
+    "day",
+    "channel",
+    "buyer_as_seller",
+    "buyer_as_store",
+    "visible_from",
+]
 
 
-def _beside_orders(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
-    named = rows[rows["order_id"].notna()].merge(orders[_OF_THE_ORDER], on="order_id", suffixes=("", "_of_order"))
-    named["visible_from"] = named[["visible_from", "visible_from_of_order"]].max(axis=1)
-    return named
+def _with_orders(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
+    with_order = rows[rows["order_id"].notna()].merge(orders[_ORDER_COLUMNS], on="order_id", suffixes=("", "_of_order"))
+    with_order["visible_from"] = with_order[["visible_from", "visible_from_of_order"]].max(axis=1)
+    return with_order
 
 
 def _refunds(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
-    named = _beside_orders(rows, orders)
-    loose = rows[rows["order_id"].isna()].assign(buyer_as_seller=-1, buyer_as_store=-1)
-    loose["day"] = loose["refunded_at"].dt.normalize()
-    both = pd.concat([named, loose], ignore_index=True)
+    with_order = _with_orders(rows, orders)
+    without_order = rows[rows["order_id"].isna()].assign(buyer_as_seller=-1, buyer_as_store=-1)
+    without_order["day"] = without_order["refunded_at"].dt.normalize()
+    both = pd.concat([with_order, without_order], ignore_index=True)
     amount, reason = both["amount_micros"], both["reason"]
     returned = reason.isin(RETURNS)
     dated = returned & both["order_id"].notna()
@@ -154,12 +162,12 @@ def _refunds(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fulfilments(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
-    named = _beside_orders(rows, orders)
-    seconds = (named["at"].dt.floor("s") - named["ordered_at"].dt.floor("s")).dt.total_seconds()
+    with_order = _with_orders(rows, orders)
+    seconds = (with_order["at"].dt.floor("s") - with_order["ordered_at"].dt.floor("s")).dt.total_seconds()
     hours = (seconds // 3600).clip(lower=0).astype("int64")
-    after = named["at"] - named["ordered_at"]
-    shipped, delivered = named["event"] == "shipped", named["event"] == "delivered"
-    return named[["store", "day", "visible_from", "buyer_as_seller", "buyer_as_store"]].assign(
+    after = with_order["at"] - with_order["ordered_at"]
+    shipped, delivered = with_order["event"] == "shipped", with_order["event"] == "delivered"
+    return with_order[["store", "day", "visible_from", "buyer_as_seller", "buyer_as_store"]].assign(
         hours=hours,
         shipped=shipped.astype("int64"),
         shipping_hours=hours.where(shipped, 0),
@@ -167,7 +175,7 @@ def _fulfilments(rows: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
         delivered=delivered.astype("int64"),
         delivery_hours=hours.where(delivered, 0),
         delivered_late=(delivered & (after > 504 * _HOUR)).astype("int64"),
-        lost=(named["event"] == "lost").astype("int64"),
+        lost=(with_order["event"] == "lost").astype("int64"),
     )
 
 
@@ -181,7 +189,7 @@ def _traffic(rows: pd.DataFrame, _: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratings(rows: pd.DataFrame, _: pd.DataFrame) -> pd.DataFrame:
-    # rounded as decimals: 4.395 stars are 4.40, though the double lies just below
+    # rounded as decimals: 4.395 stars are 4.40, although the double is slightly smaller
     hundredths = np.floor((rows["stars"] * 100).round(6) + 0.5).astype("int64")
     return rows[["store", "day", "visible_from", "ratings"]].assign(star_hundredths=hundredths * rows["ratings"])
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.pandas_baseline.rows import festival_days
-from tests.benchmarks.pandas_baseline.sight import SETTLED, YEAR, Features, Sight, over
+from tests.benchmarks.pandas_baseline.seller_view import SETTLED, YEAR, Features, SellerView, over
 
 
-def level(s: Sight) -> Features:
-    """Eight features of how much is sold."""
+def level(s: SellerView) -> Features:
+    """Eight features of the level of sales."""
     net = s.net_by_day(180)
     average = {days: over(s.total("gross", days), s.total("orders", days)) for days in (90, 180, YEAR)}
     return {
@@ -25,18 +25,18 @@ def level(s: Sight) -> Features:
     }
 
 
-def _first_order(s: Sight) -> pd.Series:
-    """Days since the first order."""
+def _first_order(s: SellerView) -> pd.Series:
+    """Return the days since the first order."""
     return s.rows["orders"].groupby("seller")["ago"].max().reindex(s.sellers.index)
 
 
-def over_monthly_sales(s: Sight) -> pd.Series:
-    """Gross sales of the last 30 days over the monthly settled net sales before."""
+def over_monthly_sales(s: SellerView) -> pd.Series:
+    """Return the gross sales of the last 30 days over the monthly settled net sales before."""
     return over(s.total("gross", 30) * 3, s.net(90))
 
 
-def trend(s: Sight) -> Features:
-    """Ten features of which way sales go."""
+def trend(s: SellerView) -> Features:
+    """Ten features of the trend of sales."""
     months = pd.concat([s.net(30, SETTLED + 30 * back) for back in range(12)], axis=1)
     best, worst = (months.agg(how, axis=1, skipna=False) for how in ("max", "min"))
     first = _first_order(s)
@@ -45,7 +45,7 @@ def trend(s: Sight) -> Features:
         "sales_trend_90d": over(s.net(90), s.net(90, SETTLED + 90)).where(first >= 210),
         "sales_trend_180d": over(s.net(180), s.net(180, SETTLED + 180)).where(first >= 390),
         "sales_year_on_year": over(s.net(90), s.net(90, SETTLED + YEAR)).where(first >= 485),
-        "sales_growth_180d": _rise(s.net_by_day(180)).where(first >= 210),
+        "sales_growth_180d": _relative_slope(s.net_by_day(180)).where(first >= 210),
         "order_trend_90d": over(s.total("orders", 90), s.total("orders", 90, 90)),
         "recent_sales_hold": over_monthly_sales(s).clip(upper=1),
         "recent_week_hold": over(s.total("gross", 7) * 90 / 7, s.net(90)).clip(upper=1),
@@ -54,7 +54,7 @@ def trend(s: Sight) -> Features:
     }
 
 
-def recent(s: Sight) -> Features:
+def recent(s: SellerView) -> Features:
     """Five features of the latest weeks, and of the weakest since the first order."""
     return {
         "fortnight_hold_28d": _hold(s, 14, 28),
@@ -65,11 +65,11 @@ def recent(s: Sight) -> Features:
     }
 
 
-def _hold(s: Sight, days: int, before: int) -> pd.Series:
+def _hold(s: SellerView, days: int, before: int) -> pd.Series:
     return over(s.net(days, 0) * (before / days), s.net(before, days)).clip(upper=1)
 
 
-def _weakest(s: Sight, length: int, count: int) -> pd.Series:
+def _weakest(s: SellerView, length: int, count: int) -> pd.Series:
     first = _first_order(s)
     parts = [s.net(length, length * back).where(first >= length * (back + 1)) for back in range(count)]
     weakest = pd.concat(parts, axis=1).min(axis=1)
@@ -77,16 +77,16 @@ def _weakest(s: Sight, length: int, count: int) -> pd.Series:
     return over(weakest * sold_parts, s.net(length * count, 0)).where(first >= 56)
 
 
-def _rise(daily: pd.DataFrame) -> pd.Series:
-    """Slope of the least-squares line through each row, times its length, over its mean; the latest day comes first."""
+def _relative_slope(daily: pd.DataFrame) -> pd.Series:
+    """Return the slope of each row's least-squares line, times its length, over its mean; the latest day is first."""
     days = daily.shape[1]
     centred = np.arange(days, 0, -1) - (days + 1) / 2
     slope = (daily * centred).sum(axis=1, skipna=False) / (centred**2).sum()
     return over(slope * days, daily.mean(axis=1))
 
 
-def steadiness(s: Sight) -> Features:
-    """Seven features of how regularly sales come."""
+def steadiness(s: SellerView) -> Features:
+    """Seven features of the regularity of sales."""
     net, first = {days: s.net_by_day(days) for days in (90, YEAR)}, _first_order(s)
     return {
         "daily_sales_variation_90d": over(net[90].std(axis=1, ddof=0), net[90].mean(axis=1)).where(first >= 120),
@@ -99,11 +99,11 @@ def steadiness(s: Sight) -> Features:
     }
 
 
-def _active_days(s: Sight, days: int) -> pd.Series:
-    return s.counted(s.window("orders", ["ago"], days).groupby("seller")["ago"].nunique(), "orders")
+def _active_days(s: SellerView, days: int) -> pd.Series:
+    return s.zero_filled(s.window("orders", ["ago"], days).groupby("seller")["ago"].nunique(), "orders")
 
 
-def season(s: Sight) -> Features:
+def season(s: SellerView) -> Features:
     """Seven features of livestreams, festivals and weekends."""
     livestream = {days: over(s.total("livestream_gross", days), s.total("gross", days)) for days in (90, 180, YEAR)}
     best_days = np.sort(s.by_day("gross", YEAR).to_numpy(), axis=1)[:, -4:].sum(axis=1)
@@ -122,8 +122,8 @@ def season(s: Sight) -> Features:
     }
 
 
-def _plain_daily(s: Sight, days: int, lag: int = 0) -> pd.Series:
-    """Gross sales per day of a window that is no festival."""
+def _plain_daily(s: SellerView, days: int, lag: int = 0) -> pd.Series:
+    """Return the gross sales per day of a window that is not a festival day."""
     end = s.as_of - pd.Timedelta(days=lag)
     window = pd.Series(pd.date_range(end - pd.Timedelta(days=days), periods=days))
     plain_days = (~window.isin(festival_days(window))).sum()

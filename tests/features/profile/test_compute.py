@@ -17,12 +17,12 @@ from features.profile.compute import compute_profiles
 from features.profile.series import SUMS
 from features.store.profiles import StoredProfile
 from tests.oracles import profile_oracle
-from tests.oracles.accepted import write_accepted
-from tests.oracles.by_hand import T, Trade
-from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.accepted_rows import write_accepted
+from tests.oracles.deliveries import deliver, rates_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market, prefixed
 from tests.oracles.market_events import CURRENCIES
-from tests.oracles.seller_sight import midnight, visible
+from tests.oracles.seller_view import midnight, visible
+from tests.oracles.trade import T, Trade
 
 pytestmark = pytest.mark.slow
 

@@ -1,1 +1,1 @@
-"""The features by hand, family by family, from docs/features.md: loops and fractions."""
+"""Naive oracles of the features by family, from docs/features.md: loops and fractions."""

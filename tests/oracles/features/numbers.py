@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import isqrt
 
 Number = Fraction | None
-"""None is missing: unknown, which is not zero."""
+"""None means missing: unknown, not zero."""
 
 Values = dict[str, Number]
 """Features by name."""
@@ -19,28 +19,28 @@ _ROOT_BITS = 128
 
 
 def over(value: Number, by: Number) -> Number:
-    """Divide: missing where either is missing, or where it would be by zero or less."""
+    """Divide; missing if either is missing or the divisor is not positive."""
     return None if value is None or by is None or by <= 0 else value / by
 
 
-def told(value: Number, by: Number) -> Number:
-    """Return the value; missing where what would tell of it is nothing or missing."""
-    return value if by else None
+def if_positive(value: Number, evidence: Number) -> Number:
+    """Return the value; missing if the evidence is zero or missing."""
+    return value if evidence else None
 
 
 def less(value: Number, other: Number) -> Number:
-    """Subtract: missing where either is."""
+    """Subtract; missing if either is missing."""
     return None if value is None or other is None else value - other
 
 
-def at_most(value: Number, end: Fraction) -> Number:
-    """Return the smaller, and a missing value as it is."""
-    return None if value is None else min(value, end)
+def at_most(value: Number, bound: Fraction) -> Number:
+    """Return the smaller of value and bound; missing stays missing."""
+    return None if value is None else min(value, bound)
 
 
-def at_least(value: Number, end: Fraction) -> Number:
-    """Return the larger, and a missing value as it is."""
-    return None if value is None else max(value, end)
+def at_least(value: Number, bound: Fraction) -> Number:
+    """Return the larger of value and bound; missing stays missing."""
+    return None if value is None else max(value, bound)
 
 
 def in_dollars(micros: Number) -> Number:
@@ -48,13 +48,13 @@ def in_dollars(micros: Number) -> Number:
     return over(micros, MILLION)
 
 
-def the_most(values: Sequence[int]) -> Fraction:
-    """Return the largest value, 0 of none."""
+def largest(values: Sequence[int]) -> Fraction:
+    """Return the largest value, 0 without values."""
     return Fraction(max(values, default=0))
 
 
 def concentration(parts: Sequence[int]) -> Number:
-    """Return the Herfindahl index: the sum of squared shares; missing where the parts sum to nothing.
+    """Return the Herfindahl index: the sum of squared shares; missing if the parts sum to zero.
 
     Example: parts of 3 and 1 give (3/4)^2 + (1/4)^2 = 5/8.
     """
@@ -63,16 +63,16 @@ def concentration(parts: Sequence[int]) -> Number:
 
 
 def lower_median(values: Sequence[int]) -> Number:
-    """Return the smallest of the values that at least half of them do not exceed; missing of none.
+    """Return the smallest value that at least half of the values do not exceed; missing without values.
 
-    Example: of 1, 2, 3, 4 it is 2.
+    Example: the lower median of 1, 2, 3, 4 is 2.
     """
     halves = [value for value in values if 2 * sum(1 for other in values if other <= value) >= len(values)]
     return Fraction(min(halves)) if halves else None
 
 
 def middle(values: Sequence[Fraction]) -> Number:
-    """Return the plain median, the mean of the middle two; missing of none."""
+    """Return the median, the mean of the middle two if the count is even; missing without values."""
     ordered, half = sorted(values), len(values) // 2
     if not ordered:
         return None
@@ -80,9 +80,9 @@ def middle(values: Sequence[Fraction]) -> Number:
 
 
 def variation(values: Sequence[Fraction]) -> Number:
-    """Return the standard deviation (of all there are, not of a sample) over the mean.
+    """Return the population standard deviation over the mean.
 
-    Example: of 1 and 3 it is 1/2.
+    Example: the variation of 1 and 3 is 1/2.
     """
     count = len(values)
     mean = sum(values, Fraction()) / count
@@ -93,7 +93,7 @@ def variation(values: Sequence[Fraction]) -> Number:
 def rise(values: Sequence[Fraction]) -> Number:
     """Return the rise of the least-squares line from end to end (slope times length), over the mean.
 
-    Example: 1, 2, 3 rise by 1 a day, 3 days, over 2: 3/2.
+    Example: 1, 2, 3 rise by 1 per day for 3 days, and their mean is 2: 3/2.
     """
     count = len(values)
     days = [Fraction(number) for number in range(1, count + 1)]
@@ -102,17 +102,19 @@ def rise(values: Sequence[Fraction]) -> Number:
     return over(slope * count, mean)
 
 
-def _products(left: Sequence[Fraction], about: Fraction, right: Sequence[Fraction], centre: Fraction) -> Fraction:
-    return sum(((one - about) * (two - centre) for one, two in zip(left, right, strict=True)), Fraction())
+def _products(
+    left: Sequence[Fraction], left_mean: Fraction, right: Sequence[Fraction], right_mean: Fraction
+) -> Fraction:
+    return sum(((one - left_mean) * (two - right_mean) for one, two in zip(left, right, strict=True)), Fraction())
 
 
 def root(value: Fraction) -> Fraction:
-    """Return the square root, cut to some 38 digits: more than a double can tell."""
+    """Return the square root, truncated to about 38 digits: more than a double has."""
     inside = value.numerator * value.denominator
     return Fraction(isqrt(inside << (2 * _ROOT_BITS)), value.denominator << _ROOT_BITS)
 
 
 def of_all(values: Sequence[Number], work: Callable[[Sequence[Fraction]], Number]) -> Number:
-    """Return what `work` makes of the values; missing where one of them is."""
-    known = [value for value in values if value is not None]
-    return work(known) if len(known) == len(values) else None
+    """Return the result of `work` for the values; missing if one of them is missing."""
+    present = [value for value in values if value is not None]
+    return work(present) if len(present) == len(values) else None

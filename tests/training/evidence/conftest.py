@@ -10,7 +10,7 @@ import pytest
 
 from features.ingest import OperatingStore
 from features.pipeline import compute_frame
-from tests.oracles.accepted import write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.training.evidence.shops import PAIRS, T, marketplace
 from training.evidence.fake_order_strategies import SalesPattern, sales_patterns
 from training.evidence.store_copies import rows_of

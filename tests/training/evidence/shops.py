@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tests.oracles.market import Market
-from tests.oracles.seller_sight import midnight
+from tests.oracles.seller_view import midnight
 
 USD = 1_000_000
 T = date(2024, 3, 1)

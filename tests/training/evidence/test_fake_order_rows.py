@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles.accepted import write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.training.evidence.shops import PAIRS, USD, T, marketplace
 from training.evidence.fake_order_rows import budget, generate_rows, place_orders
 from training.evidence.fake_order_strategies import (

@@ -10,7 +10,7 @@ import pytest
 
 from features.ingest import OperatingStore
 from features.pipeline import compute_frame
-from tests.oracles.accepted import frame_bytes, write_accepted
+from tests.oracles.accepted_rows import frame_bytes, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from training.evidence.store_copies import copy_rows, first_rows, rows_of, with_new_ids, write_store
 

@@ -13,8 +13,8 @@ from features.catalogue import CATALOGUE
 from features.facts import LOAN_TABLES
 from features.ingest import OperatingStore
 from features.pipeline import compute_frame
-from tests.oracles.accepted import write_accepted
-from tests.oracles.seller_sight import midnight
+from tests.oracles.accepted_rows import write_accepted
+from tests.oracles.seller_view import midnight
 from tests.training.datasets import NAMES, TABLES, dataset
 from tests.training.evidence.shops import PAIRS, USD, T, days_ago, marketplace
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test

@@ -36,7 +36,7 @@ from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration
-from tests.frames import remembered_frames
+from tests.frames import cached_frames
 from tests.world import World, shared_world
 
 MIDNIGHTS = (date(2024, 10, 1), date(2024, 11, 1))
@@ -62,7 +62,7 @@ class Served:
 
 @pytest.fixture(scope="package", autouse=True)
 def frames_once() -> Iterator[None]:
-    with remembered_frames():
+    with cached_frames():
         yield
 
 

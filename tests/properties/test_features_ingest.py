@@ -1,4 +1,4 @@
-"""From deliveries to frames: the currency an amount came in moves nothing, nor do late, repeated or shuffled rows."""
+"""Currencies and late, repeated or shuffled rows of deliveries do not change frames."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.ingest import ingest, open_store
-from tests.oracles.accepted import frame_bytes, frame_from
-from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
-from tests.oracles.intruders import with_intruders
+from tests.oracles.accepted_rows import frame_bytes, frame_from
+from tests.oracles.deliveries import NO_RATES, deliver, in_dollars, rates_of
+from tests.oracles.invisible_rows import with_invisible_rows
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market, pairs_of
 from tests.oracles.market_events import CURRENCIES
-from tests.oracles.seller_sight import midnight, visible
+from tests.oracles.seller_view import midnight, visible
 from tests.properties.test_features_splitting import NOT_STRUCTURAL, other_currencies
 
 PARTIES = ("sellers", "stores", "loans")
@@ -41,9 +41,9 @@ def test_restating_amounts_at_the_days_rate_moves_no_feature(tmp_path: Path) -> 
 @pytest.mark.soak
 def test_late_repeated_and_shuffled_deliveries_change_no_byte(tmp_path: Path) -> None:
     shape, as_of = Shape(seed=9, sellers=10, events=40), MIDNIGHTS[2]
-    whole, pairs = in_dollars(with_intruders(market(shape), midnight(as_of))), pairs_of(shape, [as_of])
-    # no row may name a store that nobody knows: who sells and which stores there are is in the first delivery
-    past: Market = {name: [dict(row) for row in those] for name, those in visible(whole, as_of).items()} | {
+    whole, pairs = in_dollars(with_invisible_rows(market(shape), midnight(as_of))), pairs_of(shape, [as_of])
+    # a row of an unknown store is quarantined, so all sellers and stores are in the first delivery
+    past: Market = {name: [dict(row) for row in table] for name, table in visible(whole, as_of).items()} | {
         name: whole[name] for name in PARTIES
     }
     then = stored_frame([past], pairs, tmp_path / "then", threads=1)
@@ -56,24 +56,24 @@ def disordered(rows: Market, seed: int) -> list[Market]:
     """Return three deliveries of the rows at random, the last with copies of a third of the others, all shuffled."""
     rng = random.Random(seed)  # noqa: S311 - a test market, nothing secret
     parts: list[Market] = [{name: [] for name in rows} for _ in range(3)]
-    for name, those in rows.items():
-        for row in those:
-            place = 0 if name in PARTIES else rng.randrange(3)
-            parts[place][name].append(row)
-            if place < 2 and rng.random() < 0.3:
+    for name, table in rows.items():
+        for row in table:
+            index = 0 if name in PARTIES else rng.randrange(3)
+            parts[index][name].append(row)
+            if index < 2 and rng.random() < 0.3:
                 parts[2][name].append(row)
     for part in parts:
-        for those in part.values():
-            rng.shuffle(those)
+        for table in part.values():
+            rng.shuffle(table)
     return parts
 
 
 def stored_frame(
     deliveries: Sequence[Market], pairs: list[tuple[str, date]], folder: Path, threads: int
 ) -> pd.DataFrame:
-    """Return the frame of a store into which the deliveries went one after the other."""
-    for place, rows in enumerate(deliveries):
-        report = ingest(deliver(rows, NO_RATES, folder / f"delivery-{place}"), folder / "store")
+    """Return the frame of a store after the deliveries were ingested in order."""
+    for index, rows in enumerate(deliveries):
+        report = ingest(deliver(rows, NO_RATES, folder / f"delivery-{index}"), folder / "store")
         assert sum(sum(table.quarantined.values()) for table in report.tables) == 0
     copies = sum(table.duplicates for table in report.tables)
     assert (copies > 0) == (len(deliveries) > 1)

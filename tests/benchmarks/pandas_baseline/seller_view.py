@@ -1,4 +1,4 @@
-"""What every seller shows as of one midnight, and its sums over windows: a filter and a groupby each."""
+"""Visible rows of all sellers as of one midnight, and sums over windows: a filter and a groupby each."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ SUMMED: Final = {
     "ratings": ["ratings", "star_hundredths"],
     "purchases": ["purchased"],
 }
-"""What is added up of each table over a window, all in one groupby."""
+"""Columns of each table to sum over a window, all in one groupby."""
 
 _TABLE_OF: Final = {column: table for table, columns in SUMMED.items() for column in columns}
-_OWN_ORDERS: Final = "own_orders"
+_RELATED_PARTY_ORDERS: Final = "related_party_orders"
 
 Features = dict[str, pd.Series]
 
 
 def over(value: pd.Series, divisor: pd.Series) -> pd.Series:
-    """Divide; a rate of nothing is missing."""
+    """Divide; the result is missing if the divisor is not positive."""
     return value / divisor.where(divisor > 0)
 
 
-def told(value: pd.Series, by: pd.Series) -> pd.Series:
-    """Return the values where what tells of them is more than nothing; elsewhere they are missing."""
-    return value.where(by > 0)
+def if_positive(value: pd.Series, evidence: pd.Series) -> pd.Series:
+    """Return the values for which the evidence is positive; all other values are missing."""
+    return value.where(evidence > 0)
 
 
 @dataclass
-class Sight:
-    """All sellers as of a midnight; every series that it returns has a value for each, in the order of their codes."""
+class SellerView:
+    """All sellers as of a midnight; every returned series has one value per seller, in the order of their codes."""
 
     accepted: Accepted
     as_of: pd.Timestamp
@@ -55,60 +55,60 @@ class Sight:
 
     @cached_property
     def sellers(self) -> pd.DataFrame:
-        """The latest version of each seller that was known; missing where there was none."""
-        known = self.accepted.sellers[self.accepted.sellers["visible_from"] <= self.as_of]
-        latest = known.drop_duplicates("seller", keep="last").set_index("seller")
+        """The latest visible version of each seller; missing without one."""
+        visible = self.accepted.sellers[self.accepted.sellers["visible_from"] <= self.as_of]
+        latest = visible.drop_duplicates("seller", keep="last").set_index("seller")
         return latest.reindex(range(len(self.accepted.seller_ids)))
 
     @cached_property
     def stores(self) -> pd.DataFrame:
-        """The latest version of each store that was known."""
-        known = self.accepted.stores[self.accepted.stores["visible_from"] <= self.as_of]
-        return known.drop_duplicates("store", keep="last")
+        """The latest visible version of each store."""
+        visible = self.accepted.stores[self.accepted.stores["visible_from"] <= self.as_of]
+        return visible.drop_duplicates("store", keep="last")
 
     @cached_property
     def _owners(self) -> np.ndarray:
-        """The seller of each store, -1 where nobody holds it; the last element serves the code -1, no store."""
+        """The seller of each store, -1 without a holder; the last element is for the code -1 (no store)."""
         owners = np.full(self.accepted.stores["store"].max() + 2, -1)
         owners[self.stores["store"]] = self.stores["seller"]
         return owners
 
     @cached_property
     def rows(self) -> dict[str, pd.DataFrame]:
-        """What is seen of each table, with `seller` and `ago`; own orders and what hangs on them stand apart."""
-        seen = {name: self._seen(rows) for name, rows in self.accepted.events.items()}
+        """Visible rows of each table, with `seller` and `ago`; related-party orders are a table of their own."""
+        visible = {name: self._visible_rows(rows) for name, rows in self.accepted.events.items()}
         for name in ("orders", "refunds", "fulfilments"):
-            if name in seen:
-                rows = seen[name]
+            if name in visible:
+                rows = visible[name]
                 buyer_owner = self._owners[rows["buyer_as_store"]]
                 own = (rows["buyer_as_seller"] == rows["seller"]) | (buyer_owner == rows["seller"])
-                seen[name] = rows[~own]
+                visible[name] = rows[~own]
                 if name == "orders":
-                    seen[_OWN_ORDERS] = rows[own]
-        return seen
+                    visible[_RELATED_PARTY_ORDERS] = rows[own]
+        return visible
 
-    def _seen(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _visible_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         visible = rows[rows["visible_from"] <= self.as_of]
         visible = visible.assign(seller=self._owners[visible["store"]], ago=(self.as_of - visible["day"]).dt.days)
         return visible[visible["seller"] >= 0]
 
     def window(self, table: str, columns: list[str], days: int, lag: int = 0) -> pd.DataFrame:
-        """Return `seller` and the columns of the rows whose day lies in [T - lag - days, T - lag)."""
+        """Return `seller` and the columns of the rows whose day is in [T - lag - days, T - lag)."""
         rows = self.rows.get(table)
         if rows is None:
             return pd.DataFrame(columns=["seller", *columns], dtype="int64")
         ago = rows["ago"]
         return rows.loc[(ago > lag) & (ago <= lag + days), ["seller", *columns]]
 
-    def known(self, *tables: str) -> bool:
-        """Return whether anybody had delivered these tables by then, and who owns which store."""
-        unseen = pd.Timestamp.max
-        return all(self.accepted.known_since.get(name, unseen) <= self.as_of for name in ("stores", *tables))
+    def is_known(self, *tables: str) -> bool:
+        """Return whether these tables and `stores` had a visible row by then."""
+        never = pd.Timestamp.max
+        return all(self.accepted.known_since.get(name, never) <= self.as_of for name in ("stores", *tables))
 
-    def counted(self, values: pd.Series, *tables: str) -> pd.Series:
-        """Return values by seller, zero for who has none, and missing for all while a table was unknown."""
-        whole = values.reindex(self.sellers.index, fill_value=0).astype("float64")
-        return whole if self.known(*tables) else whole * np.nan
+    def zero_filled(self, values: pd.Series, *tables: str) -> pd.Series:
+        """Return values by seller, zero without a value; all are missing if a table was unknown."""
+        filled = values.reindex(self.sellers.index, fill_value=0).astype("float64")
+        return filled if self.is_known(*tables) else filled * np.nan
 
     def total(self, column: str, days: int, lag: int = 0) -> pd.Series:
         """Return the sum of a column over a window; see SUMMED."""
@@ -116,40 +116,42 @@ class Sight:
         key = (table, days, lag)
         if key not in self._sums:
             self._sums[key] = self.window(table, SUMMED[table], days, lag).groupby("seller").sum()
-        return self.counted(self._sums[key][column], table)
+        return self.zero_filled(self._sums[key][column], table)
 
     def net(self, days: int, lag: int = SETTLED) -> pd.Series:
-        """Return net sales over a window, of settled days if nothing else is asked."""
+        """Return net sales over a window, by default of settled days."""
         return self.total("gross", days, lag) - self.total("refunded", days, lag)
 
     def own_gross(self, days: int) -> pd.Series:
-        """Return the value of orders from own accounts."""
-        return self.counted(self.window(_OWN_ORDERS, ["gross"], days).groupby("seller")["gross"].sum(), "orders")
+        """Return the gross value of related-party orders."""
+        return self.zero_filled(
+            self.window(_RELATED_PARTY_ORDERS, ["gross"], days).groupby("seller")["gross"].sum(), "orders"
+        )
 
     def by_day(self, column: str, days: int, lag: int = 0) -> pd.DataFrame:
-        """Return a column's daily totals: a row a seller, a column a day from the latest to the oldest, no gaps."""
+        """Return a column's daily totals: one row per seller, one column per day from the latest to the oldest."""
         table = _TABLE_OF[column]
         daily = self.window(table, ["ago", column], days, lag).groupby(["seller", "ago"])[column].sum()
         filled = daily.unstack(fill_value=0).reindex(
             index=self.sellers.index, columns=range(lag + 1, lag + days + 1), fill_value=0
         )
-        return filled if self.known(table) else filled * np.nan
+        return filled if self.is_known(table) else filled * np.nan
 
     def net_by_day(self, days: int) -> pd.DataFrame:
         """Return net sales of each settled day."""
         return self.by_day("gross", days, SETTLED) - self.by_day("refunded", days, SETTLED)
 
     def last_sale(self, days: int) -> pd.Series:
-        """Return days since the latest day with sales that were not all cancelled; missing where there is none."""
-        left = self.by_day("gross", days) - self.by_day("cancelled", days)
-        return (left > 0).idxmax(axis=1).where((left > 0).any(axis=1))
+        """Return days since the latest day with sales that were not all cancelled; missing without one."""
+        remaining = self.by_day("gross", days) - self.by_day("cancelled", days)
+        return (remaining > 0).idxmax(axis=1).where((remaining > 0).any(axis=1))
 
     def latest(self, table: str, days: int) -> pd.Series:
-        """Return days since the latest row of a table; missing where there is none."""
+        """Return days since the latest row of a table; missing without one."""
         return self.window(table, ["ago"], days).groupby("seller")["ago"].min().reindex(self.sellers.index)
 
     def age(self, column: str, days: int) -> pd.Series:
-        """Return the average days that a column's rows lie back, weighed by the column."""
+        """Return the average age of rows in days, weighted by a column."""
         rows = self.window(_TABLE_OF[column], ["ago", column], days)
-        weighed = (rows["ago"] * rows[column]).groupby(rows["seller"]).sum()
-        return over(self.counted(weighed, _TABLE_OF[column]), self.total(column, days))
+        weighted = (rows["ago"] * rows[column]).groupby(rows["seller"]).sum()
+        return over(self.zero_filled(weighted, _TABLE_OF[column]), self.total(column, days))

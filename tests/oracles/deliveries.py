@@ -1,4 +1,4 @@
-"""A market as deliveries for intake: amounts in the currency that each row bears, at that day's rate."""
+"""A market as deliveries for ingest: amounts in the currency of each row, at that day's rate."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import pyarrow.parquet as pq
 
 from features.schema import BY_NAME
 from tests.oracles.market import Market
-from tests.oracles.seller_sight import EVENT_TIME, Row, midnight
+from tests.oracles.seller_view import EVENT_TIME, Row, midnight
 
 Rates = Mapping[tuple[date, str], float]
-"""US dollars for a unit, by day and currency."""
+"""US dollars per unit, by day and currency."""
 
 NO_RATES: Rates = {}
 
 
 def rates_of(rows: Market, currencies: Iterable[str]) -> Rates:
-    """Return a rate for every currency on every day on which money of the market moved; they go up and down."""
+    """Return a varying rate for each currency and each day with an event."""
     days = {_day(row[column]) for name, column in EVENT_TIME.items() if column for row in rows[name]}
-    each = {currency: number for number, currency in enumerate(sorted(set(currencies) - {"USD"}), start=1)}
+    numbers = {currency: number for number, currency in enumerate(sorted(set(currencies) - {"USD"}), start=1)}
     return {
         (day, currency): 0.11 * number + (day.toordinal() * 37 * number % 101) / 1000
         for day in days
-        for currency, number in each.items()
+        for currency, number in numbers.items()
     }
 
 
 def in_dollars(rows: Market) -> Market:
-    """Return the market with all amounts in US dollars, which need no rates."""
+    """Return the market with all amounts in US dollars, so that it needs no rates."""
     return {
-        name: [{**row, "currency": "USD"} if "currency" in row else row for row in those]
-        for name, those in rows.items()
+        name: [{**row, "currency": "USD"} if "currency" in row else row for row in table]
+        for name, table in rows.items()
     }
 
 
@@ -45,28 +45,28 @@ def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Pa
     Example: an order of 2,000,000 micro-USD in CNY on a day at 0.2 is written as an amount of 10.0.
     """
     folder.mkdir(parents=True)
-    worth = {row["loan_id"]: _rate(row, row["disbursed_at"], rates) for row in rows.get("loans", ())}
-    for table, those in rows.items():
-        content = [_contract_row(table, row, rates, worth) for row in those]
+    loan_rates = {row["loan_id"]: _rate(row, row["disbursed_at"], rates) for row in rows.get("loans", ())}
+    for name, table in rows.items():
+        content = [_contract_row(name, row, rates, loan_rates) for row in table]
         if content:
-            pq.write_table(pa.Table.from_pylist(content), folder / f"{table}.parquet")
+            pq.write_table(pa.Table.from_pylist(content), folder / f"{name}.parquet")
     if rates:
-        long_ago = midnight(min(rates)[0]) - timedelta(days=1)
+        early = midnight(min(rates)[0]) - timedelta(days=1)
         quotes = [
-            {"day": day, "currency": currency, "usd_per_unit": rate, "known_at": long_ago}
+            {"day": day, "currency": currency, "usd_per_unit": rate, "known_at": early}
             for (day, currency), rate in rates.items()
         ]
         pq.write_table(pa.Table.from_pylist(quotes), folder / "fx_rates.parquet")
     return folder
 
 
-def _contract_row(table: str, row: Row, rates: Rates, worth: Mapping[str, float]) -> dict[str, Any]:
+def _contract_row(table: str, row: Row, rates: Rates, loan_rates: Mapping[str, float]) -> dict[str, Any]:
     contract = BY_NAME[table]
     delivered = {"category": "home", **row} if table == "sellers" else dict(row)
     if contract.money is not None and contract.event_time is not None:
         delivered[contract.money] = delivered.pop("amount_micros") / 1e6 / _rate(row, row[contract.event_time], rates)
-    elif table in ("instalments", "payments"):  # in the currency of their loan, at the rate of its day
-        delivered["amount"] = delivered.pop("amount_micros") / 1e6 / worth.get(row["loan_id"], 1.0)
+    elif table in ("instalments", "payments"):  # in the currency of their loan, at the rate of that day
+        delivered["amount"] = delivered.pop("amount_micros") / 1e6 / loan_rates.get(row["loan_id"], 1.0)
     return delivered
 
 

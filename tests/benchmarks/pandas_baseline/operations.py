@@ -7,14 +7,14 @@ import pandas as pd
 from tests.benchmarks.pandas_baseline.customers import if_buyers, rush_share
 from tests.benchmarks.pandas_baseline.quality import of_settled, unmoved_parcels
 from tests.benchmarks.pandas_baseline.sales import over_monthly_sales
-from tests.benchmarks.pandas_baseline.sight import YEAR, Features, Sight, over, told
+from tests.benchmarks.pandas_baseline.seller_view import YEAR, Features, SellerView, if_positive, over
 
 
-def traffic(s: Sight) -> Features:
+def traffic(s: SellerView) -> Features:
     """Eight features of visits."""
     visits, carts, orders = s.total("visits", 90), s.total("carts", 90), s.total("orders", 90)
     return {
-        "visits_90d": told(visits, visits),
+        "visits_90d": if_positive(visits, visits),
         "visit_trend_90d": over(visits, s.total("visits", 90, 90)),
         "visits_per_visitor_90d": over(visits, s.total("visitors", 90)),
         "search_visit_share_90d": over(s.total("search_visits", 90), visits),
@@ -25,14 +25,14 @@ def traffic(s: Sight) -> Features:
     }
 
 
-def _conversion(s: Sight, days: int, lag: int = 0) -> pd.Series:
+def _conversion(s: SellerView, days: int, lag: int = 0) -> pd.Series:
     return over(s.total("orders", days, lag), s.total("visits", days, lag))
 
 
-def advertising(s: Sight) -> Features:
-    """Six features of bought visits."""
+def advertising(s: SellerView) -> Features:
+    """Six features of advertising."""
     paid = {days: over(s.total("paid_visits", days), s.total("visits", days)) for days in (90, YEAR)}
-    spent = {days: told(s.total("ad_spend", days), s.total("visits", days)) for days in (90, YEAR)}
+    spent = {days: if_positive(s.total("ad_spend", days), s.total("visits", days)) for days in (90, YEAR)}
     spend = {days: over(spent[days], s.total("gross", days)) for days in (90, YEAR)}
     return {
         "paid_visit_share_90d": paid[90],
@@ -44,32 +44,35 @@ def advertising(s: Sight) -> Features:
     }
 
 
-def cash(s: Sight) -> Features:
-    """Ten features of what is spent on stock, and what is left."""
-    bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
-    share = {days: told(over(bought[days], s.net(days)), bought[YEAR]) for days in bought}
+def cash(s: SellerView) -> Features:
+    """Ten features of purchases and margins."""
+    purchased = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
+    share = {days: if_positive(over(purchased[days], s.net(days)), purchased[YEAR]) for days in purchased}
     rows = s.window("purchases", ["supplier", "purchased"], YEAR)
     by_supplier = rows.groupby(["seller", "supplier"])["purchased"].sum().groupby(level="seller")
     squares = (rows.groupby(["seller", "supplier"])["purchased"].sum().astype("float64") ** 2).groupby(level="seller")
-    advertised = told(s.total("ad_spend", 90), s.total("visits", 90))
-    trading = s.total("gross", 90, 14) - s.total("refunded", 90) - told(bought[90], bought[YEAR]) - advertised
-    left = s.net(180) - told(bought[180], bought[YEAR]) - told(s.total("ad_spend", 180), s.total("visits", 180))
+    stock = {days: if_positive(purchased[days], purchased[YEAR]) for days in (90, 180)}
+    advertised = {days: if_positive(s.total("ad_spend", days), s.total("visits", days)) for days in (90, 180)}
+    trading = s.total("gross", 90, 14) - s.total("refunded", 90) - stock[90] - advertised[90]
+    margin = s.net(180) - stock[180] - advertised[180]
     return {
         "purchases_over_sales_180d": share[180],
         "stock_replacement_180d": share[180].clip(upper=0.6),
         "purchases_over_sales_change": share[90] - share[YEAR],
-        "purchase_trend_90d": over(bought[90], s.total("purchased", 90, 90)),
+        "purchase_trend_90d": over(purchased[90], s.total("purchased", 90, 90)),
         "days_since_last_purchase": s.latest("purchases", YEAR),
         "payment_gap_180d": s.age("purchased", 180) - s.age("gross", 180),
-        "supplier_concentration_365d": over(over(s.counted(squares.sum(), "purchases"), bought[YEAR]), bought[YEAR]),
-        "top_supplier_share_365d": over(s.counted(by_supplier.max(), "purchases"), bought[YEAR]),
-        "operating_margin_180d": over(left, s.net(180)),
+        "supplier_concentration_365d": over(
+            over(s.zero_filled(squares.sum(), "purchases"), purchased[YEAR]), purchased[YEAR]
+        ),
+        "top_supplier_share_365d": over(s.zero_filled(by_supplier.max(), "purchases"), purchased[YEAR]),
+        "operating_margin_180d": over(margin, s.net(180)),
         "cash_from_trading_90d": over(trading, s.total("gross", YEAR)),
     }
 
 
-def tenure(s: Sight) -> Features:
-    """Five features of since when and how broadly."""
+def tenure(s: SellerView) -> Features:
+    """Five features of age and number of stores."""
     stores, sellers = s.stores.groupby("seller"), s.sellers.index
     opened = stores["opened_at"].min().reindex(sellers)
     first = s.rows["orders"].groupby("seller")["ago"].max().reindex(sellers)
@@ -77,13 +80,13 @@ def tenure(s: Sight) -> Features:
         "days_on_platform": (s.as_of - s.sellers["onboarded_at"].dt.normalize()).dt.days,
         "days_since_first_order": first,
         "oldest_store_days": (s.as_of - opened.dt.normalize()).dt.days,
-        "store_count": s.counted(stores.size()),
-        "marketplace_count": s.counted(stores["marketplace"].nunique()),
+        "store_count": s.zero_filled(stores.size()),
+        "marketplace_count": s.zero_filled(stores["marketplace"].nunique()),
     }
 
 
-def integrity(s: Sight) -> Features:
-    """Seven features of what may be fake."""
+def integrity(s: SellerView) -> Features:
+    """Seven features of signs of fake orders."""
     return {
         "quick_refund_share_180d": of_settled(s, "quickly_refunded", 180),
         "own_store_share_180d": over(s.own_gross(180), s.total("gross", 180)) * if_buyers(s),

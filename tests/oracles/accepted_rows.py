@@ -1,4 +1,4 @@
-"""Rows of dicts as accepted Parquet, the way intake leaves them: what a frame is computed from in tests."""
+"""Rows as accepted Parquet files, as ingest writes them: the input of frames in tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from features.ingest import OperatingStore, StoredDelivery
 from features.pipeline import compute_frame
 from features.schema import BY_NAME, Kind, Need
 from features.store.tiles import current_tiles
-from tests.oracles.seller_sight import EVENT_TIME, Row, Rows, midnight
+from tests.oracles.seller_view import EVENT_TIME, Row, Rows, midnight
 
 _TYPES = {Kind.TIME: pa.timestamp("us"), Kind.DAY: pa.date32(), Kind.COUNT: pa.int64()}
 _TYPES |= dict.fromkeys((Kind.MONEY, Kind.NUMBER), pa.float64())
@@ -29,30 +29,30 @@ _TYPES |= dict.fromkeys((Kind.MONEY, Kind.NUMBER), pa.float64())
 def write_accepted(rows: Rows, folder: Path, parts: int = 1, seed: int = 0) -> OperatingStore:
     """Write the rows as the accepted files of `parts` deliveries, each row in one of them at random.
 
-    A delivery has a file of each table that it has rows of, and of the required ones anyway. Amounts stand in
-    `amount_micros` alone; the column that they were delivered in is empty, since nothing may read it again.
+    A delivery has a file for each table with rows, and for every required table. Amounts are only in
+    `amount_micros`; the delivered column is empty, because no code may read it after ingest.
 
     Example:
         `write_accepted(rows, folder, parts=3).deliveries[:2]` are the first two of three deliveries.
     """
     rng = random.Random(seed)  # noqa: S311 - a test store, nothing secret
-    dealt: list[dict[str, list[Row]]] = [{name: [] for name in EVENT_TIME} for _ in range(parts)]
+    deliveries: list[dict[str, list[Row]]] = [{name: [] for name in EVENT_TIME} for _ in range(parts)]
     for table in EVENT_TIME:
         for row in rows.get(table, ()):
-            rng.choice(dealt)[table].append(row)
-    return OperatingStore(folder, tuple(_write_delivery(each, folder, place) for place, each in enumerate(dealt)))
+            rng.choice(deliveries)[table].append(row)
+    return OperatingStore(folder, tuple(_write_delivery(part, folder, index) for index, part in enumerate(deliveries)))
 
 
-def dealt(rows: Rows, folder: Path, parts: int, seed: int) -> OperatingStore:
-    """Write a first delivery with all parties, then the events in parts: no later store makes all tiles new."""
+def write_in_parts(rows: Rows, folder: Path, parts: int, seed: int) -> OperatingStore:
+    """Write a first delivery with all parties, then the events in parts, so that no later store rebuilds all tiles."""
     parties = write_accepted({name: rows[name] for name in ("sellers", "stores")}, folder)
-    events = {name: those for name, those in rows.items() if name not in ("sellers", "stores")}
+    events = {name: table for name, table in rows.items() if name not in ("sellers", "stores")}
     later = write_accepted(events, folder, parts=parts, seed=seed)
     return replace(later, deliveries=(*parties.deliveries, *later.deliveries))
 
 
 def first(store: OperatingStore, count: int) -> OperatingStore:
-    """Return the store as it was after its first deliveries."""
+    """Return the store with only its first deliveries."""
     return replace(store, deliveries=store.deliveries[:count])
 
 
@@ -63,7 +63,7 @@ def fold(store: OperatingStore) -> None:
 
 
 def fold_in_turn(store: OperatingStore) -> OperatingStore:
-    """Bring the tiles up to date as if each delivery had been folded when it came, and return the store."""
+    """Bring the tiles up to date delivery by delivery, and return the store."""
     for count in range(1, len(store.deliveries) + 1):
         fold(first(store, count))
     return store
@@ -71,9 +71,9 @@ def fold_in_turn(store: OperatingStore) -> OperatingStore:
 
 def features_named(*names: str) -> tuple[Feature, ...]:
     """Return features of the catalogue by their names, in its order."""
-    found = tuple(feature for feature in CATALOGUE if feature.name in names)
-    assert len(found) == len(names), names
-    return found
+    features = tuple(feature for feature in CATALOGUE if feature.name in names)
+    assert len(features) == len(names), names
+    return features
 
 
 def frame_of(
@@ -83,7 +83,7 @@ def frame_of(
     threads: int = 2,
     catalogue: Sequence[Feature] = CATALOGUE,
 ) -> pd.DataFrame:
-    """Return the pipeline's frame of rows, by way of accepted files in `folder`."""
+    """Return the pipeline's frame of rows, from accepted files in `folder`."""
     return frame_from(write_accepted(rows, folder), pairs, threads, catalogue)
 
 
@@ -93,25 +93,25 @@ def frame_from(
     threads: int = 2,
     catalogue: Sequence[Feature] = CATALOGUE,
 ) -> pd.DataFrame:
-    """Return the pipeline's frame of a store; one of all features takes seconds to compile, of a few tenths of one."""
+    """Return the pipeline's frame of a store; all features take seconds to compile, a few take tenths of a second."""
     return compute_frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), catalogue, threads)
 
 
 def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:
-    """Return all that a frame is, for equality to the byte: values, index, columns."""
+    """Return values, index and columns of a frame, to compare them byte for byte."""
     return table.to_numpy().tobytes(), list(table.index), list(table.columns)
 
 
-def _write_delivery(rows: Rows, folder: Path, place: int) -> StoredDelivery:
-    # like a real delivery's id, it tells one content from another
-    name = hashlib.sha256(repr((place, rows)).encode()).hexdigest()
-    home = folder / "deliveries" / name / "accepted"
+def _write_delivery(rows: Rows, folder: Path, index: int) -> StoredDelivery:
+    # like a real delivery's id, it differs for different content
+    delivery_id = hashlib.sha256(repr((index, rows)).encode()).hexdigest()
+    home = folder / "deliveries" / delivery_id / "accepted"
     home.mkdir(parents=True, exist_ok=True)
-    tables = {table: those for table, those in rows.items() if those or BY_NAME[table].need is Need.REQUIRED}
-    for table, those in tables.items():
-        content = [{**row, "visible_from": _visible_from(table, row)} for row in those]
-        pq.write_table(pa.Table.from_pylist(content, schema=_schema(table)), home / f"{table}.parquet")
-    return StoredDelivery(name, {}, {table: len(those) for table, those in tables.items()})
+    tables = {name: table for name, table in rows.items() if table or BY_NAME[name].need is Need.REQUIRED}
+    for name, table in tables.items():
+        content = [{**row, "visible_from": _visible_from(name, row)} for row in table]
+        pq.write_table(pa.Table.from_pylist(content, schema=_schema(name)), home / f"{name}.parquet")
+    return StoredDelivery(delivery_id, {}, {name: len(table) for name, table in tables.items()})
 
 
 def _schema(table: str) -> pa.Schema:
@@ -122,7 +122,7 @@ def _schema(table: str) -> pa.Schema:
 
 
 def _visible_from(table: str, row: Mapping[str, Any]) -> date:
-    # the first midnight that admits the row, by trying them
+    # the first midnight that the time rule permits, found by trying each
     column = EVENT_TIME[table]
     event = None if column is None else row[column]
     happened = midnight(event) if event is not None and not isinstance(event, datetime) else event

@@ -1,4 +1,4 @@
-"""The rows that would do most harm to a frame as of T if they were seen: a tick too late, or right at T."""
+"""Rows that would change a frame as of T the most if they were used: known a microsecond too late, or exactly at T."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TICK: Final = timedelta(microseconds=1)
 _DAY: Final = timedelta(days=1)
 
 
-def with_intruders(rows: Market, end: datetime) -> Market:
-    """Return the market with rows that no midnight up to `end` shows; no key is used twice."""
+def with_invisible_rows(rows: Market, end: datetime) -> Market:
+    """Return the market with added rows that are invisible at every midnight up to `end`; no key is used twice."""
     added: dict[str, Callable[[Market, datetime], Iterator[Row]]] = {
         "sellers": _parties,
         "stores": _takeovers,
@@ -29,11 +29,11 @@ def with_intruders(rows: Market, end: datetime) -> Market:
         "instalments": _instalments,
         "payments": _payments,
     }
-    return {name: [*those, *added[name](rows, end)] for name, those in rows.items()}
+    return {name: [*table, *added[name](rows, end)] for name, table in rows.items()}
 
 
 def _parties(rows: Market, end: datetime) -> Iterator[Row]:
-    # buyers who turn out to be sellers, and sellers who turn out to be older and at home elsewhere
+    # buyers that become sellers, and sellers with an earlier onboarding in another country
     home = {"country": "BR", "base_currency": "BRL", "onboarded_at": end - timedelta(days=3000)}
     names = _buyers(rows) | {row["seller_id"] for row in rows["sellers"]}
     for name in sorted(names):
@@ -41,7 +41,7 @@ def _parties(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _takeovers(rows: Market, end: datetime) -> Iterator[Row]:
-    # every store changes hands, place and age, and every buyer becomes a store of a seller
+    # every store changes owner, marketplace and age, and every buyer becomes a store of a seller
     stores = _stores(rows)
     for number, name in enumerate([*stores, *sorted(_buyers(rows) - set(stores))]):
         market = {"marketplace": f"new-{number}", "opened_at": end - timedelta(days=5000)}
@@ -60,16 +60,16 @@ def _orders(rows: Market, end: datetime) -> Iterator[Row]:
     for number, store in enumerate(_stores(rows)):
         common = {"store_id": store, "buyer_id": "B1", "amount_micros": 10**12, "currency": "JPY", "items": 5}
         common |= {"channel": "livestream", "buyer_country": "JP"}
-        long_ago = end - timedelta(days=2000)
+        early = end - timedelta(days=2000)
         yield common | {"order_id": f"at-T-{number}", "ordered_at": end, "known_at": end - _DAY}
         yield common | {"order_id": f"late-{number}", "ordered_at": end - TICK, "known_at": end + TICK}
-        yield common | {"order_id": f"first-{number}", "ordered_at": long_ago, "known_at": end + TICK}
-        if number == 0:  # the order that some refunds and parcels name and nobody saw
+        yield common | {"order_id": f"first-{number}", "ordered_at": early, "known_at": end + TICK}
+        if number == 0:  # the order that some refunds and fulfilments name, never visible
             yield common | {"order_id": "never-seen", "ordered_at": end - 40 * _DAY, "known_at": end + TICK}
-    for number, order in enumerate(rows["orders"]):  # what would make a rush of every order
+    for number, order in enumerate(rows["orders"]):  # a rush for every order
         if order["ordered_at"] < end:
-            for again in range(2):
-                yield order | {"order_id": f"rush-{number}-{again}", "known_at": end + TICK}
+            for copy in range(2):
+                yield order | {"order_id": f"rush-{number}-{copy}", "known_at": end + TICK}
 
 
 def _refunds(rows: Market, end: datetime) -> Iterator[Row]:
@@ -83,11 +83,11 @@ def _refunds(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _fulfilments(rows: Market, end: datetime) -> Iterator[Row]:
-    # the events that parcels still lack: some learned of late, some right at T
-    there = {(row["order_id"], row["event"]) for row in rows["fulfilments"]}
+    # the missing events of parcels: some known late, some exactly at T
+    existing = {(row["order_id"], row["event"]) for row in rows["fulfilments"]}
     for number, order in enumerate(rows["orders"]):
         for event in ("shipped", "delivered", "lost"):
-            if (order["order_id"], event) not in there:
+            if (order["order_id"], event) not in existing:
                 common = {"order_id": order["order_id"], "store_id": order["store_id"], "event": event}
                 late = {"at": min(order["ordered_at"], end - TICK), "known_at": end + TICK}
                 yield common | (late if number % 2 else {"at": end, "known_at": end - _DAY})
@@ -102,10 +102,10 @@ def _traffic(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _ratings(rows: Market, end: datetime) -> Iterator[Row]:
-    there = {(row["store_id"], row["day"]) for row in rows["ratings"]}
+    existing = {(row["store_id"], row["day"]) for row in rows["ratings"]}
     for store in _stores(rows):
         for day, known_at in ((end.date(), end), (end.date() - _DAY, end + TICK)):
-            if (store, day) not in there:
+            if (store, day) not in existing:
                 yield {"store_id": store, "day": day, "ratings": 10**6, "stars": 1.0, "known_at": known_at}
 
 
@@ -117,7 +117,7 @@ def _purchases(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _loans(rows: Market, end: datetime) -> Iterator[Row]:
-    # the loan that begins at T, and one that was learned of too late
+    # a loan that begins at T, and one that is known too late
     for seller in sorted({row["seller_id"] for row in rows["sellers"]}):
         common = {"seller_id": seller, "principal": 1.0, "amount_micros": 10**6, "currency": "JPY", "term_days": 1}
         yield common | {"loan_id": f"at-T-{seller}", "disbursed_at": end, "known_at": end - _DAY}
@@ -125,17 +125,17 @@ def _loans(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _instalments(rows: Market, end: datetime) -> Iterator[Row]:
-    # of every loan one that falls due at T, and one long overdue that nobody had known of
-    there = {(row["loan_id"], row["due_on"]) for row in rows["instalments"]}
+    # for every loan an instalment due at T, and an overdue one that is known too late
+    existing = {(row["loan_id"], row["due_on"]) for row in rows["instalments"]}
     for loan in _loan_ids(rows, end):
         common = {"loan_id": loan, "amount": 1000.0, "amount_micros": 10**9}
         for day, known_at in ((end.date(), end - _DAY), (end.date() - 91 * _DAY, end + TICK)):
-            if (loan, day) not in there:
+            if (loan, day) not in existing:
                 yield common | {"due_on": day, "known_at": known_at}
 
 
 def _payments(rows: Market, end: datetime) -> Iterator[Row]:
-    # all of every loan, paid at T or learned of after it
+    # the full amount of every loan, paid at T or known after T
     for loan in _loan_ids(rows, end):
         common = {"loan_id": loan, "amount": 10**6, "amount_micros": 10**12}
         yield common | {"payment_id": f"at-T-{loan}", "paid_at": end, "known_at": end}
@@ -143,5 +143,5 @@ def _payments(rows: Market, end: datetime) -> Iterator[Row]:
 
 
 def _loan_ids(rows: Market, end: datetime) -> list[str]:
-    of_intruders = [row["loan_id"] for row in _loans(rows, end)] if rows["loans"] else []
-    return [*(row["loan_id"] for row in rows["loans"]), *of_intruders]
+    invisible = [row["loan_id"] for row in _loans(rows, end)] if rows["loans"] else []
+    return [*(row["loan_id"] for row in rows["loans"]), *invisible]
