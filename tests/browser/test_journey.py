@@ -86,7 +86,7 @@ def allow_and_withdraw(window: Window, bank: Bank, seller_id: str, expected: tup
     expect(page.get_by_role("table")).to_contain_text("Scored you for a credit application")
     window.save_screenshot(f"scored-{name}")
     page.get_by_role("button", name="Withdraw").click()
-    expect(page.get_by_role("status")).to_contain_text("you withdrew your consent")
+    expect(page.get_by_role("status")).to_contain_text("You withdrew your consent")
     assert bank.score(seller_id).status_code == 403
 
 
@@ -142,7 +142,7 @@ def test_with_script_an_error_appears_above_the_form_and_keeps_the_input(site: S
     page = window.page
     page.get_by_label("What is wrong").fill("   ")
     page.get_by_role("button", name="Send").click()
-    expect(page.locator("#said")).to_contain_text("Something in the form is missing")
+    expect(page.locator("#said")).to_contain_text("A field of the form is missing or not allowed")
     expect(page.get_by_label("What is wrong")).to_have_value("   ")
 
 

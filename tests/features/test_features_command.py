@@ -146,7 +146,7 @@ def test_the_catalogue_is_printed_as_text_as_a_page_and_as_json() -> None:
     words = " ".join(text.split())
     assert all(f"{feature.sign_reason}" in words and feature.meaning in words for feature in CATALOGUE)
     assert "; reason group " in words
-    assert "; looks back " in words
+    assert "; window " in words
     assert run("describe", "--markdown").stdout == markdown()
     data = json.loads(run("describe", "--output", "json").stdout)
     assert data == json.loads(run("list", "--output", "json").stdout)

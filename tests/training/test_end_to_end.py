@@ -181,7 +181,7 @@ def test_a_second_ingest_of_a_delivery_changes_nothing(mine: World) -> None:
 
 def test_an_impossible_request_is_a_one_line_error(mine: World) -> None:
     cases: list[tuple[tuple[str | Path, ...], str]] = [
-        (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
+        (("score", "S-nobody"), 'The latest feature snapshot has no data of the seller "S-nobody"'),
         (("promote", "99", *APPROVAL), "Unknown version 99 of sellerscore. Registered versions: 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
         (("simulate", "--days", "365", "--out", "new"), "days is 365. Use a value from 366 to 3660"),

@@ -165,7 +165,7 @@ def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: W
 
 def test_the_bundle_states_the_intended_use(run: Run) -> None:
     use = run.bundle.reference.intended_use
-    assert use[0].startswith("Ranks online sellers")
+    assert use[0].startswith("The model ranks online sellers")
     assert any("Not for consumers" in each for each in use[1:])
     assert all(each.startswith("- ") for each in use[1:])
 
@@ -291,7 +291,7 @@ def test_every_study_has_a_finding(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
     assert found["reasons"].figures["kept_under_refits"] > 0.0
-    assert "no operating data are at hand" in found["fake_orders"].summary
+    assert "there are no operating data" in found["fake_orders"].summary
 
 
 def test_studies_receive_scores_that_match_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:

@@ -152,20 +152,20 @@ def test_numbers_beyond_those_of_float32_are_ranked() -> None:
 def test_columns_of_one_name_are_one_sentence() -> None:
     table = loans(50)
     table = table.set_axis([*table.columns[:-1], table.columns[0]], axis=1)
-    with pytest.raises(TableError, match="name each column once"):
+    with pytest.raises(TableError, match="Give each column its own name"):
         train_table(table, HONEST)
 
 
 def test_times_of_different_zones_are_one_sentence() -> None:
     table = loans(50)
     table["approved"] = np.where(np.arange(50) % 2 == 0, "2024-01-01T00:00:00-05:00", "2024-02-01T00:00:00+09:00")
-    with pytest.raises(TableError, match="times of different zones"):
+    with pytest.raises(TableError, match="times in different time zones"):
         train_table(table, replace(HONEST, time="approved"))
 
 
 def test_rows_that_cannot_be_parted_by_time_are_one_sentence() -> None:
     request = replace(HONEST, time="approved", horizon_days=3_000)
-    with pytest.raises(TableError, match=r"are as of 2\d.* before it are left out \(--horizon-days\)\. Give rows of"):
+    with pytest.raises(TableError, match=r"are as of 2\d.* before it are excluded \(--horizon-days\)\. Use rows of"):
         train_table(loans(300), request)
 
 

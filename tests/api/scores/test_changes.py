@@ -163,7 +163,7 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
     for score, since, words in ((gone, before, "in the path"), (after, gone, "in `since`")):
         answer = changed(bank, score, since)
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
-        assert f"The score {words} cannot be read. The seller" in answer.json()["detail"]
+        assert f"The score {words} cannot be read. The data of this seller" in answer.json()["detail"]
     now = datetime.now(UTC)
     moment = datetime.fromisoformat(after["scored_at"])
     drop_expired(bank.services.engine, before=moment, now=now)

@@ -37,14 +37,14 @@ def test_the_link_of_an_operator_opens_the_queue_once(home: Settings, open_clien
         assert "This link opens the reviews." in browser.get(f"/seller/login/{found[1]}").text
         assert browser.use(found[1]).get("/operator").status_code == 200
     run("operator", "revoke", made[0])
-    with pytest.raises(AccessError, match=r"Unknown operator|is revoked"):
+    with pytest.raises(AccessError, match=r"No active operator"):
         run("operator", "link", made[0])
 
 
 @pytest.mark.parametrize("client_id", ["", "operator-0000000000000000", "S-001"])
 def test_there_is_no_link_for_who_is_no_operator(home: Settings, client_id: str) -> None:
     assert home
-    with pytest.raises(AccessError, match=r"Unknown operator|is revoked"):
+    with pytest.raises(AccessError, match=r"No active operator"):
         run("operator", "link", client_id)
 
 
