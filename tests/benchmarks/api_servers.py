@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import URLError
@@ -38,7 +38,7 @@ from training.fit import FitConfig
 from training.package import Package, bundle_parts
 
 ROOT: Final = Path(__file__).parents[2]
-_AS_OF: Final = date(2026, 1, 31)
+_AS_OF: Final = datetime.now(UTC).date() - timedelta(days=1)
 _SERVE: Final = (
     "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--demo', '--port', '0']; main()"
 )
