@@ -15,7 +15,16 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, select, updat
 from api.kit.fields import format_timestamp
 from api.ledger.chain import PLAIN, START, EntryKind, Header, Row, digest_of
 from api.ledger.encryption import DecryptionError, destroy_key, seller_key
-from api.ledger.store import EntryDraft, append_plain, ledger, lock_chain, positions_of, read_content, to_row
+from api.ledger.store import (
+    EntryDraft,
+    append_plain,
+    cast_columns,
+    ledger,
+    lock_chain,
+    positions_of,
+    read_content,
+    to_row,
+)
 from scoring.canonical import canonical_json
 
 _NO_SELLER: Final = ""
@@ -158,7 +167,7 @@ def read_removals(connection: Connection) -> RemovalRecords:
 
 
 def _records(connection: Connection) -> Iterator[tuple[Row, bytes]]:
-    for row in map(to_row, connection.execute(select(ledger).where(ledger.c.kind.in_(PLAIN)))):
+    for row in map(to_row, connection.execute(select(*cast_columns(ledger)).where(ledger.c.kind.in_(PLAIN)))):
         try:
             yield row, read_content(row, None)
         except DecryptionError:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Cast,
     Column,
     Connection,
     Engine,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    cast,
     func,
     insert,
     select,
@@ -246,9 +248,14 @@ def positions_of(connection: Connection, subject: str) -> Mapping[str, list[int]
     return dict(sorted(positions.items()))
 
 
+def cast_columns(*tables: Table) -> list[Cast[Any]]:
+    """Return the columns of tables, cast to their types: SQLite stores a value of any type in any column."""
+    return [cast(column, column.type) for table in tables for column in table.c]
+
+
 def tips(connection: Connection) -> dict[str, Tip]:
     """Return the tip of every chain, in order of name."""
-    rows = connection.execute(select(chains.c.name, chains.c.position, chains.c.head).order_by(chains.c.name))
+    rows = connection.execute(select(*cast_columns(chains)).order_by(chains.c.name))
     return {name: Tip(position, head) for name, position, head in rows}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, String, Table, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Engine, String, Table, cast, select, type_coerce
 
 from api.kit.database import UtcDateTime, snapshot
 from api.kit.fields import format_timestamp
@@ -17,7 +18,7 @@ from api.ledger import store
 from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
 from api.ledger.records import RemovalRecords, read_removals
-from api.ledger.store import PORTIONS, Ledger, read_content, to_row
+from api.ledger.store import PORTIONS, Ledger, cast_columns, read_content, to_row
 from api.ledger.store import ledger as rows
 
 _BATCH: Final = 200
@@ -82,7 +83,7 @@ def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool
     A damaged time is returned as it is stored, so that it differs from the ledger and does not stop the check.
     """
     times = {column.name for column in table.c if isinstance(column.type, UtcDateTime)}
-    columns = [type_coerce(column, String) if column.name in times else column for column in table.c]
+    columns = [type_coerce(column, String) if column.name in times else cast(column, column.type) for column in table.c]
     for row in connection.execute(select(*columns).where(*where)):
         values = zip(table.c.keys(), row, strict=True)
         yield {name: _format_stored(value) if name in times else value for name, value in values}
@@ -239,7 +240,7 @@ def check_ledger(verifier: Verifier, advance: Callable[[int], None] | None = Non
     """Verify every row of every chain in the transaction of the verifier."""
     connection, tips, names = verifier.connection, store.tips(verifier.connection), set()
     faults: list[LedgerFault] = []
-    for name, values in groupby(_iterate_rows(connection, advance), key=lambda each: str(each[0])):
+    for name, values in groupby(_iterate_rows(connection, advance), key=itemgetter(0)):
         names.add(name)
         faults += verifier.chain(name, values, tips.get(name, Tip(0, START)))
     for name in sorted({*tips, *verifier.checkpoint} - names):
@@ -252,7 +253,7 @@ def check_ledger(verifier: Verifier, advance: Callable[[int], None] | None = Non
 
 def _iterate_rows(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
     query = (
-        select(rows, seller_keys)
+        select(*cast_columns(rows, seller_keys))
         .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
         .order_by(rows.c.chain, rows.c.position)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, String, cast, select
 
 from api.errors import SignatureError
 from api.ledger import receipts
@@ -43,7 +43,7 @@ class ScoreIndexCheck:
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield the scores in the index that are not in the ledger."""
         same_row = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
-        query = select(scores.c.chain, scores.c.position).select_from(scores.outerjoin(ledger, same_row))
+        query = select(cast(scores.c.chain, String), scores.c.position).select_from(scores.outerjoin(ledger, same_row))
         for chain, position in connection.execute(query.where(ledger.c.chain.is_(None))):
             yield LedgerFault(chain, position, "the index has a score that is not in the ledger")
 

@@ -82,6 +82,9 @@ def test_the_service_may_go_on_while_it_is_looked_at(client: TestClient, run: Ru
     [
         ("purpose = 'account_review'", "differs from the ledger in purpose"),
         ("scored_at = '2020-01-01 00:00:00'", "differs from the ledger in scored_at"),
+        ("scored_at = 'no date'", "differs from the ledger in scored_at"),
+        ("bundle = CAST(x'ff' AS TEXT)", "differs from the ledger in bundle"),
+        ("bundle = x'ff'", "differs from the ledger in bundle"),
         ("subject = 'somebody'", "differs from the ledger in subject"),
         ("bundle = 'sha256:other'", "differs from the ledger in bundle"),
         ("id = '00000000-0000-4000-8000-000000000000'", "differs from the ledger in id"),
@@ -237,3 +240,13 @@ def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Setting
         run("verify")
     key.chmod(0o600)
     assert run("verify").exit_code == 0
+
+
+@pytest.mark.parametrize("column", ["kind", "recorded_at", "subject", "sealed"])
+def test_a_value_of_another_type_is_found_with_its_row(client: TestClient, run: Run, column: str) -> None:
+    changed = "'text'" if column == "sealed" else "x'ff41'"
+    _alter(client, f"UPDATE ledger SET {column} = {changed} WHERE position = 15")
+    outcome = run("verify", "--output", "json")
+    assert outcome.exit_code == 1
+    faults = json.loads(outcome.stdout)["faults"]
+    assert (bank_of(client), 15) in {(fault["chain"], fault["position"]) for fault in faults}
