@@ -261,7 +261,7 @@ def test_the_bank_chapter_of_the_readme_ends_in_a_verified_receipt(served_home: 
         here = {
             "http://127.0.0.1:8000": address,
             "var/demo-bank.netrc": str(served_home / "demo-bank.netrc"),
-            "S-000000": SELLERS[0],
+            re.search(r"S-\d{6}", script).group(): SELLERS[0],
             ".venv/bin/python docs": f"{sys.executable} {root / 'docs'}",
         }
         for written, found in here.items():
