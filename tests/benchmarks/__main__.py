@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import api, explain, fake_orders, features, pages, reasons, simulation, train
+from tests.benchmarks import api, explain, fake_orders, features, pages, reasons, simulation, train, trials
 
 GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "features": features.run,
     "explain": explain.run,
     "api": api.run,
     "simulation": simulation.run,
+    "trials": trials.run,
     "fake_orders": fake_orders.run,
     "reasons": reasons.run,
     "train": train.run,
