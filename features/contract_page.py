@@ -46,7 +46,7 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
         "object: table to date",
         "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. If a "
         "table has no entry, it counts as complete up to its last `known_at`. Scores are computed as of the latest "
-        "midnight through which orders, and the tables that keep up with orders, are complete.",
+        "midnight through which orders, and the tables that end at most a week before them, are complete.",
         f"table names; {_DAY}",
     ),
     "constant_rate": DeliveryField(

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """The `[fit]` section: how a model is fitted. All else is fixed for reproducibility.
+    """The `[fit]` section: how a model is fitted.
 
     The same data and config give the same model text on the same machine. Classes are not weighted, because the
-    probabilities of a weighted model are not probabilities of default.
+    probabilities of a weighted model are not probabilities of default. Settings with the name of a LightGBM parameter
+    have its meaning.
 
     Attributes:
-        model: the kind of model, or `auto`: chosen on later loans of other sellers (see `candidates`).
+        model: the kind of model, or `auto`: chosen on later loans of other sellers (see `training.candidates`).
         stability: number of standard errors by which a feature's mean Gini over the periods must exceed 0 for the
             feature to be selected; 0 selects every feature.
         origins: number of rolling origins that divide the training rows into earlier and later ones, to choose the
@@ -45,6 +46,11 @@ class FitConfig:
         extra_trees: each split is the best of one random threshold per column, so that hundreds of trees spread the
             effect of a few thresholds. A small move of a feature then earns few points, which limits the effect of
             fake orders.
+        most_data_in_leaf: upper limit of LightGBM's `min_data_in_leaf`, which is a hundredth of the rows.
+        max_rounds: largest number of trees.
+        patience: early stopping after this number of rounds without improvement.
+        folds: number of folds by seller.
+        threads: number of threads with many rows.
     """
 
     __pydantic_config__ = STRICT
@@ -69,8 +75,8 @@ class FitConfig:
     def parameters(self, columns: Columns, rows: int, bad: int) -> dict[str, Any]:
         """Return LightGBM's parameters for these columns.
 
-        - A leaf has at least a hundredth of the rows, between 5 and `most_data_in_leaf`: otherwise a few hundred firms
-          would grow no tree at all.
+        - A leaf has at least a hundredth of the rows, between 5 and `most_data_in_leaf`: with a fixed minimum, no split
+          would be possible on a few hundred rows.
         - With fewer than 200 bad loans, trees have depth 2: deeper ones would split leaves of a few bad loans.
         - `feature_fraction` counts features, not columns, so that features with two columns do not slow training.
         - Below 20,000 rows one thread is used: a tree takes less time than starting threads. The model is the same.
@@ -115,8 +121,8 @@ class FittedModel:
     """A fitted model.
 
     Attributes:
-        booster: the model of all training rows; its input are features, not columns.
-        recipe: its recipe.
+        booster: the model of all training rows; its inputs are features, not columns (see `training.columns`).
+        recipe: kind of model, number of rounds and strength of the penalty.
         features: the features that it may read.
         choice: the comparison of the kinds; None if they were not compared.
         stability: how each column ranks, and which are selected.
@@ -177,7 +183,7 @@ def fit_rows(
 
 
 def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) -> tuple[Recipe, Choice | None]:
-    """Choose the kind of model, the number of rounds (early stopping) and the shrinkage.
+    """Choose the kind of model, the number of rounds (early stopping) and the L2 penalty of the regression.
 
     They are chosen on later rows of other sellers (rolling origins), or on folds of sellers if there are no origins.
     """

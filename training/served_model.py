@@ -1,7 +1,7 @@
 """The MLflow model: input rows to assessments, through `scoring.assess`.
 
 MLflow runs this file on its own (models from code) with a copy of the scoring package, so it may import no other
-package of this project.
+package of this project (docs/adr/0007).
 """
 
 from __future__ import annotations

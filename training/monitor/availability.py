@@ -1,7 +1,7 @@
 """Availability: whether requests get a score, whether anything was scored at all, and how old the data are.
 
-A score compares the age of tables with its own midnight, so that it can be replayed. Monitoring compares them with
-today, and thus detects that deliveries have stopped. Without any score the other studies have no result, which must
+A score measures the age of tables on the day of its request. If nobody requests a score, nobody notices that deliveries
+have stopped; monitoring compares the tables with today. Without any score the other studies have no result, which must
 not look like a good result.
 """
 
@@ -125,7 +125,13 @@ class TableUse(StrEnum):
 
 @dataclass(frozen=True)
 class TableAge:
-    """The age of a table in days, None if it was never delivered, and the largest allowed age, None without one."""
+    """The age of a table.
+
+    Attributes:
+        through: the midnight up to which it is complete; None if it was never delivered.
+        days: its age in days; None if it was never delivered.
+        most: the largest allowed age in days; None without a limit.
+    """
 
     table: str
     use: TableUse

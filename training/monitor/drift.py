@@ -7,7 +7,8 @@ The PSI is `sum((now - before) * ln(now / before))` over the shares in the tenth
 Scorecards, 2006, ch. 9). Intervals are those of `evidence.drift`: groups of sellers are resampled, and the part due to
 chance is subtracted (basic bootstrap; Davison and Hinkley, Bootstrap methods and their application, 1997, ch. 5).
 
-Training rows are from past years, so seller ages always drift upwards. Such drift is listed but raises no alarm.
+Training rows are from past years, so seller ages always drift upwards. Such drift is listed but raises no alarm, unless
+sellers got younger.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ AGES: Final = frozenset(
         for measure in measures_of(feature.expression)
     )
 )
-"""Features that grow by a day a day: `days_on_platform`, `days_since_first_order`, `oldest_store_days`."""
+"""Features that grow by one every day: `days_on_platform`, `days_since_first_order`, `oldest_store_days`."""
 
 BY_FEATURE: Final = "PSI by feature"
 BY_MONTH: Final = "PSI of the score by month"
@@ -55,7 +56,7 @@ _NAMED: Final = 5
 def only_older(before: Sample, now: Sample, found: Mapping[str, Drift]) -> frozenset[str]:
     """Return the age features that drifted because sellers got older, by the median of the known values.
 
-    A feature whose share of missing values changed most is not among them.
+    A feature whose largest change is in its missing values is not among them.
 
     Example: if sellers were 400 days old in training and are 700 days old now, the result contains `days_on_platform`;
     if they are 100 days old now, it does not.
@@ -125,7 +126,7 @@ def _score_drift(monitored: MonitoredModel, reference: Reference, now: pd.DataFr
 
 
 def _features(monitored: MonitoredModel, now: pd.DataFrame) -> Sample | None:
-    """Return the features of the scores, stored or computed; None if the catalogue of the model is another one."""
+    """Return the features of the scores, stored or computed; None if the catalogue of the model is not today's."""
     import pandas as pd
 
     sheet = monitored.model.bundle.sheet

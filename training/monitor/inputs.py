@@ -59,7 +59,7 @@ def load_outcomes(
 
     Args:
         store: the operating data.
-        definition: of default, as in a bundle, such as `90+ days past due within 12 months`.
+        definition: the definition of default, as in a bundle, such as `90+ days past due within 12 months`.
         today: the midnight of monitoring.
         table: an external label table.
         config: horizon and definition of the label table, as in training; without a horizon all rows are matured.
@@ -88,7 +88,7 @@ def _from_loans(tables: dict[str, pd.DataFrame], through: date, definition: Defa
         return _no_outcomes(f"No loan with instalments was disbursed before {through}.", through)
     end = pd.Timestamp(through) - pd.DateOffset(months=definition.months)
     try:
-        # labels are by seller and day; the loan ID as seller separates several loans of one seller and day
+        # `label_loans` returns one label per seller and day; with the loan ID as seller ID it returns one per loan
         by_loan = tables | {"loans": loans.assign(seller_id=loans["loan_id"])}
         labels = label_loans(by_loan, through, definition).rows
         bad = set(labels.loc[labels["bad"], "seller_id"])
@@ -216,7 +216,7 @@ def _require_columns(path: Path, columns: list[str], bundle: Bundle) -> None:
 
 
 def _require_base_points(path: Path, actual: pd.Series, bundle: Bundle) -> None:
-    """Check that all rows have the base points of the bundle; every model has one number of base points."""
+    """Check that all rows have the base points of the bundle; all scores of a model have the same base points."""
     expected = base_points(bundle)
     if numbers := sorted({*actual.dropna().unique().tolist()} - {expected}):
         raise MonitorError(
@@ -228,7 +228,7 @@ def _require_base_points(path: Path, actual: pd.Series, bundle: Bundle) -> None:
 
 def base_points(bundle: Bundle) -> int:
     """Return the base points of every score of a bundle."""
-    any_row = np.full((1, len(bundle.sheet.names)), np.nan)
+    any_row = np.full((1, len(bundle.sheet.names)), np.nan)  # base points do not depend on the row
     explained = contributions(bundle.model, any_row)
     return to_points(explained, bundle.policy.calibration, bundle.policy.scale, bundle.sheet.scored).base
 
