@@ -88,8 +88,8 @@ All test rows of the three halves together, with intervals clustered by merchant
 
 If the whole interval of observed over expected is outside 0.8 to 1.25, `sellerscore train` raises an alarm, which
 blocks the promotion. Between 1% and 11% of merchants are bad, depending on the month: in the winter holidays and in
-July, when universities are empty, many shops close for weeks. The training rows have one winter and no July, so no model
-can learn the level of July. The ranking holds, because the model recognizes shops that once closed for weeks.
+July, when universities are empty, many shops close for weeks. The training rows have one winter and no July, so no
+model can learn the level of July. The ranking holds, because the model recognizes shops that once closed for weeks.
 """
 
 
