@@ -148,7 +148,7 @@ def test_what_has_expired_is_forgotten(signer: Signer) -> None:
         ({"aud": []}, "aud"),
         ({"aud": {"a": 1}}, "aud"),
         ({"exp": None}, "exp"),
-        ({"exp": 0}, "expired"),
+        ({"exp": 0}, "exp"),
         ({"exp": "soon"}, "exp"),
         ({"exp": 1e300}, "exp"),
         ({"exp": True}, "exp"),
