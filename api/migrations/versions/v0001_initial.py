@@ -1,6 +1,7 @@
 """The initial schema: all tables and indexes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +18,7 @@ def upgrade() -> None:
 
 
 def _tables() -> dict[str, Sequence[SchemaItem]]:
-    only_active = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("until IS NULL"))
+    only_active: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("until IS NULL"))
     return {
         "clients": (
             sa.Column("id", sa.String(60), primary_key=True),
