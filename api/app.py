@@ -1,7 +1,7 @@
 """The composition root: builds the application from settings, and opens its services at start."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
@@ -9,7 +9,6 @@ from typing import Final
 from fastapi import FastAPI
 
 from api.auth.endpoints import keys_router, sessions_router, token_router
-from api.auth.signing_keys import KeyRing
 from api.auth.token_request import install_token_errors
 from api.auth.tokens import open_auth
 from api.consents.endpoints import requests_router
@@ -18,7 +17,7 @@ from api.kit import openapi
 from api.kit.background import DegradedConditions, RepeatingTask
 from api.kit.batching import RequestBatcher
 from api.kit.idempotency import IdempotencyKeys
-from api.kit.middleware import BodyLimit, RequestContext, RequestMetrics, StrictJson
+from api.kit.middleware import BodyChecks, RequestContext, RequestMetrics
 from api.kit.problems import install_handlers
 from api.ledger.checkpoints import CheckpointSender, SentCheckpoints
 from api.ledger.store import open_ledger
@@ -98,18 +97,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings, metrics) as services:
             app.state.services = services
-            # the keys may be replaced while the service runs
-            sending = _send_checkpoints(services, keys=lambda: app.state.services.receipts)
-            with run_reloader(app.state) as app.state.reloader, sending:
+            with run_reloader(app.state) as app.state.reloader, _send_checkpoints(app):
                 yield
 
     app = FastAPI(
         title="SellerScore",
         version=version("sellerscore"),
         description=_DESCRIPTION,
-        contact=openapi.CONTACT,
-        servers=openapi.servers(settings.issuer),
-        openapi_tags=openapi.tags(),
+        contact={"name": "The operator of this service, who issued your credentials"},
+        servers=[{"url": settings.issuer, "description": "This service."}],
+        openapi_tags=openapi.TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
         # the framework's pages load scripts from another host
@@ -123,8 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for router in _ROUTERS:
         app.include_router(router)
-    app.add_middleware(StrictJson)
-    app.add_middleware(BodyLimit, render_error=error_pages.error_response)
+    app.add_middleware(BodyChecks, render_error=error_pages.error_response)
     app.add_middleware(RequestContext, metrics=metrics)
     install_handlers(app, error_pages.error_response)
     install_token_errors(app)
@@ -171,22 +167,18 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
         engine.dispose()
 
 
-@contextmanager
-def _send_checkpoints(services: Services, keys: Callable[[], KeyRing]) -> Iterator[None]:
+def _send_checkpoints(app: FastAPI) -> AbstractContextManager[object]:
     """Send checkpoints in the background during the block, if the settings have an address."""
-    settings, task = services.settings, None
-    if settings.checkpoint_url is not None:
-        sender = CheckpointSender(
-            services.engine,
-            settings.checkpoint_url,
-            minutes=settings.checkpoint_minutes,
-            keys=keys,
-            degraded=services.degraded,
-            sent=services.sent_checkpoints,
-        )
-        task = RepeatingTask("checkpoints", sender.send)
-    try:
-        yield
-    finally:
-        if task is not None:
-            task.close()
+    services: Services = app.state.services
+    if services.settings.checkpoint_url is None:
+        return nullcontext()
+    sender = CheckpointSender(
+        services.engine,
+        services.settings.checkpoint_url,
+        minutes=services.settings.checkpoint_minutes,
+        # the keys may be replaced while the service runs
+        keys=lambda: app.state.services.receipts,
+        degraded=services.degraded,
+        sent=services.sent_checkpoints,
+    )
+    return closing(RepeatingTask("checkpoints", sender.send))

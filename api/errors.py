@@ -13,47 +13,7 @@ ApiError
 ├── SignatureError             a JWS that no known key signed
 ├── InputError                 a file that cannot be read or has the wrong content
 ├── OutputError                a file that cannot be written
-└── Problem                    an HTTP error response with a status and a stable type (RFC 9457)
-    ├── MalformedJson          400
-    ├── NotAuthenticated       401
-    ├── InvalidToken           401
-    ├── NotSignedIn            401
-    ├── LoginFailed            401
-    ├── WrongCaller            403
-    ├── InsufficientScope      403
-    ├── ConsentRequired        403
-    ├── FormRefused            403
-    ├── RouteUnknown           404
-    ├── SellerUnknown          404
-    ├── ScoreUnknown           404
-    ├── BankUnknown            404
-    ├── ConsentUnknown         404
-    ├── ConsentRequestUnknown  404
-    ├── ReviewUnknown          404
-    ├── MethodNotAllowed       405
-    ├── BundleNotKept          409
-    ├── IdempotencyKeyInFlight 409
-    ├── ScoreNotReplayable     409
-    ├── ScoreOfEarlierFormat   409
-    ├── ConsentRequestClosed   409
-    ├── ScoresNotComparable    409
-    ├── ReviewDecided          409
-    ├── TooManyReviews         409
-    ├── ScoreErased            410
-    │   └── ScorePastRetention 410
-    ├── LinkUsedUp             410
-    ├── BodyTooLarge           413
-    ├── UnsupportedMediaType   415
-    ├── IdempotencyKeyReused   422
-    ├── InvalidRequest         422
-    ├── TooManyRequests        429
-    ├── InternalError          500
-    ├── ScoreNotExplained      500
-    ├── LedgerDamaged          500
-    ├── VectorsUnavailable     503
-    ├── VectorsDoNotFitModel   503
-    ├── DatabaseUnavailable    503
-    └── NotReady               503
+└── Problem                    an HTTP error response with a status and a stable type (RFC 9457); docs/api.md lists them
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,7 +78,8 @@ class OutputError(ApiError):
 class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
     """An error response of type `application/problem+json`.
 
-    Each subclass has a `status`, a stable `slug` (its type is `/problems/<slug>`), a `title`, and a `default_detail`.
+    A subclass declares its `status`, its stable `slug` (the type is `/problems/<slug>`) and its `title`. Its docstring
+    is the default detail of the response.
 
     Example: `raise SellerUnknown()` responds with status 404 and type `/problems/unknown-seller`.
     """
@@ -129,75 +90,63 @@ class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
     default_detail: ClassVar[str]
     default_headers: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(cls, *, status: int, slug: str, title: str) -> None:
+        cls.status, cls.slug, cls.title = status, slug, title
+        cls.default_detail = " ".join(str(cls.__doc__).split())
+
     def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.detail = detail or self.default_detail
         self.headers = {**self.default_headers, **(headers or {})}
         super().__init__(self.detail)
 
 
-class MalformedJson(Problem):
-    """The body is not JSON in UTF-8, or repeats a name in one object."""
-
-    status, slug, title = 400, "malformed-json", "The body is not valid JSON"
-    default_detail = "The body is not valid JSON in UTF-8. Send one JSON object in which each name occurs once."
+class MalformedJson(Problem, status=400, slug="malformed-json", title="The body is not valid JSON"):
+    """The body is not valid JSON in UTF-8. Send one JSON object in which each name occurs once."""
 
 
-class NotAuthenticated(Problem):
-    """The request has no token."""
+class NotAuthenticated(Problem, status=401, slug="not-authenticated", title="No access token"):
+    """The request has no access token.
 
-    status, slug, title = 401, "not-authenticated", "No access token"
-    default_detail = (
-        "The request has no access token. Get one at `POST /oauth/token` and send it as `Authorization: Bearer "
-        "<token>`."
-    )
+    Get one at `POST /oauth/token` and send it as `Authorization: Bearer <token>`.
+    """
+
     default_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="sellerscore"'}
 
 
-class InvalidToken(Problem):
-    """The token was changed, has expired or belongs to another service, or its client was revoked."""
+class InvalidToken(Problem, status=401, slug="invalid-token", title="Invalid access token"):
+    """The access token has expired, was revoked or was not issued by this service.
 
-    status, slug, title = 401, "invalid-token", "Invalid access token"
-    default_detail = (
-        "The access token has expired, was revoked or was not issued by this service. Get a new one at `POST "
-        "/oauth/token`."
-    )
+    Get a new one at `POST /oauth/token`.
+    """
+
     default_headers: ClassVar[Mapping[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sellerscore", error="invalid_token"'
     }
 
 
-class NotSignedIn(Problem):
-    """A page was requested without an active session."""
-
-    status, slug, title = 401, "not-signed-in", "You are not logged in"
-    default_detail = "Your session has ended. Log in again from your marketplace."
+class NotSignedIn(Problem, status=401, slug="not-signed-in", title="You are not logged in"):
+    """Your session has ended. Log in again from your marketplace."""
 
 
-class LoginFailed(Problem):
-    """The login provider did not confirm the identity of the user. The log states the cause, the response does not."""
+class LoginFailed(Problem, status=401, slug="login-failed", title="Login failed"):
+    """The login could not be completed. Please start again."""
 
-    status, slug, title = 401, "login-failed", "Login failed"
-    default_detail = "The login could not be completed. Please start again."
-
-
-class WrongCaller(Problem):
-    """The endpoint is not available to this kind of client."""
-
-    status, slug, title = 403, "wrong-caller", "Wrong kind of client"
-    default_detail = (
-        "This endpoint is not available to your kind of client. Use the credentials of a bank, the platform or an "
-        "operator, as the API reference states for this endpoint."
-    )
+    # the cause is in the log, not in the response
 
 
-class InsufficientScope(Problem):
-    """The token lacks the scope of the endpoint."""
+class WrongCaller(Problem, status=403, slug="wrong-caller", title="Wrong kind of client"):
+    """This endpoint is not available to your kind of client.
 
-    status, slug, title = 403, "insufficient-scope", "Missing scope"
-    default_detail = (
-        "The access token lacks the scope that this endpoint requires. Request a token with the scope named in the "
-        "WWW-Authenticate header, or one with all your scopes."
-    )
+    Use the credentials of a bank, the platform or an operator, as the API reference states for this endpoint.
+    """
+
+
+class InsufficientScope(Problem, status=403, slug="insufficient-scope", title="Missing scope"):
+    """The access token lacks the scope that this endpoint requires.
+
+    Request a token with the scope named in the WWW-Authenticate header, or one with all your scopes.
+    """
+
     default_headers: ClassVar[Mapping[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sellerscore", error="insufficient_scope"'
     }
@@ -207,289 +156,193 @@ class InsufficientScope(Problem):
         super().__init__(headers={"WWW-Authenticate": f'{challenge}, scope="{scope}"'} if scope else None)
 
 
-class ConsentRequired(Problem):
-    """No active consent for this seller, bank and purpose. Unknown sellers get the same response."""
+class ConsentRequired(Problem, status=403, slug="consent-required", title="Consent required"):
+    """There is no active consent of this seller for your bank and this purpose.
 
-    status, slug, title = 403, "consent-required", "Consent required"
-    default_detail = (
-        "There is no active consent of this seller for your bank and this purpose. Request it with `POST "
-        "/v1/consent-requests`."
-    )
+    Request it with `POST /v1/consent-requests`.
+    """
 
-
-class FormRefused(Problem):
-    """A form of another session or another site."""
-
-    status, slug, title = 403, "form-refused", "The form has expired"
-    default_detail = (
-        "Nothing was changed, because the form does not belong to your current session. Reload the page and try again."
-    )
+    # an unknown seller gets the same response
 
 
-class RouteUnknown(Problem):
-    """No such path."""
-
-    status, slug, title = 404, "not-found", "Unknown path"
-    default_detail = "This path does not exist. See /openapi.json for all paths."
+class FormRefused(Problem, status=403, slug="form-refused", title="The form has expired"):
+    """Nothing was changed, because the form does not belong to your current session. Reload the page and try again."""
 
 
-class SellerUnknown(Problem):
-    """The latest feature snapshot has no vector of the seller."""
-
-    status, slug, title = 404, "unknown-seller", "Unknown seller"
-    default_detail = (
-        "The latest feature snapshot has no operating data of this seller. Check the seller_id, or try again after "
-        "the next delivery of the platform."
-    )
+class RouteUnknown(Problem, status=404, slug="not-found", title="Unknown path"):
+    """This path does not exist. See /openapi.json for all paths."""
 
 
-class ScoreUnknown(Problem):
-    """No score of this bank has the ID."""
+class SellerUnknown(Problem, status=404, slug="unknown-seller", title="Unknown seller"):
+    """The latest feature snapshot has no operating data of this seller.
 
-    status, slug, title = 404, "unknown-score", "Unknown score"
-    default_detail = (
-        "No score of your bank has this ID. Use the `id`, or the Location header, of the response that created the "
-        "score."
-    )
+    Check the seller_id, or try again after the next delivery of the platform.
+    """
 
 
-class BankUnknown(Problem):
-    """No active bank has the ID."""
+class ScoreUnknown(Problem, status=404, slug="unknown-score", title="Unknown score"):
+    """No score of your bank has this ID.
 
-    status, slug, title = 404, "unknown-bank", "Unknown bank"
-    default_detail = "No active bank has this bank_id. Use the bank_id of the consent request."
-
-
-class ConsentUnknown(Problem):
-    """The caller can see no consent with the ID."""
-
-    status, slug, title = 404, "unknown-consent", "Unknown consent"
-    default_detail = "No consent has this ID. Use an ID from `GET /v1/consents`."
+    Use the `id`, or the Location header, of the response that created the score.
+    """
 
 
-class ConsentRequestUnknown(Problem):
-    """The caller can see no consent request with the ID."""
-
-    status, slug, title = 404, "unknown-consent-request", "Unknown consent request"
-    default_detail = "No consent request has this ID. Use an ID from `GET /v1/consent-requests`."
+class BankUnknown(Problem, status=404, slug="unknown-bank", title="Unknown bank"):
+    """No active bank has this bank_id. Use the bank_id of the consent request."""
 
 
-class ReviewUnknown(Problem):
-    """The caller can see no review with the ID."""
-
-    status, slug, title = 404, "unknown-review", "Unknown review"
-    default_detail = "No review has this ID. Use an ID from `GET /v1/reviews`."
+class ConsentUnknown(Problem, status=404, slug="unknown-consent", title="Unknown consent"):
+    """No consent has this ID. Use an ID from `GET /v1/consents`."""
 
 
-class MethodNotAllowed(Problem):
-    """The path does not support the method."""
-
-    status, slug, title = 405, "method-not-allowed", "Method not allowed"
-    default_detail = "This path does not support the method of the request. Use one that the Allow header lists."
+class ConsentRequestUnknown(Problem, status=404, slug="unknown-consent-request", title="Unknown consent request"):
+    """No consent request has this ID. Use an ID from `GET /v1/consent-requests`."""
 
 
-class BundleNotKept(Problem):
-    """The bundle that issued a score is missing or damaged."""
-
-    status, slug, title = 409, "bundle-not-kept", "The model of the score is missing"
-    default_detail = (
-        "The model that issued this score is missing or damaged. Ask the operator to restore the folder bundles/ from "
-        "a backup."
-    )
+class ReviewUnknown(Problem, status=404, slug="unknown-review", title="Unknown review"):
+    """No review has this ID. Use an ID from `GET /v1/reviews`."""
 
 
-class IdempotencyKeyInFlight(Problem):
-    """Another request with the key is in progress."""
+class MethodNotAllowed(Problem, status=405, slug="method-not-allowed", title="Method not allowed"):
+    """This path does not support the method of the request. Use one that the Allow header lists."""
 
-    status, slug, title = 409, "idempotency-key-in-flight", "A request with this key is in progress"
-    default_detail = "Another request with this Idempotency-Key is still in progress. Retry after one second."
+
+class BundleNotKept(Problem, status=409, slug="bundle-not-kept", title="The model of the score is missing"):
+    """The model that issued this score is missing or damaged.
+
+    Ask the operator to restore the folder bundles/ from a backup.
+    """
+
+
+class IdempotencyKeyInFlight(
+    Problem, status=409, slug="idempotency-key-in-flight", title="A request with this key is in progress"
+):
+    """Another request with this Idempotency-Key is still in progress. Retry after one second."""
+
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
-class ScoreNotReplayable(Problem):
-    """The stored inputs do not fit the bundle that issued the score."""
+class ScoreNotReplayable(Problem, status=409, slug="score-not-replayable", title="The score cannot be replayed"):
+    """The stored inputs do not fit the model that issued this score.
 
-    status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
-    default_detail = (
-        "The stored inputs do not fit the model that issued this score. Ask the operator to run `sellerscore ledger "
-        "verify`."
-    )
+    Ask the operator to run `sellerscore ledger verify`.
+    """
 
 
-class ScoreOfEarlierFormat(Problem):
-    """The score was stored by an earlier version, whose assessments have other fields."""
+class ScoreOfEarlierFormat(
+    Problem, status=409, slug="score-of-earlier-format", title="The score has an earlier format"
+):
+    """This score has an earlier format.
 
-    status, slug, title = 409, "score-of-earlier-format", "The score has an earlier format"
-    default_detail = (
-        "This score has an earlier format. It can be read and its receipt verified, but not replayed, compared or "
-        "printed. Request a new score."
-    )
-
-
-class ConsentRequestClosed(Problem):
-    """The consent request was already granted or has expired."""
-
-    status, slug, title = 409, "consent-request-closed", "The consent request is closed"
-    default_detail = (
-        "The consent request was granted or has expired, so it cannot be declined. To end a consent, use `DELETE "
-        "/v1/consents/{id}`."
-    )
+    It can be read and its receipt verified, but not replayed, compared or printed. Request a new score.
+    """
 
 
-class ScoresNotComparable(Problem):
-    """The two scores are not of one seller, or not in order of time."""
+class ConsentRequestClosed(Problem, status=409, slug="consent-request-closed", title="The consent request is closed"):
+    """The consent request was granted or has expired, so it cannot be declined.
 
-    status, slug, title = 409, "scores-not-comparable", "The scores cannot be compared"
-    default_detail = (
-        "The score in `since` must be an earlier score of the same seller. Use an ID from `GET /v1/scores?seller_id=`."
-    )
+    To end a consent, use `DELETE /v1/consents/{id}`.
+    """
 
 
-class ReviewDecided(Problem):
-    """A decision on a review is final."""
-
-    status, slug, title = 409, "review-decided", "The review was already decided"
-    default_detail = "This review was already decided, and a decision is final. The seller can request another review."
+class ScoresNotComparable(Problem, status=409, slug="scores-not-comparable", title="The scores cannot be compared"):
+    """The score in `since` must be an earlier score of the same seller. Use an ID from `GET /v1/scores?seller_id=`."""
 
 
-class TooManyReviews(Problem):
-    """The seller has reached the limit of open reviews."""
-
-    status, slug, title = 409, "too-many-reviews", "Too many open reviews"
-    default_detail = "You have reached the limit of open reviews. Wait until one of them is decided."
+class ReviewDecided(Problem, status=409, slug="review-decided", title="The review was already decided"):
+    """This review was already decided, and a decision is final. The seller can request another review."""
 
 
-class ScoreErased(Problem):
-    """The seller was erased. The ledger still proves that the score was issued."""
-
-    status, slug, title = 410, "erased", "The seller was erased"
-    default_detail = (
-        "The data of this seller were erased, including the content of this score. The ledger still proves that it "
-        "was issued."
-    )
+class TooManyReviews(Problem, status=409, slug="too-many-reviews", title="Too many open reviews"):
+    """You have reached the limit of open reviews. Wait until one of them is decided."""
 
 
-class ScorePastRetention(ScoreErased):
-    """The retention period has ended. The ledger still proves that the score was issued."""
+class ScoreErased(Problem, status=410, slug="erased", title="The seller was erased"):
+    """The data of this seller were erased, including the content of this score.
 
-    slug, title = "past-retention", "The retention period has ended"
-    default_detail = (
-        "The content of this score was deleted at the end of its retention period. The ledger and your receipt still "
-        "prove that it was issued."
-    )
+    The ledger still proves that it was issued.
+    """
 
 
-class LinkUsedUp(Problem):
-    """A login link that was used, has expired or never existed."""
+class ScorePastRetention(ScoreErased, status=410, slug="past-retention", title="The retention period has ended"):
+    """The content of this score was deleted at the end of its retention period.
 
-    status, slug, title = 410, "link-used-up", "This link has expired or was already used"
-    default_detail = "A login link works once and for ten minutes. Open your score from your marketplace again."
-
-
-class BodyTooLarge(Problem):
-    """The body exceeds the size limit."""
-
-    status, slug, title = 413, "body-too-large", "The body is too large"
-    default_detail = f"The body exceeds the limit of {MAX_BODY_BYTES} bytes. Send a smaller body."
+    The ledger and your receipt still prove that it was issued.
+    """
 
 
-class UnsupportedMediaType(Problem):
-    """The body is not declared as JSON."""
-
-    status, slug, title = 415, "unsupported-media-type", "Unsupported content type"
-    default_detail = "The body is not declared as JSON. Send JSON with the header `Content-Type: application/json`."
+class LinkUsedUp(Problem, status=410, slug="link-used-up", title="This link has expired or was already used"):
+    """A login link works once and for ten minutes. Open your score from your marketplace again."""
 
 
-class IdempotencyKeyReused(Problem):
-    """The key was already used for another request."""
-
-    status, slug, title = 422, "idempotency-key-reused", "The key belongs to another request"
-    default_detail = (
-        "This Idempotency-Key was already used for a different request. Repeat that request unchanged, or use a new "
-        "key."
-    )
+class BodyTooLarge(Problem, status=413, slug="body-too-large", title="The body is too large"):
+    """The body exceeds the limit of 65536 bytes. Send a smaller body."""
 
 
-class InvalidRequest(Problem):
-    """The request has values that are not allowed. The response lists each of them."""
+class UnsupportedMediaType(Problem, status=415, slug="unsupported-media-type", title="Unsupported content type"):
+    """The body is not declared as JSON. Send JSON with the header `Content-Type: application/json`."""
 
-    status, slug, title = 422, "invalid-request", "Invalid values"
-    default_detail = (
-        "The request has values that are not allowed. Correct those listed in `errors` and send the request again."
-    )
+
+class IdempotencyKeyReused(
+    Problem, status=422, slug="idempotency-key-reused", title="The key belongs to another request"
+):
+    """This Idempotency-Key was already used for a different request.
+
+    Repeat that request unchanged, or use a new key.
+    """
+
+
+class InvalidRequest(Problem, status=422, slug="invalid-request", title="Invalid values"):
+    """The request has values that are not allowed. Correct those listed in `errors` and send the request again."""
 
     def __init__(self, invalid: Sequence[Mapping[str, str]] = ()) -> None:
         self.invalid = invalid
         super().__init__()
 
 
-class TooManyRequests(Problem):
-    """The client exceeds its rate limit of calls or of failed authentications."""
+class TooManyRequests(Problem, status=429, slug="too-many-requests", title="Too many requests"):
+    """You have exceeded the rate limit of calls or of failed authentications.
 
-    status, slug, title = 429, "too-many-requests", "Too many requests"
-    default_detail = (
-        "You have exceeded the rate limit of calls or of failed authentications. Wait the number of seconds in the "
-        "Retry-After header."
-    )
+    Wait the number of seconds in the Retry-After header.
+    """
+
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
-class InternalError(Problem):
-    """An error of the service. The log has the cause under the request ID; the response does not."""
-
-    status, slug, title = 500, "internal-error", "Internal error"
-    default_detail = "The service failed; your request is not the cause. Report the request_id to the operator."
+class InternalError(Problem, status=500, slug="internal-error", title="Internal error"):
+    """The service failed; your request is not the cause. Report the request_id to the operator."""
 
 
-class ScoreNotExplained(Problem):
-    """The contributions do not sum to the score, so no score is issued."""
+class ScoreNotExplained(Problem, status=500, slug="score-not-explained", title="The score cannot be explained"):
+    """The contributions of the current model do not sum to the score, so no score was issued.
 
-    status, slug, title = 500, "score-not-explained", "The score cannot be explained"
-    default_detail = (
-        "The contributions of the current model do not sum to the score, so no score was issued. Report the "
-        "request_id to the operator."
-    )
+    Report the request_id to the operator.
+    """
 
 
-class LedgerDamaged(Problem):
-    """A stored row differs from what was written, so it is not returned."""
-
-    status, slug, title = 500, "ledger-damaged", "The stored score is damaged"
-    default_detail = (
-        "The stored score differs from what was written, so it is not returned. Report the request_id to the operator."
-    )
+class LedgerDamaged(Problem, status=500, slug="ledger-damaged", title="The stored score is damaged"):
+    """The stored score differs from what was written, so it is not returned. Report the request_id to the operator."""
 
 
-class VectorsUnavailable(Problem):
-    """There are no readable feature vectors."""
-
-    status, slug, title = 503, "no-vectors", "No feature vectors"
-    default_detail = (
-        "The service has no readable feature vectors. Ask the operator to run `sellerscore features` after an ingest."
-    )
+class VectorsUnavailable(Problem, status=503, slug="no-vectors", title="No feature vectors"):
+    """The service has no readable feature vectors. Ask the operator to run `sellerscore features` after an ingest."""
 
 
-class VectorsDoNotFitModel(Problem):
-    """The vectors and the model have different feature catalogues."""
+class VectorsDoNotFitModel(
+    Problem, status=503, slug="vectors-do-not-fit-model", title="The vectors do not fit the model"
+):
+    """The stored feature vectors do not fit the current model, so nothing was scored.
 
-    status, slug, title = 503, "vectors-do-not-fit-model", "The vectors do not fit the model"
-    default_detail = (
-        "The stored feature vectors do not fit the current model, so nothing was scored. Ask the operator to run "
-        "`sellerscore features` with the catalogue of the model, or to train and promote a new model and restart the "
-        "service."
-    )
+    Ask the operator to run `sellerscore features` with the catalogue of the model, or to train and promote a new model
+    and restart the service.
+    """
 
 
-class DatabaseUnavailable(Problem):
-    """The database does not respond. Nothing was stored, so the request can be repeated."""
+class DatabaseUnavailable(Problem, status=503, slug="database-unavailable", title="The database is unavailable"):
+    """The database does not respond, so nothing was stored. Retry after a few seconds."""
 
-    status, slug, title = 503, "database-unavailable", "The database is unavailable"
-    default_detail = "The database does not respond, so nothing was stored. Retry after a few seconds."
     default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
-class NotReady(Problem):
-    """A component that scoring needs is unavailable."""
-
-    status, slug, title = 503, "not-ready", "The service is not ready"
-    default_detail = "database: the database does not respond."
+class NotReady(Problem, status=503, slug="not-ready", title="The service is not ready"):
+    """database: the database does not respond."""

@@ -18,14 +18,14 @@ from sqlalchemy import Engine
 from api import errors
 from api.auth import clients
 from api.auth.clients import Client
-from api.auth.scopes import SCOPE_DESCRIPTIONS, ClientKind, Scope
+from api.auth.scopes import ClientKind, Scope
 from api.auth.tokens import TOKEN_PATH, Auth, Claims
 from api.kit.database import transaction
 
 _oauth2 = OAuth2(
     flows=OAuthFlows(
         clientCredentials=OAuthFlowClientCredentials(
-            tokenUrl=TOKEN_PATH, scopes={str(scope): meaning for scope, meaning in SCOPE_DESCRIPTIONS.items()}
+            tokenUrl=TOKEN_PATH, scopes={str(scope): scope.description for scope in Scope}
         )
     ),
     scheme_name="oauth2",

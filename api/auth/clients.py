@@ -13,25 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    ForeignKey,
-    String,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from api.auth.credentials import NewSecret, PublicKey, make_secret
+from api.auth.credentials import PublicKey, make_secret
 from api.auth.scopes import ClientKind
 from api.errors import AccessError
 from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
@@ -51,26 +36,25 @@ clients = Table(
     Column("revoked_at", UtcDateTime(), nullable=True),
 )
 
-_secrets = Table(
-    "client_secrets",
-    metadata,
-    Column("client_id", String(60), ForeignKey("clients.id"), primary_key=True),
-    Column("name", String(20), primary_key=True),
-    Column("hash", String(200), nullable=False),
-    Column("created_at", UtcDateTime(), nullable=False),
-    Column("expires_at", UtcDateTime(), nullable=True),
-)
 
-_keys = Table(
-    "client_keys",
-    metadata,
-    Column("client_id", String(60), ForeignKey("clients.id"), primary_key=True),
-    Column("thumbprint", String(60), primary_key=True),
-    Column("jwk", Text(), nullable=False),
-    Column("created_at", UtcDateTime(), nullable=False),
-    Column("expires_at", UtcDateTime(), nullable=True),
-)
+def _credential_table(name: str, key: Column[str], content: Column[str]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("client_id", String(60), ForeignKey("clients.id"), primary_key=True),
+        key,
+        content,
+        Column("created_at", UtcDateTime(), nullable=False),
+        Column("expires_at", UtcDateTime(), nullable=True),
+    )
 
+
+_secrets = _credential_table(
+    "client_secrets", Column("name", String(20), primary_key=True), Column("hash", String(200), nullable=False)
+)
+_keys = _credential_table(
+    "client_keys", Column("thumbprint", String(60), primary_key=True), Column("jwk", Text(), nullable=False)
+)
 _used_assertions = Table(
     "used_assertions",
     metadata,
@@ -157,12 +141,12 @@ def public_keys(connection: Connection, client_id: str, now: datetime) -> list[d
 
 def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, until: datetime, now: datetime) -> bool:
     """Store the use of an assertion, and return whether it was the first. Delete expired uses."""
-    connection.execute(delete(_used_assertions).where(_used_assertions.c.expires_at <= now))
-    values = {"client_id": client_id, "jti_digest": jti_digest, "expires_at": until}
+    connection.execute(_used_assertions.delete().where(_used_assertions.c.expires_at <= now))
     try:
         # a savepoint, because PostgreSQL aborts a transaction in which a statement failed
         with connection.begin_nested():
-            connection.execute(insert(_used_assertions).values(**values))
+            values = {"client_id": client_id, "jti_digest": jti_digest, "expires_at": until}
+            connection.execute(_used_assertions.insert().values(values))
     except IntegrityError:
         return False
     return True
@@ -182,11 +166,9 @@ def create_client(
     if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         raise AccessError(f"Invalid client name. Use 1 to {_MAX_NAME} printable characters.")
     client = Client(f"{kind}-{secrets.token_hex(8)}", kind, name.strip(), now, None)
-    secret = None if key else make_secret()
     with transaction(engine, writes=True) as connection:
         insert_row(connection, clients, client)
-        _add_credential(connection, client.id, key or secret, now)
-    return CreatedClient(client, secret.text if secret else None)
+        return CreatedClient(client, _add_credential(connection, client.id, key, now))
 
 
 def rotate_credential(
@@ -198,14 +180,12 @@ def rotate_credential(
         AccessError: The client does not exist or is revoked.
         DatabaseUnavailable: Nothing was changed.
     """
-    secret = None if key else make_secret()
     with transaction(engine, writes=True) as connection:
         client = _require_client(connection, kind, client_id)
         if client.revoked_at is not None:
             raise AccessError(f"The {kind} {client_id} is revoked, which cannot be undone. Create a new one.")
         _expire_credentials(connection, client_id, now + overlap)
-        _add_credential(connection, client_id, key or secret, now)
-    return CreatedClient(client, secret.text if secret else None, now + overlap)
+        return CreatedClient(client, _add_credential(connection, client_id, key, now), now + overlap)
 
 
 def revoke_client(engine: Engine, kind: ClientKind, client_id: str, now: datetime) -> Client:
@@ -217,8 +197,8 @@ def revoke_client(engine: Engine, kind: ClientKind, client_id: str, now: datetim
     """
     with transaction(engine, writes=True) as connection:
         _require_client(connection, kind, client_id)
-        active = (clients.c.id == client_id) & clients.c.revoked_at.is_(None)
-        connection.execute(update(clients).where(active).values(revoked_at=now))
+        active = clients.c.id == client_id, clients.c.revoked_at.is_(None)
+        connection.execute(clients.update().where(*active).values(revoked_at=now))
         return _require_client(connection, kind, client_id)
 
 
@@ -240,28 +220,27 @@ def _credentials(connection: Connection, client_id: str) -> Credentials:
 
 
 def _is_valid(table: Table, now: datetime) -> ColumnElement[bool]:
-    return or_(table.c.expires_at.is_(None), table.c.expires_at > now)
+    return table.c.expires_at.is_(None) | (table.c.expires_at > now)
 
 
 def _expire_credentials(connection: Connection, client_id: str, at: datetime) -> None:
     for table in (_secrets, _keys):
-        later = or_(table.c.expires_at.is_(None), table.c.expires_at > at)
-        connection.execute(update(table).where(table.c.client_id == client_id, later).values(expires_at=at))
+        longer = table.c.client_id == client_id, _is_valid(table, at)
+        connection.execute(table.update().where(*longer).values(expires_at=at))
 
 
-def _add_credential(
-    connection: Connection, client_id: str, credential: PublicKey | NewSecret | None, now: datetime
-) -> None:
-    if isinstance(credential, PublicKey):
-        # a key that the client had before becomes valid again
-        same = (_keys.c.client_id == client_id) & (_keys.c.thumbprint == credential.thumbprint)
-        connection.execute(delete(_keys).where(same))
-        jwk = json.dumps(dict(credential.members))
-        values = {"client_id": client_id, "thumbprint": credential.thumbprint, "jwk": jwk, "created_at": now}
-        connection.execute(insert(_keys).values(**values))
-    elif credential is not None:
-        values = {"client_id": client_id, "name": credential.name, "hash": credential.hash, "created_at": now}
-        connection.execute(insert(_secrets).values(**values))
+def _add_credential(connection: Connection, client_id: str, key: PublicKey | None, now: datetime) -> str | None:
+    """Store a key, or else a new secret, which is returned."""
+    owned = {"client_id": client_id, "created_at": now}
+    if key is None:
+        secret = make_secret()
+        connection.execute(_secrets.insert().values(name=secret.name, hash=secret.hash, **owned))
+        return secret.text
+    # a key that the client had before becomes valid again
+    connection.execute(_keys.delete().where(_keys.c.client_id == client_id, _keys.c.thumbprint == key.thumbprint))
+    jwk = json.dumps(dict(key.members))
+    connection.execute(_keys.insert().values(thumbprint=key.thumbprint, jwk=jwk, **owned))
+    return None
 
 
 def _require_client(connection: Connection, kind: ClientKind, client_id: str) -> Client:

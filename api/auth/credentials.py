@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
-from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc import jws, jwt
+from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
@@ -46,7 +46,7 @@ _MEMBERS: Final = {"OKP": ("kty", "crv", "x"), "EC": ("kty", "crv", "x", "y"), "
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
 _MIN_RSA_BITS: Final = 2048
 _MAX_FILE: Final = 16_384
-_CLOCK_SKEW: Final = timedelta(seconds=10)
+_CLOCK_SKEW: Final = 10
 _MAX_JTI: Final = 200
 
 
@@ -186,7 +186,7 @@ def subject_of(assertion: str) -> str:
 
 
 def verify_assertion(
-    assertion: str, keys: Sequence[PublicKey], *, client_id: str, audiences: Collection[str], now: datetime
+    assertion: str, keys: Sequence[PublicKey], *, client_id: str, audiences: Sequence[str], now: datetime
 ) -> UsedAssertion:
     """Verify an assertion with the keys of a client.
 
@@ -199,15 +199,35 @@ def verify_assertion(
     claims = next((claims for key in keys if (claims := _verify_signature(assertion, key)) is not None), None)
     if claims is None:
         raise InvalidClientError
-    if claims.get("iss") != client_id or claims.get("sub") != client_id:
-        raise InvalidClientError("The iss and sub of the assertion must both be the client_id.")
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    if not any(isinstance(each, str) and each in audiences for each in named):
-        raise InvalidClientError(f"The aud of the assertion must be {' or '.join(sorted(audiences))}.")
-    if _time(claims, "nbf", now) > now + _CLOCK_SKEW or _time(claims, "iat", now) > now + _CLOCK_SKEW:
-        raise InvalidClientError("The nbf or iat of the assertion is in the future.")
-    return UsedAssertion(_jti_digest(claims), _expiry(claims, now))
+    registry = jwt.JWTClaimsRegistry(
+        now=int(now.timestamp()),
+        leeway=_CLOCK_SKEW,
+        iss={"essential": True, "value": client_id},
+        sub={"essential": True, "value": client_id},
+        aud={"essential": True, "values": list(audiences)},
+        exp={"essential": True},
+        jti={"essential": True},
+    )
+    rules = {
+        "iss": "The iss and sub of the assertion must both be the client_id.",
+        "sub": "The iss and sub of the assertion must both be the client_id.",
+        "aud": f"The aud of the assertion must be {' or '.join(audiences)}.",
+        "exp": "The exp of the assertion must be in the future, by at most 5 minutes.",
+        "nbf": "The nbf of the assertion is in the future or not a number of seconds.",
+        "iat": "The iat of the assertion is in the future or not a number of seconds.",
+        "jti": f"The jti of the assertion must be a unique text of 1 to {_MAX_JTI} characters.",
+    }
+    try:
+        registry.validate({name: value for name, value in claims.items() if value is not None})
+        # without leeway, so that the client's clock cannot lengthen the time for which a use is stored
+        if not 0 < claims["exp"] - now.timestamp() <= MAX_LIFETIME.total_seconds():
+            raise ExpiredTokenError("exp")
+        if len(claims["jti"]) > _MAX_JTI:
+            raise InvalidClaimError("jti")
+    except ClaimError as error:
+        raise InvalidClientError(rules[error.claim.partition(",")[0]]) from error
+    jti_digest = hashlib.sha256(claims["jti"].encode("utf-8", "surrogatepass")).hexdigest()
+    return UsedAssertion(jti_digest, datetime.fromtimestamp(claims["exp"], UTC))
 
 
 def _verify_signature(assertion: str, key: PublicKey) -> dict[str, Any] | None:
@@ -218,33 +238,3 @@ def _verify_signature(assertion: str, key: PublicKey) -> dict[str, Any] | None:
     except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return claims if isinstance(claims, dict) else None
-
-
-def _expiry(claims: Mapping[str, Any], now: datetime) -> datetime:
-    if "exp" not in claims:
-        raise InvalidClientError("The assertion has no exp.")
-    expires = _time(claims, "exp", now)
-    if expires <= now:
-        raise InvalidClientError("The assertion has expired.")
-    if expires > now + MAX_LIFETIME:
-        raise InvalidClientError("The exp of the assertion must be at most 5 minutes in the future.")
-    return expires
-
-
-def _time(claims: Mapping[str, Any], name: str, default: datetime) -> datetime:
-    value = claims.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidClientError(f"The {name} of the assertion must be a number of seconds.")
-    try:
-        return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise InvalidClientError(f"The {name} of the assertion is out of range.") from error
-
-
-def _jti_digest(claims: Mapping[str, Any]) -> str:
-    jti = claims.get("jti")
-    if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI:
-        raise InvalidClientError(f"The jti of the assertion must be a unique text of 1 to {_MAX_JTI} characters.")
-    return hashlib.sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()

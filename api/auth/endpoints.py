@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import errors
 from api.auth import sessions
 from api.auth.callers import AuthenticatedRoute, Platform, require_scope
-from api.auth.scopes import Scope, format_scopes
+from api.auth.scopes import Scope
 from api.auth.sessions import LOGIN_PATH, SessionCreate, SessionLink, UserKind
-from api.auth.signing_keys import TOKEN_LIFETIME
 from api.auth.token_grant import authenticate_client, issue_token
 from api.auth.token_request import (
     TOKEN_HEADERS,
@@ -83,13 +82,7 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     )
     # the middleware adds these to every response, errors included
     request.state.response_headers = authenticated.limit.headers
-    issued = issue_token(auth, authenticated, token_request.scope, now)
-    response = TokenResponse(
-        access_token=issued.token,
-        token_type="Bearer",  # noqa: S106 - the word of the RFC
-        expires_in=int(TOKEN_LIFETIME.total_seconds()),
-        scope=format_scopes(issued.scopes),
-    )
+    response = issue_token(auth, authenticated, token_request.scope, now)
     return Response(response.model_dump_json(), 200, TOKEN_HEADERS, "application/json")
 
 

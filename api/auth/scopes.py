@@ -1,8 +1,8 @@
 """Kinds of clients, and the scopes that each kind can request."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from enum import StrEnum
-from typing import Final
 
 
 class ClientKind(StrEnum):
@@ -13,62 +13,44 @@ class ClientKind(StrEnum):
     OPERATOR = "operator"
 
 
+_BANK, _PLATFORM, _OPERATOR = ClientKind
+
+
 class Scope(StrEnum):
-    """A permission that a token grants."""
+    """A permission that a token grants: its name, its description in the OpenAPI document, and who can request it."""
 
-    SCORES_WRITE = "scores:write"
-    SCORES_READ = "scores:read"
-    CONSENTS_WRITE = "consents:write"
-    CONSENTS_READ = "consents:read"
-    CONSENT_REQUESTS_WRITE = "consent-requests:write"
-    METRICS_READ = "metrics:read"
-    MODEL_READ = "model:read"
-    PROFILES_READ = "profiles:read"
-    PRODUCTS_WRITE = "products:write"
-    PRODUCTS_READ = "products:read"
-    SELLER_SESSIONS_WRITE = "seller-sessions:write"
-    REVIEWS_READ = "reviews:read"
-    REVIEWS_WRITE = "reviews:write"
+    description: str
+    kinds: tuple[ClientKind, ...]
 
+    def __new__(cls, name: str, description: str = "", *kinds: ClientKind) -> Scope:
+        """Create a scope."""
+        scope = str.__new__(cls, name)
+        scope._value_, scope.description, scope.kinds = name, description, kinds
+        return scope
 
-SCOPE_DESCRIPTIONS: Final[Mapping[Scope, str]] = {
-    Scope.SCORES_WRITE: "Score a seller (banks).",
-    Scope.SCORES_READ: "Read own scores (banks).",
-    Scope.CONSENTS_WRITE: "Record and revoke consents, and decline consent requests (platform).",
-    Scope.CONSENTS_READ: "Read consents and consent requests (banks: their own; platform: all).",
-    Scope.CONSENT_REQUESTS_WRITE: "Request consents (banks).",
-    Scope.METRICS_READ: "Read metrics (operators).",
-    Scope.MODEL_READ: "Read the current model card and reason catalogue (banks, operators).",
-    Scope.PROFILES_READ: "Read profiles of sellers with an active consent (banks).",
-    Scope.PRODUCTS_WRITE: "Replace own financing products (banks).",
-    Scope.PRODUCTS_READ: "Read own financing products, and the eligibility of sellers (banks).",
-    Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (platform).",
-    Scope.REVIEWS_READ: "Read reviews (operators).",
-    Scope.REVIEWS_WRITE: "Assign and decide reviews (operators).",
-}
-"""The scopes as the OpenAPI document describes them."""
-
-_SCOPES_OF_KIND: Final[Mapping[ClientKind, frozenset[Scope]]] = {
-    ClientKind.BANK: frozenset(
-        {
-            Scope.SCORES_WRITE,
-            Scope.SCORES_READ,
-            Scope.CONSENTS_READ,
-            Scope.CONSENT_REQUESTS_WRITE,
-            Scope.MODEL_READ,
-            Scope.PROFILES_READ,
-            Scope.PRODUCTS_WRITE,
-            Scope.PRODUCTS_READ,
-        }
-    ),
-    ClientKind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ, Scope.SELLER_SESSIONS_WRITE}),
-    ClientKind.OPERATOR: frozenset({Scope.METRICS_READ, Scope.MODEL_READ, Scope.REVIEWS_READ, Scope.REVIEWS_WRITE}),
-}
+    SCORES_WRITE = "scores:write", "Score a seller (banks).", _BANK
+    SCORES_READ = "scores:read", "Read own scores (banks).", _BANK
+    CONSENTS_WRITE = "consents:write", "Record and revoke consents, and decline consent requests (platform).", _PLATFORM
+    CONSENTS_READ = (
+        "consents:read",
+        "Read consents and consent requests (banks: their own; platform: all).",
+        _BANK,
+        _PLATFORM,
+    )
+    CONSENT_REQUESTS_WRITE = "consent-requests:write", "Request consents (banks).", _BANK
+    METRICS_READ = "metrics:read", "Read metrics (operators).", _OPERATOR
+    MODEL_READ = "model:read", "Read the current model card and reason catalogue (banks, operators).", _BANK, _OPERATOR
+    PROFILES_READ = "profiles:read", "Read profiles of sellers with an active consent (banks).", _BANK
+    PRODUCTS_WRITE = "products:write", "Replace own financing products (banks).", _BANK
+    PRODUCTS_READ = "products:read", "Read own financing products, and the eligibility of sellers (banks).", _BANK
+    SELLER_SESSIONS_WRITE = "seller-sessions:write", "Log sellers in to their pages (platform).", _PLATFORM
+    REVIEWS_READ = "reviews:read", "Read reviews (operators).", _OPERATOR
+    REVIEWS_WRITE = "reviews:write", "Assign and decide reviews (operators).", _OPERATOR
 
 
 def scopes_of(kind: ClientKind) -> frozenset[Scope]:
     """Return the scopes that clients of a kind can request."""
-    return _SCOPES_OF_KIND[kind]
+    return frozenset(scope for scope in Scope if kind in scope.kinds)
 
 
 def format_scopes(scopes: frozenset[Scope]) -> str:

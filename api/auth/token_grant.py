@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,8 +12,9 @@ from api.auth import clients
 from api.auth.clients import Client
 from api.auth.credentials import public_key, secret_name, subject_of, verify_assertion, verify_secret
 from api.auth.rate_limits import RateLimits, RateLimitStatus
-from api.auth.scopes import ClientKind, Scope, scopes_of
-from api.auth.token_request import AssertionProof, InvalidClientError, InvalidScopeError, SecretProof
+from api.auth.scopes import ClientKind, Scope, format_scopes, scopes_of
+from api.auth.signing_keys import TOKEN_LIFETIME
+from api.auth.token_request import AssertionProof, InvalidClientError, InvalidScopeError, SecretProof, TokenResponse
 from api.auth.tokens import TOKEN_PATH, Auth
 from api.errors import TooManyRequests
 from api.kit.database import transaction
@@ -30,14 +31,6 @@ class AuthenticatedClient:
 
     client: Client
     limit: RateLimitStatus
-
-
-@dataclass(frozen=True)
-class IssuedToken:
-    """A token and its scopes."""
-
-    token: str = field(repr=False)
-    scopes: frozenset[Scope]
 
 
 def authenticate_client(
@@ -66,7 +59,7 @@ def authenticate_client(
     return AuthenticatedClient(client, auth.limits.calls.consume(client.id))
 
 
-def issue_token(auth: Auth, authenticated: AuthenticatedClient, scope: str | None, now: datetime) -> IssuedToken:
+def issue_token(auth: Auth, authenticated: AuthenticatedClient, scope: str | None, now: datetime) -> TokenResponse:
     """Issue a token to an authenticated client.
 
     Raises:
@@ -77,7 +70,12 @@ def issue_token(auth: Auth, authenticated: AuthenticatedClient, scope: str | Non
         raise TooManyRequests(headers=authenticated.limit.headers)
     client = authenticated.client
     scopes = _requested_scopes(client.kind, scope)
-    return IssuedToken(auth.tokens.issue(client.id, client.kind, scopes, now), scopes)
+    return TokenResponse(
+        access_token=auth.tokens.issue(client.id, client.kind, scopes, now),
+        token_type="Bearer",  # noqa: S106 - the word of the RFC
+        expires_in=int(TOKEN_LIFETIME.total_seconds()),
+        scope=format_scopes(scopes),
+    )
 
 
 def _claimed_client_id(proof: SecretProof | AssertionProof) -> str:
@@ -113,7 +111,7 @@ def _authenticate_by_assertion(auth: Auth, assertion: str, client_id: str, now: 
     with transaction(auth.engine) as connection:
         client = clients.find_client(connection, client_id)
         keys = [public_key(jwk) for jwk in clients.public_keys(connection, client_id, now)]
-    used = verify_assertion(assertion, keys, client_id=client_id, audiences={issuer, issuer + TOKEN_PATH}, now=now)
+    used = verify_assertion(assertion, keys, client_id=client_id, audiences=(issuer, issuer + TOKEN_PATH), now=now)
     if client is None or client.revoked_at is not None:
         raise InvalidClientError
     with transaction(auth.engine, writes=True) as connection:

@@ -1,11 +1,4 @@
-"""The token request: form, credentials and error responses of `POST /oauth/token` (RFC 6749, sections 4.4 and 5.2).
-
-TokenRequestError
-├── InvalidTokenRequestError    400 invalid_request
-├── UnsupportedGrantTypeError   400 unsupported_grant_type
-├── InvalidScopeError           400 invalid_scope
-└── InvalidClientError          401 invalid_client
-"""
+"""The token request: form, credentials and error responses of `POST /oauth/token` (RFC 6749, sections 4.4 and 5.2)."""
 
 from __future__ import annotations
 
@@ -52,7 +45,7 @@ class TokenResponse(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    access_token: str = Field(description="A signed JWT (RFC 9068).", examples=["eyJhbGciOiJFZDI1NTE5Iiw…"])
+    access_token: str = Field(repr=False, description="A signed JWT (RFC 9068).", examples=["eyJhbGciOiJFZDI1NTE5Iiw…"])
     token_type: Literal["Bearer"] = Field(description="Always `Bearer`.", examples=["Bearer"])
     expires_in: int = Field(description="Seconds until the token expires.", examples=[600])
     scope: str = Field(description="Scopes of the token, separated by spaces.", examples=["scores:read scores:write"])
@@ -75,51 +68,40 @@ _MEDIA_TYPE: Final = "application/json"
 
 
 class TokenRequestError(ApiError):
-    """A token request failed.
+    """A token request failed. The docstring of a subclass is the default description of the response.
 
     The RFC forbids quotation marks and backslashes in descriptions.
     """
 
     status: ClassVar[int] = 400
     error: ClassVar[str]
-    default_description: ClassVar[str]
     headers: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(cls, *, error: str) -> None:
+        cls.error = error
+
     def __init__(self, description: str | None = None) -> None:
-        self.description = description or self.default_description
+        self.description = description or str(self.__doc__)
         super().__init__(self.description)
 
 
-class InvalidTokenRequestError(TokenRequestError):
-    """The request is not a form, lacks or repeats a field, or has more than one kind of credentials."""
-
-    error, default_description = (
-        "invalid_request",
-        "The request must be a form with grant_type and one kind of client credentials.",
-    )
+class InvalidTokenRequestError(TokenRequestError, error="invalid_request"):
+    """The request must be a form with grant_type and one kind of client credentials."""
 
 
-class UnsupportedGrantTypeError(TokenRequestError):
-    """The grant type is not client credentials."""
-
-    error, default_description = "unsupported_grant_type", "The grant type must be client_credentials."
+class UnsupportedGrantTypeError(TokenRequestError, error="unsupported_grant_type"):
+    """The grant type must be client_credentials."""
 
 
-class InvalidScopeError(TokenRequestError):
-    """A requested scope does not exist, or is not available to this kind of client."""
-
-    error, default_description = (
-        "invalid_scope",
-        "A requested scope is not available to this client. Omit scope to get all available scopes.",
-    )
+class InvalidScopeError(TokenRequestError, error="invalid_scope"):
+    """A requested scope is not available to this client. Omit scope to get all available scopes."""
 
 
-class InvalidClientError(TokenRequestError):
-    """The client is unknown or revoked, or its credentials are invalid. The message does not reveal which."""
+class InvalidClientError(TokenRequestError, error="invalid_client"):
+    """The client is unknown or its credentials are invalid."""
 
-    status, error = 401, "invalid_client"
-    default_description = "The client is unknown or its credentials are invalid."
-    # HTTP requires it with every 401
+    # the description does not reveal which; HTTP requires the header with every 401
+    status = 401
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Basic realm="sellerscore", charset="UTF-8"'}
 
 

@@ -116,7 +116,7 @@ class AccessTokens:
             claims = json.loads(self.ring.verify(token, TYPE))
             if claims["iss"] != self.issuer or claims["aud"] != self.issuer:
                 raise InvalidToken
-            scopes = frozenset(map(Scope, claims["scope"].split()))
+            scopes = frozenset(Scope(name) for name in claims["scope"].split())
             return Claims(claims["sub"], ClientKind(claims["client_kind"]), scopes, float(claims["exp"]))
         except (SignatureError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidToken from error

@@ -46,11 +46,20 @@ _BUSY_SECONDS: Final = 5
 _TURN_SECONDS: Final = 15
 """How long the threads of a process wait for one another: the lock timeout, plus two waiters in front."""
 
-_PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+_PRAGMAS: Final[dict[str, set[Any]]] = {
+    "foreign_keys": {1},
+    "journal_mode": {"wal"},
+    "synchronous": {2},
+    "secure_delete": {1},
+}
 """Settings of every SQLite connection. synchronous=2 is FULL: a commit waits for the disk. Deleted content is
 overwritten, so that a destroyed key cannot be recovered."""
 
-_SERVER: Final = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
+_SERVER: Final[dict[str, set[Any]]] = {
+    "fsync": {"on"},
+    "full_page_writes": {"on"},
+    "synchronous_commit": {"on", "remote_apply"},
+}
 """Required settings of PostgreSQL. `remote_apply` is stricter than `on`."""
 
 _KEEPALIVES: Final = {
@@ -62,8 +71,9 @@ _KEEPALIVES: Final = {
 }
 """When to give up on a silent PostgreSQL host, in seconds; the last in milliseconds."""
 
-# by dialect: an engine keeps it when its connections are dropped, and shares it with copies that differ in options
 _TURNS: Final[WeakKeyDictionary[Dialect, threading.Lock]] = WeakKeyDictionary()
+"""The turn of the one writer of each SQLite database. The threads of a process queue for it; SQLite itself would poll
+for its lock with growing pauses, and unlucky threads would time out. Copies of an engine share its dialect."""
 
 _UNAVAILABLE: Final = (OperationalError, InterfaceError, PoolTimeoutError)
 
@@ -110,9 +120,12 @@ def row_to(kind: type[T]) -> RowReader[T]:
 
     Example: `row_to(Client)(connection.execute(select(clients)).one_or_none())` is a client or None.
     """
-    hints = get_type_hints(kind)
-    types = {field.name: (hints[field.name], *get_args(hints[field.name])) for field in fields(kind)}
-    enums = {name: option for name, options in types.items() for option in options if _is_enum(option)}
+    enums = {
+        name: option
+        for name, hint in get_type_hints(kind).items()
+        for option in (hint, *get_args(hint))
+        if isinstance(option, type) and issubclass(option, Enum)
+    }
 
     def read(row: Row[Any] | None, /) -> Any:
         if row is None:
@@ -124,10 +137,6 @@ def row_to(kind: type[T]) -> RowReader[T]:
         return kind(**values)
 
     return read
-
-
-def _is_enum(option: Any) -> bool:
-    return isinstance(option, type) and issubclass(option, Enum)
 
 
 def insert_row(connection: Connection, table: Table, record: DataclassInstance) -> None:
@@ -148,9 +157,12 @@ def open_database(url: str) -> Engine:
     """
     try:
         engine = _create_engine(make_url(url))
-        with _disposed_on_failure(engine):
-            check_durability(engine)
-            migrate(engine)
+        try:
+            _check_durability(engine)
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     except (ArgumentError, CommandError, DatabaseError, OSError) as error:
         reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
         raise DatabaseSetupError(
@@ -188,39 +200,19 @@ def _connect_arguments(address: URL) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _disposed_on_failure(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def check_durability(engine: Engine) -> None:
-    """Check the settings that durable commits need.
-
-    Raises:
-        DatabaseSetupError: A setting differs; the message lists all of them.
-    """
+def _check_durability(engine: Engine) -> None:
+    is_file = engine.dialect.name == "sqlite"
+    required, statement = (_PRAGMAS, "PRAGMA") if is_file else (_SERVER, "SHOW")
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            pragmas = {name: connection.execute(sql(f"PRAGMA {name}")).scalar_one() for name in _PRAGMAS}
-            if pragmas != _PRAGMAS:
-                raise DatabaseSetupError(
-                    f"The database has the settings {pragmas} instead of {_PRAGMAS}. Keep it in a file on a local disk."
-                )
-            return
-        settings = {name: str(connection.execute(sql(f"SHOW {name}")).scalar_one()) for name in _SERVER}
-    if any(settings[name] not in allowed for name, allowed in _SERVER.items()):
+        settings = {name: connection.execute(sql(f"{statement} {name}")).scalar_one() for name in required}
+    if any(settings[name] not in allowed for name, allowed in required.items()):
+        advice = "Keep it in a file on a local disk" if is_file else "Set each to on for server, database and user"
         raise DatabaseSetupError(
-            f"PostgreSQL has the settings {settings}, so a stored score could be lost in a power cut. Set each to on, "
-            "for the server, this database and this user."
+            f"The database has the settings {settings}, so a stored score could be lost in a power cut. {advice}."
         )
 
 
-def migrate(engine: Engine) -> None:
-    """Migrate to the newest revision in one transaction."""
+def _migrate(engine: Engine) -> None:
     # if two services start at once, the second waits and then finds nothing left to do
     with engine.execution_options(**{_BEGIN: "IMMEDIATE"}).begin() as connection:
         if engine.dialect.name == "postgresql":
@@ -244,19 +236,22 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
     Raises:
         DatabaseUnavailable: The database cannot be reached or stays locked. Nothing was stored.
     """
+    turn = _TURNS.get(engine.dialect) if writes else None
+    if turn is not None and not turn.acquire(timeout=_TURN_SECONDS):
+        raise DatabaseUnavailable
+    if writes:
+        engine = engine.execution_options(**{_BEGIN: "IMMEDIATE"})
     try:
-        if not writes:
-            with engine.begin() as connection:
-                yield connection
-            return
-        immediate = engine.execution_options(**{_BEGIN: "IMMEDIATE"})
-        with writer_turn(engine), immediate.begin() as connection:
+        with engine.begin() as connection:
             yield connection
     except (DBAPIError, PoolTimeoutError) as error:
         if not _is_unavailable(error):
             raise
         logger.warning("the database does not respond: %s", getattr(error, "orig", None) or type(error).__name__)
         raise DatabaseUnavailable from error
+    finally:
+        if turn is not None:
+            turn.release()
 
 
 @contextmanager
@@ -270,26 +265,6 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     with transaction(engine) as connection:
         yield connection
-
-
-@contextmanager
-def writer_turn(engine: Engine) -> Iterator[None]:
-    """Hold the turn of the one writer of a SQLite database. PostgreSQL needs no turn.
-
-    The threads of a process queue for it. SQLite itself would poll for its lock with growing pauses, and unlucky
-    threads would time out.
-
-    Raises:
-        DatabaseUnavailable: Other threads held the turn for too long.
-    """
-    turn = _TURNS.get(engine.dialect)
-    if turn is not None and not turn.acquire(timeout=_TURN_SECONDS):
-        raise DatabaseUnavailable
-    try:
-        yield
-    finally:
-        if turn is not None:
-            turn.release()
 
 
 def has_single_writer(engine: Engine) -> bool:
@@ -328,7 +303,7 @@ def _on_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     # damaged text stays readable, so that `ledger verify` can name its row
     connection.text_factory = lambda stored: stored.decode("utf-8", "backslashreplace")
-    for name, value in _PRAGMAS.items():
+    for name, (value,) in _PRAGMAS.items():
         _set_pragma(connection, f"PRAGMA {name} = {value}")
 
 

@@ -135,10 +135,11 @@ def _request_id(scope: Scope) -> str:
     return requested if _ALLOWED_ID.fullmatch(requested) else f"{random.getrandbits(128):032x}"
 
 
-class BodyLimit:
-    """Middleware that rejects a body over the size limit, by its declared or by its actual length.
+class BodyChecks:
+    """Middleware that rejects a body over the size limit, and a JSON body that is not UTF-8 or repeats a name.
 
-    `render_error` builds the response, as problem details or as a page.
+    The declared length is checked at once, with a response that `render_error` builds as problem details or as a page;
+    the body itself when the endpoint reads it.
     """
 
     def __init__(self, app: ASGIApp, render_error: ErrorRenderer) -> None:
@@ -150,61 +151,28 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared, is_json = headers.get("content-length", "0"), "json" in headers.get("content-type", "").lower()
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
             response = await self._render_error(Request(scope), BodyTooLarge())
             await response(scope, receive, send)
             return
-        read = 0
-
-        async def receive_limited() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > MAX_BODY_BYTES:
-                # while a body is read, the framework passes on only its own exception
-                raise HTTPException(BodyTooLarge.status)
-            return message
-
-        await self._app(scope, receive_limited, send)
-
-
-class StrictJson:
-    """Middleware that rejects a JSON body that is not UTF-8 or repeats a name in one object."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request. The body is checked when the endpoint reads it."""
-        if scope["type"] != "http" or not _declares_json(scope):
-            await self._app(scope, receive, send)
-            return
-        chunks: list[bytes] = []
+        body = bytearray()
 
         async def receive_checked() -> Message:
             message = await receive()
-            if message["type"] == "http.request":
-                chunks.append(message.get("body", b""))
-                if not message.get("more_body", False):
-                    _check_complete_body(b"".join(chunks))
+            body.extend(message.get("body", b""))
+            try:
+                if len(body) > MAX_BODY_BYTES:
+                    raise BodyTooLarge
+                if is_json and body and message["type"] == "http.request" and not message.get("more_body", False):
+                    check_json_body(bytes(body))
+            except (BodyTooLarge, MalformedJson) as problem:
+                # while a body is read, the framework passes on only its own exception
+                raise HTTPException(problem.status) from problem
             return message
 
         await self._app(scope, receive_checked, send)
-
-
-def _declares_json(scope: Scope) -> bool:
-    declared = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    return b"json" in declared.lower()
-
-
-def _check_complete_body(body: bytes) -> None:
-    try:
-        if body:
-            check_json_body(body)
-    except MalformedJson as problem:
-        # while a body is read, the framework passes on only its own exception
-        raise HTTPException(problem.status) from problem
 
 
 def check_json_body(body: bytes) -> None:

@@ -17,21 +17,22 @@ from pydantic.json_schema import models_json_schema
 from api import errors
 from api.kit.problems import MEDIA_TYPE, InvalidRequestDetails, ProblemDetails, respond
 
-CONTACT: Final = {"name": "The operator of this service, who issued your credentials"}
-
 _EXAMPLES: Final = "openapi_examples.json"
 
-_TAGS: Final = {
-    "access": "Tokens: client credentials with a secret or a signed assertion. Start here.",
-    "scores": "Score a seller; read, list, replay, compare and print scores.",
-    "consents": "Consents of sellers: the platform records them, a bank requests them and reads its own.",
-    "sellers": "The profile of a seller who gave consent, and the link that logs a seller in.",
-    "reviews": "Reviews that sellers requested of feature values and scores, for operators.",
-    "products": "Financing products of a bank, and their criteria.",
-    "model": "The current model and reason catalogue.",
-    "receipts": "The public keys that verify receipts without this service.",
-    "health": "Operations; only `/metrics` needs a token.",
-}
+TAGS: Final[list[dict[str, Any]]] = [
+    {"name": name, "description": description}
+    for name, description in {
+        "access": "Tokens: client credentials with a secret or a signed assertion. Start here.",
+        "scores": "Score a seller; read, list, replay, compare and print scores.",
+        "consents": "Consents of sellers: the platform records them, a bank requests them and reads its own.",
+        "sellers": "The profile of a seller who gave consent, and the link that logs a seller in.",
+        "reviews": "Reviews that sellers requested of feature values and scores, for operators.",
+        "products": "Financing products of a bank, and their criteria.",
+        "model": "The current model and reason catalogue.",
+        "receipts": "The public keys that verify receipts without this service.",
+        "health": "Operations; only `/metrics` needs a token.",
+    }.items()
+]
 """In the order in which a bank integrates them."""
 
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
@@ -66,16 +67,6 @@ _HEADERS: Final[Mapping[str, str]] = {
     "WWW-Authenticate": "The required kind of token, and the fault of the one that was sent (RFC 6750).",
 }
 _REFERENCE: Final = "#/components/schemas/{model}"
-
-
-def tags() -> list[dict[str, Any]]:
-    """Return the tags as OpenAPI writes them."""
-    return [{"name": name, "description": description} for name, description in _TAGS.items()]
-
-
-def servers(address: str) -> list[dict[str, Any]]:
-    """Return the address of the service as OpenAPI writes it."""
-    return [{"url": address.rstrip("/"), "description": "This service."}]
 
 
 def responses(

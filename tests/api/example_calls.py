@@ -112,18 +112,18 @@ def fill(home: Path, snapshot: Snapshot, returns: float) -> None:
 
 
 @dataclass(frozen=True)
-class Made:
-    """One call as the document shows it: what was sent, and what was answered."""
+class ExampleCall:
+    """A call as the document shows it: its request and its response."""
 
     parameters: dict[str, Any]
     answer: Any
     body: Any = None
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value not in (None, {})}
 
 
-def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[str, Made]:
+def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[str, ExampleCall]:
     """Make every call of which there is an example, by its operationId."""
     form = {"grant_type": "client_credentials", "scope": "scores:read scores:write"}
     token = client.post("/oauth/token", data=form, auth=credentials).json()
@@ -135,18 +135,18 @@ def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[
     since = {**one, "since": earlier["id"]}
     path = f"/v1/scores/{score['id']}"
 
-    def got(address: str, parameters: dict[str, Any] | None = None, **query: str) -> Made:
-        return Made(parameters or query, client.get(address, params=query).json())
+    def got(address: str, parameters: dict[str, Any] | None = None, **query: str) -> ExampleCall:
+        return ExampleCall(parameters or query, client.get(address, params=query).json())
 
     page = client.get(f"{path}/report").text
     return {
-        "createToken": Made({}, {**token, "access_token": shortened(token["access_token"])}, form),
-        "createScore": Made({}, score, asked),
+        "createToken": ExampleCall({}, {**token, "access_token": shortened(token["access_token"])}, form),
+        "createScore": ExampleCall({}, score, asked),
         "listScores": got("/v1/scores", {"seller_id": SELLER, "limit": 1}, seller_id=SELLER, limit="1"),
         "getScore": got(path, one),
-        "getScoreChanges": Made(since, client.get(f"{path}/changes", params={"since": earlier["id"]}).json()),
-        "getScoreReport": Made(one, re.sub(r"\s+", " ", page)[:200] + "…"),
-        "replayScore": Made(one, client.post(f"{path}/replay").json()),
+        "getScoreChanges": ExampleCall(since, client.get(f"{path}/changes", params={"since": earlier["id"]}).json()),
+        "getScoreReport": ExampleCall(one, re.sub(r"\s+", " ", page)[:200] + "…"),
+        "replayScore": ExampleCall(one, client.post(f"{path}/replay").json()),
         "getModel": got("/v1/model"),
         "getReasons": got("/v1/reasons"),
         "getKeys": got("/.well-known/jwks.json"),

@@ -1,8 +1,9 @@
-"""A running service with clients of each kind, made once a module, since starting takes longer than asking."""
+"""A running service with clients of each kind, started once per module, because a start takes longer than the calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -34,46 +35,44 @@ class Known:
 
 @dataclass(frozen=True)
 class Running:
-    """The service, and ways to ask it."""
+    """The service, and the calls that tests of authentication repeat."""
 
     client: TestClient
 
     @property
     def services(self) -> Services:
-        found: Services = self.client.app.state.services
-        return found
+        services: Services = self.client.app.state.services
+        return services
 
     def new(self, kind: ClientKind = ClientKind.BANK, name: str = "A client") -> Known:
-        made = clients.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
-        assert made.secret is not None
-        return Known(made.client.id, made.secret, kind)
+        created = clients.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
+        assert created.secret is not None
+        return Known(created.client.id, created.secret, kind)
 
     def revoke(self, known: Known) -> None:
         clients.revoke_client(self.services.engine, known.kind, known.id, datetime.now(UTC))
 
-    def asked(self, known: Known, **form: str) -> Response:
+    def request_token(self, known: Known, **form: str) -> Response:
         return self.client.post("/oauth/token", data={**FORM, **form}, auth=(known.id, known.secret))
 
     def token(self, known: Known, **form: str) -> str:
-        answer = self.asked(known, **form)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["access_token"])
+        response = self.request_token(known, **form)
+        assert response.status_code == 200, response.text
+        return str(response.json()["access_token"])
 
 
 @pytest.fixture(scope="module")
 def start(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
     """Start services with some settings; all end with the module."""
-    from contextlib import ExitStack
-
     from starlette.testclient import TestClient
 
     with ExitStack() as stack:
 
-        def started(**given: object) -> Running:
+        def started(**options: object) -> Running:
             home = tmp_path_factory.mktemp("home")
             home.chmod(0o700)
             fill(home)
-            settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, **given)
+            settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, **options)
             client = TestClient(create_app(settings), raise_server_exceptions=False)
             return Running(stack.enter_context(client))
 
@@ -87,6 +86,6 @@ def running(
     start: Callable[..., Running],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Running]:
-    """A service that no number of failures makes refuse."""
+    """A service that never rejects a client for failed authentications."""
     with migrated_database(request, dialect, tmp_path_factory.mktemp("database")) as address:
         yield start(failed_logins=1_000_000, database_url=address)

@@ -1,15 +1,13 @@
-"""Every endpoint, called as every kind of caller in every state: each is let in to its own, and nobody else is."""
+"""Every endpoint, called by each kind of client with every kind of token: only the intended callers pass."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,18 +23,13 @@ if TYPE_CHECKING:
     from httpx import Response
 
 SOME_ID = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
-OPEN = {
-    ("POST", "/oauth/token"),
-    ("GET", "/.well-known/jwks.json"),
-    ("GET", "/health/live"),
-    ("GET", "/health/ready"),
-}
-"""What anyone may call."""
+OPEN = {("POST", "/oauth/token"), ("GET", "/.well-known/jwks.json"), ("GET", "/health/live"), ("GET", "/health/ready")}
+"""The calls that need no token."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """An endpoint, whom it is for, and what it answers to them here."""
+    """An endpoint, the kinds of client and the scope that it requires, and its status for them here."""
 
     method: str
     path: str
@@ -45,26 +38,25 @@ class Call:
     status: int
     body: object = None
 
-    def made(self, running: Running, authorization: str | None) -> Response:
+    def send(self, running: Running, authorization: str | None) -> Response:
         headers = {} if authorization is None else {"Authorization": authorization}
-        return running.client.request(
-            self.method, re.sub(r"{\w+}", SOME_ID, self.path), json=self.body, headers=headers
-        )
+        path = re.sub(r"{\w+}", SOME_ID, self.path)
+        return running.client.request(self.method, path, json=self.body, headers=headers)
 
 
 BANKS = frozenset({ClientKind.BANK})
 PLATFORM = frozenset({ClientKind.PLATFORM})
 OPERATORS = frozenset({ClientKind.OPERATOR})
-DECIDED = {"outcome": "confirmed", "reason": "It is right."}
+DECISION = {"outcome": "confirmed", "reason": "It is right."}
 GOOD = {"seller_id": SELLERS[0], "purpose": "credit_application"}
-AGREED = {**GOOD, "bank_id": "bank-nobody", "days": 90}
+CONSENT = {**GOOD, "bank_id": "bank-nobody", "days": 90}
 CALLS = (
     Call("POST", "/v1/scores", BANKS, Scope.SCORES_WRITE, 201, GOOD),
     Call("GET", "/v1/scores/{score_id}", BANKS, Scope.SCORES_READ, 404),
     Call("POST", "/v1/scores/{score_id}/replay", BANKS, Scope.SCORES_READ, 404),
     Call("GET", "/v1/sellers/{seller_id}/profile", BANKS, Scope.PROFILES_READ, 403),
     Call("GET", "/v1/sellers/{seller_id}/profile.html", BANKS, Scope.PROFILES_READ, 403),
-    Call("POST", "/v1/consents", PLATFORM, Scope.CONSENTS_WRITE, 404, AGREED),
+    Call("POST", "/v1/consents", PLATFORM, Scope.CONSENTS_WRITE, 404, CONSENT),
     Call("GET", "/v1/consents", BANKS | PLATFORM, Scope.CONSENTS_READ, 200),
     Call("GET", "/v1/consents/{consent_id}", BANKS | PLATFORM, Scope.CONSENTS_READ, 404),
     Call("DELETE", "/v1/consents/{consent_id}", PLATFORM, Scope.CONSENTS_WRITE, 404),
@@ -82,209 +74,164 @@ CALLS = (
     Call("GET", "/v1/reviews", OPERATORS, Scope.REVIEWS_READ, 200),
     Call("GET", "/v1/reviews/{review_id}", OPERATORS, Scope.REVIEWS_READ, 404),
     Call("POST", "/v1/reviews/{review_id}/take", OPERATORS, Scope.REVIEWS_WRITE, 404),
-    Call("POST", "/v1/reviews/{review_id}/decision", OPERATORS, Scope.REVIEWS_WRITE, 404, DECIDED),
+    Call("POST", "/v1/reviews/{review_id}/decision", OPERATORS, Scope.REVIEWS_WRITE, 404, DECISION),
     Call("PUT", "/v1/products", BANKS, Scope.PRODUCTS_WRITE, 200, {"products": []}),
     Call("GET", "/v1/products", BANKS, Scope.PRODUCTS_READ, 200),
     Call("GET", "/v1/scores/{score_id}/eligibility", BANKS, Scope.PRODUCTS_READ, 404),
 )
-BROKEN: dict[str, Callable[[Running, Known, Path], str | None]] = {}
+each_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
+each_kind = pytest.mark.parametrize("kind", ClientKind)
 
 
-def broken(make: Callable[[Running, Known, Path], str | None]) -> Callable[[Running, Known, Path], str | None]:
-    BROKEN[make.__name__] = make
-    return make
+def issue(tokens: AccessTokens, known: Known, scopes: frozenset[Scope] = frozenset(Scope), age: float = 0) -> str:
+    return tokens.issue(known.id, known.kind, scopes, datetime.now(UTC) - timedelta(seconds=age))
 
 
-def issued(
-    running: Running,
-    known: Known,
-    ago: timedelta = timedelta(0),
-    ring: KeyRing | None = None,
-    scopes: frozenset[Scope] = frozenset(Scope),
-) -> str:
-    tokens = running.services.auth.tokens
-    by = AccessTokens(ring or tokens.ring, tokens.issuer)
-    return by.issue(known.id, known.kind, scopes, datetime.now(UTC) - ago)
+def decode(part: str) -> dict[str, Any]:
+    return dict(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))))
 
 
-def resigned(running: Running, token: str, kind: str = TYPE, **claims: object) -> str:
-    payload = token.split(".")[1]
-    said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return running.services.auth.tokens.ring.sign(json.dumps({**said, **claims}).encode(), kind)
-
-
-@broken
-def no_token(*_: object) -> None:
-    return None
-
-
-@broken
-def another_scheme(running: Running, known: Known, _: Path) -> str:
-    return f"Basic {issued(running, known)}"
-
-
-@broken
-def expired(running: Running, known: Known, _: Path) -> str:
-    return f"Bearer {issued(running, known, timedelta(minutes=10, seconds=1))}"
-
-
-@broken
-def foreign_key(running: Running, known: Known, folder: Path) -> str:
-    return f"Bearer {issued(running, known, ring=KeyRing.open(folder))}"
-
-
-@broken
-def altered(running: Running, known: Known, _: Path) -> str:
-    head, payload, signature = issued(running, known).split(".")
-    said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    said["exp"] += 3600
-    longer = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
-    return f"Bearer {head}.{longer}.{signature}"
-
-
-@broken
-def unsigned(running: Running, known: Known, _: Path) -> str:
-    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"at+jwt"}').decode().rstrip("=")
-    return f"Bearer {head}.{issued(running, known).split('.')[1]}."
-
-
-@broken
-def another_use(running: Running, known: Known, _: Path) -> str:
-    return f"Bearer {resigned(running, issued(running, known), 'receipt+jws')}"
-
-
-@broken
-def another_issuer(running: Running, known: Known, _: Path) -> str:
-    return f"Bearer {resigned(running, issued(running, known), iss='https://elsewhere.example')}"
-
-
-@broken
-def another_audience(running: Running, known: Known, _: Path) -> str:
-    return f"Bearer {resigned(running, issued(running, known), aud='https://elsewhere.example')}"
-
-
-@broken
-def a_client_that_never_was(running: Running, known: Known, _: Path) -> str:
-    return f"Bearer {issued(running, Known('bank-0000000000000000', '', known.kind))}"
-
-
-@broken
-def revoked(running: Running, known: Known, _: Path) -> str:
-    other = running.new(known.kind)
-    token = running.token(other)
-    running.revoke(other)
-    return f"Bearer {token}"
+def encode(content: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
 @pytest.fixture(scope="module")
 def clients(running: Running) -> dict[ClientKind, Known]:
-    found = {kind: running.new(kind) for kind in ClientKind}
-    consent(running.services, found[ClientKind.BANK].id, SELLERS[0])
+    clients = {kind: running.new(kind) for kind in ClientKind}
+    consent(running.services, clients[ClientKind.BANK].id, SELLERS[0])
+    return clients
+
+
+@pytest.fixture(scope="module")
+def invalid_tokens(
+    running: Running, clients: dict[ClientKind, Known], tmp_path_factory: pytest.TempPathFactory
+) -> dict[ClientKind, dict[str, str]]:
+    """Tokens that no endpoint accepts, by kind of client and by fault."""
+    tokens = running.services.auth.tokens
+    foreign = AccessTokens(KeyRing.open(tmp_path_factory.mktemp("keys")), tokens.issuer)
+    found = {}
+    for kind, known in clients.items():
+        head, payload, signature = issue(tokens, known).split(".")
+        claims, revoked = decode(payload), running.new(kind)
+        found[kind] = {
+            "expired": issue(tokens, known, age=601),
+            "foreign key": issue(foreign, known),
+            "altered": f"{head}.{encode({**claims, 'exp': claims['exp'] + 3600})}.{signature}",
+            "unsigned": f"{encode({'alg': 'none', 'typ': TYPE})}.{payload}.",
+            "another use": tokens.ring.sign(json.dumps(claims).encode(), "receipt+jws"),
+            "another issuer": tokens.ring.sign(json.dumps({**claims, "iss": "https://other.example"}).encode(), TYPE),
+            "another audience": tokens.ring.sign(json.dumps({**claims, "aud": "https://other.example"}).encode(), TYPE),
+            "unknown client": issue(tokens, Known("bank-0000000000000000", "", kind)),
+            "revoked client": running.token(revoked),
+        }
+        running.revoke(revoked)
     return found
 
 
-def test_every_endpoint_is_in_the_matrix(running: Running) -> None:
+def test_the_matrix_has_every_endpoint_with_its_scope(running: Running) -> None:
     paths = running.client.get("/openapi.json").json()["paths"]
-    found = {(method.upper(), path) for path, item in paths.items() for method in item}
-    assert found == OPEN | {(call.method, call.path) for call in CALLS}
+    described = {
+        (method.upper(), path): item[method].get("security") for path, item in paths.items() for method in item
+    }
+    assert described.pop(("POST", "/oauth/token")) == [{"client": []}, {}]
+    assert described == {(call.method, call.path): [{"oauth2": [str(call.scope)]}] for call in CALLS} | dict.fromkeys(
+        OPEN - {("POST", "/oauth/token")}
+    )
 
 
-@pytest.mark.parametrize("kind", ClientKind)
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-@pytest.mark.parametrize("state", BROKEN)
-def test_a_token_that_is_none_is_refused_whoever_brings_it(
-    running: Running, clients: dict[ClientKind, Known], tmp_path: Path, *, call: Call, kind: ClientKind, state: str
+@each_kind
+@each_call
+def test_an_invalid_token_is_rejected(
+    running: Running, invalid_tokens: dict[ClientKind, dict[str, str]], call: Call, kind: ClientKind
 ) -> None:
-    response = call.made(running, BROKEN[state](running, clients[kind], tmp_path))
-    missing = state in {"no_token", "another_scheme"}
-    assert response.status_code == 401
-    assert response.json()["type"] == ("/problems/not-authenticated" if missing else "/problems/invalid-token")
-    assert response.headers["WWW-Authenticate"].startswith("Bearer ")
-    assert ('error="invalid_token"' in response.headers["WWW-Authenticate"]) is not missing
+    faults = {fault: f"Bearer {token}" for fault, token in invalid_tokens[kind].items()}
+    missing = {"no token": None, "another scheme": f"Basic {invalid_tokens[kind]['expired']}"}
+    for fault, authorization in (faults | missing).items():
+        response = call.send(running, authorization)
+        slug = "not-authenticated" if fault in missing else "invalid-token"
+        assert (response.status_code, response.json()["type"]) == (401, f"/problems/{slug}"), fault
+        challenge = response.headers["WWW-Authenticate"]
+        assert challenge.startswith("Bearer ")
+        assert ('error="invalid_token"' in challenge) is (fault not in missing)
 
 
-@pytest.mark.parametrize("kind", ClientKind)
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-def test_each_kind_is_let_in_to_its_own_and_told_where_not(
+@each_kind
+@each_call
+def test_only_the_intended_kinds_pass(
     running: Running, clients: dict[ClientKind, Known], call: Call, kind: ClientKind
 ) -> None:
-    # with every scope there is, so that the kind alone decides
-    response = call.made(running, f"Bearer {issued(running, clients[kind])}")
+    # with every scope, so that the kind alone decides
+    response = call.send(running, f"Bearer {issue(running.services.auth.tokens, clients[kind])}")
     if kind in call.kinds:
         assert response.status_code == call.status, response.text
     else:
         assert (response.status_code, response.json()["type"]) == (403, "/problems/wrong-caller")
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-def test_a_token_without_the_scope_is_told_which(
+@each_call
+def test_a_token_without_the_scope_is_rejected_with_its_name(
     running: Running, clients: dict[ClientKind, Known], call: Call
 ) -> None:
     for kind in call.kinds:
-        # not asked for: where nothing is left, asking for nothing would give all
-        others = issued(running, clients[kind], scopes=scopes_of(kind) - {call.scope})
-        response = call.made(running, f"Bearer {others}")
+        others = issue(running.services.auth.tokens, clients[kind], scopes_of(kind) - {call.scope})
+        response = call.send(running, f"Bearer {others}")
         assert (response.status_code, response.json()["type"]) == (403, "/problems/insufficient-scope")
-        said = response.headers["WWW-Authenticate"]
-        assert 'error="insufficient_scope"' in said
-        assert f'scope="{call.scope}"' in said
+        assert f'error="insufficient_scope", scope="{call.scope}"' in response.headers["WWW-Authenticate"]
 
 
-def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
+def test_a_score_of_another_bank_looks_like_an_unknown_score(
     running: Running, clients: dict[ClientKind, Known]
 ) -> None:
-    bank, second = clients[ClientKind.BANK], running.new()
-    made = running.client.post("/v1/scores", json=GOOD, headers={"Authorization": f"Bearer {running.token(bank)}"})
-    assert made.json()["bank_id"] == bank.id
-
-    def answered(known: Known, method: str, path: str) -> Response:
-        headers = {"Authorization": f"Bearer {running.token(known)}", "X-Request-Id": "same"}
-        return running.client.request(method, path, headers=headers)
-
-    assert answered(bank, "GET", made.headers["Location"]).content == made.content
-    assert answered(bank, "POST", f"{made.headers['Location']}/replay").json()["matches"] is True
-    for method, after in (
+    bank, second = (
+        {"Authorization": f"Bearer {running.token(each)}", "X-Request-Id": "same"}
+        for each in (clients[ClientKind.BANK], running.new())
+    )
+    created = running.client.post("/v1/scores", json=GOOD, headers=bank)
+    location = created.headers["Location"]
+    assert running.client.get(location, headers=bank).content == created.content
+    assert running.client.post(f"{location}/replay", headers=bank).json()["matches"] is True
+    for method, suffix in (
         ("GET", ""),
         ("POST", "/replay"),
         ("GET", "/eligibility"),
         ("GET", "/report"),
         ("GET", f"/changes?since={SOME_ID}"),
     ):
-        anothers = answered(second, method, made.headers["Location"] + after)
-        unknown = answered(second, method, f"/v1/scores/{SOME_ID}{after}")
-        assert (anothers.status_code, anothers.content) == (404, unknown.content)
+        other = running.client.request(method, location + suffix, headers=second)
+        unknown = running.client.request(method, f"/v1/scores/{SOME_ID}{suffix}", headers=second)
+        assert (other.status_code, other.content) == (404, unknown.content)
 
 
-def test_each_bank_has_a_chain_of_its_own(running: Running) -> None:
+def test_each_bank_has_its_own_chain(running: Running) -> None:
     banks = [running.new(), running.new()]
     for bank in banks:
         consent(running.services, bank.id, SELLERS[0])
-    # behind the consents for two purposes
+    # positions 1 and 2 are the consents for two purposes
     for position in (3, 4):
         for bank in banks:
             headers = {"Authorization": f"Bearer {running.token(bank)}"}
-            answer = running.client.post("/v1/scores", json=GOOD, headers=headers).json()
-            place = answer["ledger"]
-            assert (answer["bank_id"], place["chain"], place["position"]) == (bank.id, bank.id, position)
-            assert verify_receipt(json.dumps(answer).encode(), running.services.receipts.jwks).chain == bank.id
+            score = running.client.post("/v1/scores", json=GOOD, headers=headers).json()
+            entry = score["ledger"]
+            assert (score["bank_id"], entry["chain"], entry["position"]) == (bank.id, bank.id, position)
+            assert verify_receipt(json.dumps(score).encode(), running.services.receipts.jwks).chain == bank.id
 
 
-def test_a_client_is_refused_at_once_when_it_is_revoked_though_its_token_was_good(running: Running) -> None:
+def test_a_client_is_rejected_from_its_revocation_on(running: Running) -> None:
     bank = running.new()
     headers = {"Authorization": f"Bearer {running.token(bank)}"}
     assert running.client.get(f"/v1/scores/{SOME_ID}", headers=headers).status_code == 404
     running.revoke(bank)
     assert running.client.get(f"/v1/scores/{SOME_ID}", headers=headers).status_code == 401
-    assert running.asked(bank).status_code == 401
+    assert running.request_token(bank).status_code == 401
 
 
 @pytest.mark.parametrize("body", [b"{", b"[" * 20_000, b'{"seller_id": 7}'])
-def test_who_is_refused_learns_nothing_of_the_body(
+def test_a_caller_without_access_learns_nothing_about_the_body(
     running: Running, clients: dict[ClientKind, Known], body: bytes
 ) -> None:
-    for token, status in (
-        (running.token(clients[ClientKind.PLATFORM]), 403),
-        (running.token(clients[ClientKind.BANK], scope="scores:read"), 403),
+    for token in (
+        running.token(clients[ClientKind.PLATFORM]),
+        running.token(clients[ClientKind.BANK], scope="scores:read"),
     ):
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        assert running.client.post("/v1/scores", content=body, headers=headers).status_code == status
+        assert running.client.post("/v1/scores", content=body, headers=headers).status_code == 403
