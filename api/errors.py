@@ -34,7 +34,6 @@ ApiError
     ├── BundleNotKept          409
     ├── IdempotencyKeyInFlight 409
     ├── ScoreNotReplayable     409
-    ├── ScoreOfEarlierFormat   409
     ├── ConsentRequestClosed   409
     ├── ScoresNotComparable    409
     ├── ReviewDecided          409
@@ -313,16 +312,6 @@ class ScoreNotReplayable(Problem):
     default_detail = (
         "The stored inputs do not fit the model that issued this score. Ask the operator to run `sellerscore ledger "
         "verify`."
-    )
-
-
-class ScoreOfEarlierFormat(Problem):
-    """The score was stored by an earlier version, whose assessments have other fields."""
-
-    status, slug, title = 409, "score-of-earlier-format", "The score has an earlier format"
-    default_detail = (
-        "This score has an earlier format. It can be read and its receipt verified, but not replayed, compared or "
-        "printed. Request a new score."
     )
 
 

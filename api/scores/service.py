@@ -30,7 +30,7 @@ from api.ledger.encryption import DecryptionError, SellerKey
 from api.ledger.store import Ledger
 from api.models.bundle_store import find_bundle
 from api.scores import repository
-from api.scores.envelope import format_milliseconds, is_expired, require_format
+from api.scores.envelope import format_milliseconds, is_expired
 from api.scores.inputs import parse_vector
 from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, find_score, open_score, read_envelope
 from api.scores.schemas import ScoreItem, ScorePage, ScoreRequest, ScoreState
@@ -128,7 +128,6 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
         ScoreUnknown: the bank has no score with this ID.
         ScoreErased: the seller was erased.
         BundleNotKept: the bundle is missing or damaged.
-        ScoreOfEarlierFormat: an earlier version stored the score.
         ScoreNotReplayable: the bundle cannot score the inputs.
         LedgerDamaged: the stored score cannot be decrypted.
         DatabaseUnavailable: the database is not available.
@@ -140,8 +139,6 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
     score = open_score(services.ledger, row, committed=False)
     try:
         stored = score.fields["assessment"]
-        # first: this version cannot read the bundles of an earlier one
-        require_format(stored)
         vector = parse_vector(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
