@@ -92,7 +92,7 @@ class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
 
     def __init_subclass__(cls, *, status: int, slug: str, title: str) -> None:
         cls.status, cls.slug, cls.title = status, slug, title
-        cls.default_detail = " ".join(str(cls.__doc__).split())
+        cls.default_detail = " ".join((cls.__doc__ or title).split())  # python -OO removes docstrings
 
     def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.detail = detail or self.default_detail
@@ -229,6 +229,7 @@ class ScoreNotReplayable(Problem, status=409, slug="score-not-replayable", title
     """
 
 
+<<<<<<< HEAD
 class ScoreOfEarlierFormat(
     Problem, status=409, slug="score-of-earlier-format", title="The score has an earlier format"
 ):
@@ -240,6 +241,10 @@ class ScoreOfEarlierFormat(
 
 class ConsentRequestClosed(Problem, status=409, slug="consent-request-closed", title="The consent request is closed"):
     """The consent request was granted or has expired, so it cannot be declined.
+=======
+class ConsentRequestClosed(Problem):
+    """The consent request was already granted or has expired."""
+>>>>>>> s-scores
 
     To end a consent, use `DELETE /v1/consents/{id}`.
     """

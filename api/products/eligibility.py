@@ -14,7 +14,6 @@ from typing import Final
 from api.errors import LedgerDamaged
 from api.models.bundle_store import find_bundle
 from api.products.repository import ProductVersion
-from api.scores.envelope import require_format
 from api.scores.inputs import parse_vector
 from api.scores.repository import StoredScore
 from api.services import Services
@@ -74,7 +73,6 @@ def read_facts(score: StoredScore, bundle: Bundle) -> ScoreFacts:
     """Return the facts of a stored score, read with its bundle.
 
     Raises:
-        ScoreOfEarlierFormat: an earlier version stored the score.
         LedgerDamaged: the stored score is invalid, or belongs to another bundle.
     """
     assessment = score.assessment
@@ -175,12 +173,9 @@ def evaluate_products(
     """Evaluate products for a stored score at a time; each product comes with the name of its bank.
 
     Raises:
-        ScoreOfEarlierFormat: an earlier version stored the score.
         BundleNotKept: the bundle of the score is missing or damaged.
         LedgerDamaged: the stored score is invalid.
     """
-    # first: this version cannot read the bundles of an earlier one
-    require_format(score.fields["assessment"])
     bundle = find_bundle(services.champion, services.settings, score.bundle)
     facts = read_facts(score, bundle)
     return facts, [_offer(facts, name, version, bundle.policy.bands, at) for name, version in versions]

@@ -88,7 +88,6 @@ def list_products(
         errors.InvalidRequest,
         errors.ScoreUnknown,
         errors.BundleNotKept,
-        errors.ScoreOfEarlierFormat,
         errors.ScoreErased,
         errors.ScorePastRetention,
         errors.LedgerDamaged,

@@ -61,7 +61,6 @@ def offers_of_bank(
     """Evaluate a bank's own products at a time for one of its scores.
 
     Raises:
-        ScoreOfEarlierFormat: an earlier version stored the score.
         BundleNotKept: the bundle of the score is missing or damaged.
         LedgerDamaged: the stored score is invalid.
     """

@@ -145,7 +145,6 @@ def get_score(
         errors.ScoresNotComparable,
         errors.BundleNotKept,
         errors.ScoreNotReplayable,
-        errors.ScoreOfEarlierFormat,
     ),
 )
 def get_changes(
@@ -175,7 +174,6 @@ def get_changes(
         *READ_PROBLEMS,
         errors.BundleNotKept,
         errors.ScoreNotReplayable,
-        errors.ScoreOfEarlierFormat,
     ),
 )
 def replay_score(

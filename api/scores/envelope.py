@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from api.auth.signing_keys import KeyRing
-from api.errors import LedgerDamaged, ScoreOfEarlierFormat
+from api.errors import LedgerDamaged
 from api.ledger.chain import Row
 from api.ledger.encryption import decrypt, encrypt
 from api.ledger.receipts import RECEIPT, attach_payload, detach_payload, join_canonical
@@ -89,26 +89,13 @@ def parse_assessment(body: bytes) -> Assessment:
     Example: `serialize_assessment(parse_assessment(score.body))` is a part of the bytes of `score.body`.
 
     Raises:
-        ScoreOfEarlierFormat: an earlier version stored the score.
         LedgerDamaged: the score object has no valid assessment.
     """
     try:
-        fields = json.loads(body)["assessment"]
-        require_format(fields)
-        assessment: Assessment = _adapter().validate_python(fields)
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        assessment: Assessment = _adapter().validate_python(json.loads(body)["assessment"])
+    except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
     return assessment
-
-
-def require_format(assessment: Mapping[str, Any]) -> None:
-    """Check that an assessment has the fields of this version.
-
-    Raises:
-        ScoreOfEarlierFormat: the assessment was stored before it included the date of the request.
-    """
-    if "requested_on" not in assessment:
-        raise ScoreOfEarlierFormat
 
 
 @cache

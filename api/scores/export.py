@@ -25,10 +25,10 @@ from sqlalchemy.engine import make_url
 from api.errors import OutputError
 from api.kit.database import transaction
 from api.ledger.store import Ledger, open_ledger
-from api.scores import shadow
 from api.scores.inputs import to_vector
 from api.scores.repository import StoredScore, iterate_scores
 from api.scores.self_view import PURPOSE as SELF_VIEW
+from api.scores.shadow import ShadowScore, iterate_shadow_scores
 from api.settings import Settings
 from features.store.vectors import StoredVector
 from scoring import Assessment, Bundle, assess
@@ -58,17 +58,6 @@ class ExportedScore:
     values: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class ExportedShadowScore:
-    """A challenger's result for the request of a score."""
-
-    score_id: str
-    model: str
-    outcome: str
-    score: int | None
-    probability_of_default: float | None
-
-
 def export_scores(settings: Settings) -> Iterator[ExportedScore]:
     """Yield the readable scores of all banks, oldest first; scores of erased sellers are not readable.
 
@@ -84,7 +73,7 @@ def export_scores(settings: Settings) -> Iterator[ExportedScore]:
         )
 
 
-def export_shadow_scores(settings: Settings) -> Iterator[ExportedShadowScore]:
+def export_shadow_scores(settings: Settings) -> Iterator[ShadowScore]:
     """Yield the shadow scores in the order of their scores.
 
     Raises:
@@ -92,11 +81,7 @@ def export_shadow_scores(settings: Settings) -> Iterator[ExportedShadowScore]:
         DatabaseUnavailable: the database is not available.
     """
     with _reading(settings) as opened:
-        for item in () if opened is None else shadow.iterate_shadow_scores(opened[0]):
-            numbers = item.numbers
-            yield ExportedShadowScore(
-                item.score_id, item.bundle, numbers.outcome, numbers.score, numbers.probability_of_default
-            )
+        yield from () if opened is None else iterate_shadow_scores(opened[0])
 
 
 @contextmanager

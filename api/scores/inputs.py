@@ -5,43 +5,20 @@ A correction applies to the vector of its midnight (`as_of`) only; newer vectors
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    Index,
-    String,
-    Table,
-    bindparam,
-    select,
-)
+from sqlalchemy import Column, Connection, Float, Index, String, Table, bindparam, select
 
-from api.errors import (
-    ScoreNotExplained,
-    SellerUnknown,
-    VectorsDoNotFitModel,
-    VectorsUnavailable,
-)
-from api.kit.database import UtcDateTime, metadata
+from api.errors import ScoreNotExplained, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
+from api.kit.database import UtcDateTime, metadata, row_to
 from api.services import Services
 from features.errors import StoreError
 from features.store.vectors import StoredVector, VectorStore
-from scoring import (
-    Assessment,
-    Bundle,
-    ExplanationError,
-    Outcome,
-    Vector,
-    VectorError,
-    assess,
-)
+from scoring import Assessment, Bundle, ExplanationError, Outcome, Vector, VectorError, assess
 from scoring.canonical import canonical_json
 
 logger = logging.getLogger(__name__)
@@ -61,9 +38,11 @@ corrections = Table(
     Column("corrected_at", UtcDateTime(), nullable=False),
     Index("corrections_seller", "seller_id", "as_of"),
 )
-_IN_ORDER: Final = select(corrections).order_by(corrections.c.corrected_at, corrections.c.review_id)
-_CORRECTIONS: Final = _IN_ORDER.where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
-_CORRECTIONS_OF_ONE: Final = _IN_ORDER.where(corrections.c.seller_id == bindparam("seller"))
+_CORRECTIONS: Final = (
+    select(corrections)
+    .where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
+    .order_by(corrections.c.corrected_at, corrections.c.review_id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +58,18 @@ class Correction:
     corrected_at: datetime
 
 
+_to_correction = row_to(Correction)
+
+
 def corrections_of(connection: Connection, seller_id: str) -> Sequence[Correction]:
     """Return the seller's corrections, oldest first. The latest correction of a feature applies."""
-    return [Correction(*row) for row in connection.execute(_CORRECTIONS_OF_ONE, {"seller": seller_id})]
+    return corrections_of_all(connection, [seller_id]).get(seller_id, [])
 
 
 def corrections_of_all(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Correction]]:
     """Return the corrections of several sellers by seller, oldest first."""
     by_seller: dict[str, list[Correction]] = {}
-    for row in connection.execute(_CORRECTIONS, {"sellers": seller_ids}):
-        correction = Correction(*row)
+    for correction in map(_to_correction, connection.execute(_CORRECTIONS, {"sellers": seller_ids})):
         by_seller.setdefault(correction.seller_id, []).append(correction)
     return by_seller
 
@@ -101,30 +82,6 @@ def to_vector(stored: StoredVector, requested_on: date | None = None) -> Vector:
     snapshot = stored.snapshot
     day = requested_on or snapshot.as_of
     return Vector(stored.seller_id, snapshot.as_of, day, snapshot.covers_through, snapshot.catalogue, stored.values)
-
-
-def inputs_of(stored: StoredVector, requested_on: date) -> bytes:
-    """Return the inputs of an assessment as canonical JSON, with the data version and the seller context.
-
-    Eligibility also uses the seller context, so that the ledger alone proves its result.
-
-    Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...","country":"CN",
-    "covers_through":{...},"data_version":"...","requested_on":"2026-02-01","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
-    "values":[10.4,null]}`.
-    """
-    snapshot = stored.snapshot
-    return canonical_json(
-        {
-            "seller_id": stored.seller_id,
-            "as_of": snapshot.as_of.isoformat(),
-            "requested_on": requested_on.isoformat(),
-            "covers_through": {name: day.isoformat() for name, day in snapshot.covers_through.items()},
-            "catalogue": snapshot.catalogue,
-            "values": stored.values,
-            "data_version": snapshot.data_version,
-            **vars(stored.context),
-        }
-    )
 
 
 def example_vector(store: VectorStore, bundle: Bundle, requested_on: date) -> StoredVector | None:
@@ -155,48 +112,43 @@ class CorrectedVector:
 
     @property
     def inputs(self) -> bytes:
-        """The inputs as canonical JSON; each correction with the value before and the review.
+        """The inputs as canonical JSON, with the data version, the seller context and the corrections, if any.
 
-        Example: `"corrections":{"return_rate_90d":{"found":0.12,"review_id":"..."}}` in addition to the values.
+        Eligibility also uses the seller context, so that the ledger alone proves its result. A correction has the value
+        before it and the review.
+
+        Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...",
+        "corrections":{"return_rate_90d":{"found":0.12,"review_id":"..."}},"country":"CN","covers_through":{...},
+        "data_version":"...","requested_on":"2026-02-01","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
+        "values":[10.4,null]}`.
         """
-        plain = inputs_of(self.stored, self.requested_on)
-        if not self.corrections:
-            return plain
-        fields = {item.feature: {"found": item.found, "review_id": item.review_id} for item in self.corrections}
-        return canonical_json({**json.loads(plain), "corrections": fields})
-
-
-def correct_vector(
-    stored: StoredVector, requested_on: date, names: Sequence[str], corrections: Sequence[Correction]
-) -> CorrectedVector:
-    """Replace the corrected values of a vector.
-
-    Args:
-        stored: the seller's vector.
-        requested_on: the day of the request.
-        names: feature names in the order of the values.
-        corrections: the seller's corrections, oldest first. The latest correction of a feature applies.
-    """
-    as_of = stored.snapshot.as_of.isoformat()
-    applied = {item.feature: item for item in corrections if item.as_of == as_of and item.feature in names}
-    if not applied or len(names) != len(stored.values):
-        return CorrectedVector(stored, requested_on)
-    values = tuple(
-        applied[name].value if name in applied else value for name, value in zip(names, stored.values, strict=True)
-    )
-    return CorrectedVector(replace(stored, values=values), requested_on, tuple(applied.values()))
+        snapshot = self.stored.snapshot
+        fields = {
+            "seller_id": self.stored.seller_id,
+            "as_of": snapshot.as_of.isoformat(),
+            "requested_on": self.requested_on.isoformat(),
+            "covers_through": {name: day.isoformat() for name, day in snapshot.covers_through.items()},
+            "catalogue": snapshot.catalogue,
+            "values": self.stored.values,
+            "data_version": snapshot.data_version,
+            **vars(self.stored.context),
+        }
+        if self.corrections:
+            found = {item.feature: {"found": item.found, "review_id": item.review_id} for item in self.corrections}
+            fields["corrections"] = found
+        return canonical_json(fields)
 
 
 def load_inputs(
     services: Services, seller_id: str, requested_on: date, corrections: Sequence[Correction]
 ) -> CorrectedVector:
-    """Return the seller's latest vector with corrections.
+    """Return the seller's latest vector with corrections, to be scored on a day (UTC).
 
     Args:
         services: the services.
         seller_id: the seller.
-        requested_on: the day of the request (UTC).
-        corrections: the seller's corrections, oldest first.
+        requested_on: the day of the request.
+        corrections: the seller's corrections, oldest first. The latest correction of a feature applies.
 
     Raises:
         SellerUnknown: the latest snapshot does not contain the seller.
@@ -209,7 +161,14 @@ def load_inputs(
         raise VectorsUnavailable from error
     if stored is None:
         raise SellerUnknown
-    return correct_vector(stored, requested_on, services.champion.bundle.sheet.names, corrections)
+    names, as_of = services.champion.bundle.sheet.names, stored.snapshot.as_of.isoformat()
+    applied = {item.feature: item for item in corrections if item.as_of == as_of and item.feature in names}
+    if not applied or len(names) != len(stored.values):
+        return CorrectedVector(stored, requested_on)
+    values = tuple(
+        applied[name].value if name in applied else value for name, value in zip(names, stored.values, strict=True)
+    )
+    return CorrectedVector(replace(stored, values=values), requested_on, tuple(applied.values()))
 
 
 def assess_inputs(bundle: Bundle, vectors: Sequence[CorrectedVector]) -> list[Assessment]:

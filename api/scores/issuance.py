@@ -13,35 +13,39 @@ Concurrent requests share one transaction, one query per table and one run of th
 
 from __future__ import annotations
 
+import hmac
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import Final
 
 from sqlalchemy import Connection
 
 from api.consents import repository as consents
 from api.consents.repository import Consent
 from api.consents.service import require_consent
-from api.errors import ConsentRequired, Problem
+from api.errors import ConsentRequired, IdempotencyKeyReused, LedgerDamaged, Problem, ScoreErased
 from api.kit import database
 from api.kit import idempotency as keys
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.ledger import store as ledger_rows
 from api.ledger.chain import EntryKind, Row, Tip
-from api.ledger.encryption import SellerKey
-from api.ledger.store import EntryDraft, build_entry
-from api.scores import envelope, inputs, repository, service
+from api.ledger.encryption import DecryptionError, SellerKey
+from api.ledger.store import EntryDraft, Ledger, build_entry
+from api.scores import envelope, inputs, repository
 from api.scores.envelope import format_milliseconds
 from api.scores.inputs import CorrectedVector, Correction, assess_inputs, load_inputs
-from api.scores.repository import ScoreIndexEntry, StoredScore
+from api.scores.repository import ScoreIndexEntry, StoredScore, open_score
 from api.scores.schemas import ScoreRequest
 from api.services import Services
 from scoring import Assessment, Bundle, serialize_assessment
 from scoring.canonical import canonical_json
+
+OPERATION: Final = "createScore"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,6 @@ class ScoreDraft:
 class ScoreRecord:
     """A score as it is stored: ledger row, index entry, and the score with the response."""
 
-    draft: ScoreDraft
     row: Row
     index: ScoreIndexEntry
     score: StoredScore
@@ -123,14 +126,8 @@ async def issue_score(
 ) -> IssuedScore:
     """Score a seller for a bank from the latest vector and store the score.
 
-    Concurrent requests share a transaction. A waiting request occupies no thread.
-
-    Args:
-        services: the services.
-        bank_id: the requesting bank.
-        request: the seller and the purpose.
-        key: the Idempotency-Key. A request with a used key returns the stored score.
-        now: the time of the score; the current time if None.
+    Concurrent requests share a transaction. A waiting request occupies no thread. A request with a used Idempotency-Key
+    returns the stored score. `now` is the time of the score; None is the current time.
 
     Raises:
         IdempotencyKeyInFlight: another request with the key is in progress.
@@ -147,7 +144,7 @@ async def issue_score(
     """
     request_key = None
     if key is not None:
-        request_key = services.idempotency.key_for(bank_id, key, service.request_key(request))
+        request_key = services.idempotency.key_for(bank_id, key, canonical_request(request))
     with nullcontext() if request_key is None else services.idempotency.in_progress(request_key):
         # on a database with several writers, banks do not wait for each other
         queue = None if database.has_single_writer(services.engine) else bank_id
@@ -168,11 +165,15 @@ def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Prob
         state = _lock(connection, requests)
         results = [_prepare(connection, request, state) for request in requests]
         prepared = [result for result in results if isinstance(result, _Prepared)]
-        records = _record(prepared, _draft(prepared), state.tips)
+        drafts = _draft(prepared)
+        records = _record(prepared, drafts, state.tips)
         store_scores(connection, records)
         _store_keys(connection, prepared, records)
-    for item, record in zip(prepared, records, strict=True):
-        _publish(item, record)
+    for item, draft, record in zip(prepared, drafts, records, strict=True):
+        services = item.request.services
+        services.metrics.record_score(str(draft.assessment.outcome))
+        if services.shadow is not None:
+            services.shadow.offer(record.score.id, item.inputs.vector)
     issued = iter(records)
     return [
         IssuedScore(next(issued).score, replayed=False) if isinstance(result, _Prepared) else result
@@ -201,8 +202,7 @@ def _prepare(
     try:
         used = None if key is None else state.used_keys.get(key.name)
         if key is not None and used is not None and now < used.expires_at:
-            score = service.find_idempotent_replay(connection, request.services.ledger, key, used)
-            return IssuedScore(score, replayed=True)
+            return IssuedScore(_find_replay(connection, request.services.ledger, key, used), replayed=True)
         consent = require_consent(state.consents.get(seller_id, ()), request.bank_id, request.request.purpose, now)
         # a consent creates the seller's key; without a key, the consent came after the keys were locked
         seller = state.sellers.get(seller_id)
@@ -212,6 +212,29 @@ def _prepare(
         return _Prepared(request, now, seller, consent, vector)
     except Problem as problem:
         return problem
+
+
+def canonical_request(request: ScoreRequest) -> tuple[str, bytes]:
+    """Return the operation and the canonical request of an Idempotency-Key."""
+    return OPERATION, canonical_json(request.model_dump(mode="json"))
+
+
+def _find_replay(connection: Connection, ledger: Ledger, key: RequestKey, used: UsedKey) -> StoredScore:
+    """Return the stored score of a used key, if it is the key of the same request."""
+    if used.operation != OPERATION:
+        raise IdempotencyKeyReused
+    row = repository.select_score(connection, key.owner, used.resource_id)
+    if row is None:
+        raise LedgerDamaged
+    if row.key is None:
+        raise ScoreErased
+    try:
+        mac = key.mac(ledger.unwrapped(row.key))
+    except DecryptionError as error:
+        raise LedgerDamaged from error
+    if not hmac.compare_digest(mac, used.mac):
+        raise IdempotencyKeyReused
+    return open_score(ledger, row)
 
 
 def _draft(prepared: Sequence[_Prepared]) -> list[ScoreDraft]:
@@ -245,15 +268,7 @@ def _record(prepared: Sequence[_Prepared], drafts: Sequence[ScoreDraft], tips: d
 
 
 def record_draft(services: Services, draft: ScoreDraft, seller: SellerKey, tip: Tip, now: datetime) -> ScoreRecord:
-    """Return the record of a draft, signed with the receipt key of the services.
-
-    Args:
-        services: the services.
-        draft: the draft.
-        seller: the seller with the encryption key.
-        tip: the tip of the chain, which is locked.
-        now: the time of the score.
-    """
+    """Return the record of a draft after the tip of its locked chain, signed with the receipt key of the services."""
     score_id, seller_id = str(uuid.uuid4()), draft.inputs.stored.seller_id
     fields = {
         "id": score_id,
@@ -277,7 +292,7 @@ def record_draft(services: Services, draft: ScoreDraft, seller: SellerKey, tip: 
         score_id, draft.chain, row.header.position, seller.subject, draft.purpose, now, digest, sealed
     )
     score = StoredScore(score_id, draft.chain, seller_id, draft.purpose, now, digest, vector, body)
-    return ScoreRecord(draft, row, index, score)
+    return ScoreRecord(row, index, score)
 
 
 def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None:
@@ -288,17 +303,10 @@ def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None
 
 def _store_keys(connection: Connection, prepared: Sequence[_Prepared], records: Sequence[ScoreRecord]) -> None:
     used = [
-        service.used_key(item.request.key, item.seller, record.index.id, item.now)
+        (key, UsedKey(OPERATION, key.mac(item.seller.key), record.score.id, item.now + key.kept_for))
         for item, record in zip(prepared, records, strict=True)
-        if item.request.key is not None
+        if (key := item.request.key) is not None
     ]
     keys.store_used_key(connection, used)
     for owner in sorted({key.owner for key, _ in used}):
         keys.prune_used_keys(connection, owner, prepared[0].now)
-
-
-def _publish(item: _Prepared, record: ScoreRecord) -> None:
-    services = item.request.services
-    services.metrics.record_score(str(record.draft.assessment.outcome))
-    if services.shadow is not None:
-        services.shadow.offer(record.score.id, item.inputs.vector)

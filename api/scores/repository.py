@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -31,10 +31,9 @@ from sqlalchemy import (
 
 from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.kit.database import UtcDateTime, metadata
-from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
-from api.ledger.store import PORTIONS, Ledger, ledger, read_content
+from api.ledger.store import PORTIONS, Ledger, ledger, read_content, to_row
 from api.scores import envelope
 from scoring import Assessment
 from scoring.canonical import canonical_json
@@ -55,42 +54,24 @@ scores = Table(
 )
 
 
-_PLACE = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
-
-
+_INDEX, _LEDGER = len(scores.c), len(ledger.c)
 _COLUMNS = select(scores, ledger, seller_keys).select_from(
-    scores.join(ledger, _PLACE).outerjoin(seller_keys, seller_keys.c.subject == scores.c.subject)
+    scores.join(ledger, (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)).outerjoin(
+        seller_keys, seller_keys.c.subject == scores.c.subject
+    )
 )
-
 
 # built once: building a statement takes longer than running it
 _SELECT = _COLUMNS.where(scores.c.id == bindparam("score"), scores.c.chain == bindparam("bank"))
-
-
 _PAGE = _COLUMNS.where(scores.c.chain == bindparam("bank")).order_by(scores.c.position.desc()).limit(bindparam("most"))
-
-
 _POSITION = select(scores.c.position).where(
     scores.c.id == bindparam("score"),
     scores.c.chain == bindparam("bank"),
     scores.c.scored_at == bindparam("moment", type_=scores.c.scored_at.type),
 )
-
-
-_ADD = insert(scores)
-
-
+_INSERT = insert(scores)
 _FORGET = (
     update(scores).where(scores.c.chain == bindparam("of"), scores.c.position == bindparam("at")).values(receipt=None)
-)
-
-
-_LATEST = (
-    select(scores.c.id)
-    .select_from(scores.join(seller_keys, seller_keys.c.subject == scores.c.subject))
-    .where(scores.c.chain == bindparam("chain"), seller_keys.c.seller_id == bindparam("seller"))
-    .order_by(scores.c.position.desc())
-    .limit(bindparam("most"))
 )
 
 
@@ -123,7 +104,7 @@ class ScoreRow:
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
     """Store index entries under new IDs."""
     if indexes:
-        connection.execute(_ADD, [vars(entry) for entry in indexes])
+        connection.execute(_INSERT, [vars(entry) for entry in indexes])
 
 
 def select_score(connection: Connection, bank_id: str, score_id: str) -> ScoreRow | None:
@@ -158,11 +139,6 @@ def newest(connection: Connection, query: ScoreQuery) -> list[ScoreRow]:
     return [_score_row(row) for row in connection.execute(statement, {"bank": query.bank_id, "most": query.most})]
 
 
-def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[str]:
-    """Return the ids of a seller's latest scores in a chain, latest first."""
-    return list(connection.scalars(_LATEST, {"chain": chain, "seller": seller_id, "most": most}))
-
-
 def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
     """Return chain and id of every score of a seller, oldest first."""
     of_seller = scores.join(seller_keys, seller_keys.c.subject == scores.c.subject)
@@ -171,34 +147,15 @@ def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
     return [(chain, score_id) for chain, score_id in rows]
 
 
-def iterate_rows(connection: Connection, since: datetime | None = None) -> Iterator[ScoreRow]:
-    """Yield every stored score, or those since a time, oldest first, in portions."""
-    query = _COLUMNS.order_by(scores.c.scored_at, scores.c.id)
-    if since is not None:
-        query = query.where(scores.c.scored_at >= since)
-    for row in connection.execute(query, execution_options=PORTIONS):
-        yield _score_row(row)
-
-
 def forget_receipts(connection: Connection, chain: str, positions: Sequence[int]) -> None:
     """Remove the receipts of scores whose contents were dropped."""
     if positions:
         connection.execute(_FORGET, [{"of": chain, "at": position} for position in positions])
 
 
-_INDEX, _LEDGER = len(scores.c), len(ledger.c)
-
-
-_HEADER: Final = 5
-
-
 def _score_row(joined: Row[Any]) -> ScoreRow:
     index, row, key = joined[:_INDEX], joined[_INDEX : _INDEX + _LEDGER], joined[_INDEX + _LEDGER :]
-    return ScoreRow(
-        ScoreIndexEntry(*index),
-        LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
-        None if key[0] is None else WrappedSellerKey(*key),
-    )
+    return ScoreRow(ScoreIndexEntry(*index), to_row(row), None if key[0] is None else WrappedSellerKey(*key))
 
 
 @dataclass(frozen=True)
@@ -242,18 +199,14 @@ def find_score(connection: Connection, ledger: Ledger, bank_id: str, score_id: s
     return None if row is None else open_score(ledger, row)
 
 
-def iterate_scores(connection: Connection, ledger: Ledger, since: datetime | None = None) -> Iterator[StoredScore]:
+def iterate_scores(connection: Connection, ledger: Ledger) -> Iterator[StoredScore]:
     """Yield every readable score, oldest first, without erased and dropped scores.
-
-    Args:
-        connection: a transaction.
-        ledger: the ledger of the scores.
-        since: the earliest time; all scores if None.
 
     Raises:
         LedgerDamaged: a stored score does not match its commitment.
     """
-    for row in iterate_rows(connection, since):
+    query = _COLUMNS.order_by(scores.c.scored_at, scores.c.id)
+    for row in map(_score_row, connection.execute(query, execution_options=PORTIONS)):
         if row.key is not None and not row.row.is_dropped:
             yield open_score(ledger, row)
 
@@ -262,16 +215,9 @@ def read_envelope(ledger: Ledger, row: ScoreRow) -> dict[str, Any]:
     """Return the envelope of a score without its receipt, for a list of scores.
 
     Raises:
-        ScoreErased: the seller's key is destroyed.
-        ScorePastRetention: the content was dropped after its retention period.
-        LedgerDamaged: the content cannot be decrypted or does not match its commitment.
+        KeyError: the content of the ledger row is not a score; all else as `open_score`.
     """
-    key = _require_readable(row)
-    try:
-        content = envelope.parse_content(read_content(row.row, ledger.unwrapped(key)))
-        fields: dict[str, Any] = content["envelope"]
-    except (DecryptionError, json.JSONDecodeError, KeyError) as error:
-        raise LedgerDamaged from error
+    fields: dict[str, Any] = _open_content(ledger, row, committed=True)[2]["envelope"]
     return fields
 
 
@@ -283,22 +229,24 @@ def open_score(ledger: Ledger, row: ScoreRow, *, committed: bool = True) -> Stor
         ScorePastRetention: the content was dropped after its retention period.
         LedgerDamaged: the score cannot be decrypted or does not match its commitment.
     """
-    seller = _require_readable(row)
-    try:
-        key = ledger.unwrapped(seller)
-        content = envelope.parse_content(read_content(row.row, key, committed=committed))
-        receipt = envelope.open_receipt(key, row.index.id, row.index.receipt or b"")
-        body = envelope.rebuild_response(content, row.row, receipt)
-        bundle, inputs = content["bundle"], canonical_json(content["inputs"])
-    except (DecryptionError, json.JSONDecodeError, KeyError) as error:
-        raise LedgerDamaged from error
     index = row.index
-    return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
+    seller_id, key, content = _open_content(ledger, row, committed=committed)
+    try:
+        body = envelope.rebuild_response(content, row.row, envelope.open_receipt(key, index.id, index.receipt or b""))
+        bundle, inputs = content["bundle"], canonical_json(content["inputs"])
+    except (DecryptionError, KeyError) as error:
+        raise LedgerDamaged from error
+    return StoredScore(index.id, index.chain, seller_id, index.purpose, index.scored_at, bundle, inputs, body)
 
 
-def _require_readable(row: ScoreRow) -> WrappedSellerKey:
+def _open_content(ledger: Ledger, row: ScoreRow, *, committed: bool) -> tuple[str, bytes, dict[str, Any]]:
+    """Return the seller's ID and key, and the content of the ledger row."""
     if row.key is None:
         raise ScoreErased
     if row.row.is_dropped:
         raise ScorePastRetention
-    return row.key
+    try:
+        key = ledger.unwrapped(row.key)
+        return row.key.seller_id, key, envelope.parse_content(read_content(row.row, key, committed=committed))
+    except (DecryptionError, json.JSONDecodeError) as error:
+        raise LedgerDamaged from error

@@ -78,12 +78,16 @@ def history_of(services: Services, connection: Connection, view: SelfView) -> li
         LedgerDamaged: a stored score does not open or does not match its commitment.
     """
     rows = scores.newest(connection, ScoreQuery(SELF_CHAIN, view.score.seller_id, None, LONGEST + 1))
-    current = [opened.score for opened in (view.earlier, view.opened) if opened is not None]
+    current = [score for score in (view.previous, view.score) if score is not None]
     current_ids = {score.id for score in current}
     older = [row for row in reversed(rows) if row.index.id not in current_ids and not row.row.is_dropped]
-    facts = [_FACTS.get(row.index.id, partial(_facts_of_row, services, row)) for row in older]
+    facts = [_FACTS.get(row.index.id, partial(_open_facts, services, row)) for row in older]
     facts += [_FACTS.get(score.id, partial(facts_of, score)) for score in current]
     return past_scores(facts)[-LONGEST:]
+
+
+def _open_facts(services: Services, row: ScoreRow) -> Facts:
+    return facts_of(open_score(services.ledger, row))
 
 
 def facts_of(stored: StoredScore) -> Facts:
@@ -129,10 +133,6 @@ def change_between(before: Facts | None, after: Facts) -> Change:
         return Change.MODEL
     stale = after.outcome == Outcome.STALE_DATA and before.outcome != after.outcome
     return Change.AGE if stale else Change.RENEWAL
-
-
-def _facts_of_row(services: Services, row: ScoreRow) -> Facts:
-    return facts_of(open_score(services.ledger, row))
 
 
 def _digest(value: Any) -> str:

@@ -1,44 +1,29 @@
-"""Stored scores of a bank: read one, list them in pages, replay one, and find the score of a used Idempotency-Key.
+"""Stored scores of a bank: read one, list them in pages, and replay one.
 
 Pages follow the chain, where rows are only added at the tip, so new scores neither move an item nor repeat one.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
-from api.errors import (
-    IdempotencyKeyReused,
-    LedgerDamaged,
-    ScoreErased,
-    ScoreNotReplayable,
-    ScorePastRetention,
-    ScoreUnknown,
-)
+from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScorePastRetention, ScoreUnknown
 from api.kit import pagination
 from api.kit.database import transaction
-from api.kit.idempotency import RequestKey, UsedKey
 from api.kit.pagination import PagePosition
-from api.ledger.encryption import DecryptionError, SellerKey
-from api.ledger.store import Ledger
 from api.models.bundle_store import find_bundle
 from api.scores import repository
-from api.scores.envelope import format_milliseconds, is_expired, require_format
+from api.scores.envelope import format_milliseconds, is_expired
 from api.scores.inputs import parse_vector
 from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, find_score, open_score, read_envelope
-from api.scores.schemas import ScoreItem, ScorePage, ScoreRequest, ScoreState
+from api.scores.schemas import ScoreItem, ScorePage, ScoreState
 from api.services import Services
 from scoring import ScoringError, assess, serialize_assessment
-from scoring.canonical import canonical_json
 
-OPERATION: Final = "createScore"
 _NUMBERS: Final = ("as_of", "outcome", "score", "band", "probability_of_default")
 _UNREADABLE: Final = dict.fromkeys(("seller_id", "expires_at", "expired", *_NUMBERS))
 
@@ -128,7 +113,6 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
         ScoreUnknown: the bank has no score with this ID.
         ScoreErased: the seller was erased.
         BundleNotKept: the bundle is missing or damaged.
-        ScoreOfEarlierFormat: an earlier version stored the score.
         ScoreNotReplayable: the bundle cannot score the inputs.
         LedgerDamaged: the stored score cannot be decrypted.
         DatabaseUnavailable: the database is not available.
@@ -140,8 +124,6 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
     score = open_score(services.ledger, row, committed=False)
     try:
         stored = score.fields["assessment"]
-        # first: this version cannot read the bundles of an earlier one
-        require_format(stored)
         vector = parse_vector(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
@@ -163,37 +145,3 @@ def _differences(path: str, stored: Any, now: Any) -> Iterator[Difference]:
     # 1, 1.0 and true are equal in Python but have different bytes
     elif json.dumps(stored, sort_keys=True) != json.dumps(now, sort_keys=True):
         yield Difference(path, stored, now)
-
-
-def request_key(request: ScoreRequest) -> tuple[str, bytes]:
-    """Return the operation and the canonical request of an Idempotency-Key."""
-    return OPERATION, canonical_json(request.model_dump(mode="json"))
-
-
-def used_key(key: RequestKey, seller: SellerKey, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
-    """Return the row that binds a key to the seller's score."""
-    return key, UsedKey(OPERATION, key.mac(seller.key), score_id, now + key.kept_for)
-
-
-def find_idempotent_replay(connection: Connection, ledger: Ledger, key: RequestKey, used: UsedKey) -> StoredScore:
-    """Return the stored score of a used key.
-
-    Raises:
-        IdempotencyKeyReused: the key belongs to another request.
-        ScoreErased: the seller was erased.
-        LedgerDamaged: the stored score does not match its commitment.
-    """
-    if used.operation != OPERATION:
-        raise IdempotencyKeyReused
-    row = repository.select_score(connection, key.owner, used.resource_id)
-    if row is None:
-        raise LedgerDamaged
-    if row.key is None:
-        raise ScoreErased
-    try:
-        mac = key.mac(ledger.unwrapped(row.key))
-    except DecryptionError as error:
-        raise LedgerDamaged from error
-    if not hmac.compare_digest(mac, used.mac):
-        raise IdempotencyKeyReused
-    return open_score(ledger, row)

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from sqlalchemy import Column, Connection, Engine, Float, ForeignKey, Integer, String, Table, delete, insert, select
@@ -46,28 +46,24 @@ _shadow_scores = Table(
 
 
 @dataclass(frozen=True)
-class ScoreNumbers:
-    """The numbers of an assessment; they are None unless the outcome is `scored`."""
+class ShadowScore:
+    """The result of a challenger, `model` by digest, for the request of the score with this ID.
 
+    The fields are in the order of the columns. The numbers are None unless the outcome is `scored`.
+    """
+
+    score_id: str
+    model: str
     outcome: str
     score: int | None
     band: str | None
     probability_of_default: float | None
 
 
-@dataclass(frozen=True)
-class ShadowScore:
-    """The result of a challenger's bundle for the request of the score with this ID."""
-
-    score_id: str
-    bundle: str
-    numbers: ScoreNumbers
-
-
 def insert_shadow_scores(connection: Connection, shadows: Sequence[ShadowScore]) -> None:
     """Store shadow scores of stored scores."""
-    rows = [{"score_id": item.score_id, "bundle": item.bundle, **asdict(item.numbers)} for item in shadows]
-    connection.execute(insert(_shadow_scores), rows)
+    columns = _shadow_scores.c.keys()
+    connection.execute(insert(_shadow_scores), [dict(zip(columns, astuple(shadow), strict=True)) for shadow in shadows])
 
 
 def delete_shadow_scores(connection: Connection, subject: str) -> None:
@@ -84,10 +80,9 @@ def delete_shadow_scores_at(connection: Connection, chain: str, positions: Seque
 
 def iterate_shadow_scores(connection: Connection) -> Iterator[ShadowScore]:
     """Yield all shadow scores in the order of their scores."""
-    columns = [_shadow_scores.c[name] for name in ("score_id", "bundle", *ScoreNumbers.__dataclass_fields__)]
-    query = select(*columns).join(scores).order_by(scores.c.scored_at, scores.c.id, _shadow_scores.c.bundle)
-    for score_id, bundle, *numbers in connection.execute(query):
-        yield ShadowScore(score_id, bundle, ScoreNumbers(*numbers))
+    query = select(_shadow_scores).join(scores).order_by(scores.c.scored_at, scores.c.id, _shadow_scores.c.bundle)
+    for row in connection.execute(query):
+        yield ShadowScore(*row)
 
 
 @dataclass(frozen=True)
@@ -155,10 +150,14 @@ class ShadowScorer:
                 return
 
     def _shadow_score(self, request: _ShadowRequest, assessment: Assessment) -> ShadowScore:
-        numbers = ScoreNumbers(
-            str(assessment.outcome), assessment.score, assessment.band, assessment.probability_of_default
+        return ShadowScore(
+            request.score_id,
+            self.challenger.bundle.digest,
+            str(assessment.outcome),
+            assessment.score,
+            assessment.band,
+            assessment.probability_of_default,
         )
-        return ShadowScore(request.score_id, self.challenger.bundle.digest, numbers)
 
     def _store(self, shadows: Sequence[ShadowScore]) -> None:
         try:

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
-from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.errors import BundleNotKept, LedgerDamaged
@@ -53,7 +52,6 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=Authenticat
         200,
         "The report.",
         *READ_PROBLEMS,
-        errors.ScoreOfEarlierFormat,
         content={"text/html": {"schema": {"type": "string"}}},
     ),
 )

@@ -23,7 +23,7 @@ from api.operations.retention import ErasureReport, erase_seller
 from api.scores import shadow
 from api.scores.export import export_scores
 from api.scores.ledger_entries import ScoreIndexCheck
-from api.scores.shadow import ScoreNumbers, ShadowScore
+from api.scores.shadow import ShadowScore
 from api.services import Services
 from api.settings import Settings
 from scoring import assess
@@ -101,7 +101,7 @@ def test_what_a_challenger_said_goes_too(client: TestClient) -> None:
     ids = [ask(client, seller)["id"] for seller in (NEWCOMER, SELLERS[0])]
     with transaction(services.engine) as connection:
         shadow.insert_shadow_scores(
-            connection, [ShadowScore(each, "sha256:rival", ScoreNumbers("scored", 611, "B", 0.02)) for each in ids]
+            connection, [ShadowScore(each, "sha256:rival", "scored", 611, "B", 0.02) for each in ids]
         )
     erased(services, NEWCOMER)
     with transaction(services.engine) as connection:

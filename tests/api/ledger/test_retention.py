@@ -31,7 +31,7 @@ from api.operations.retention import drop_expired, erase_seller, retention_cutof
 from api.scores import issuance, repository, shadow
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.schemas import ScoreRequest
-from api.scores.shadow import ScoreNumbers, ShadowScore
+from api.scores.shadow import ShadowScore
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
@@ -120,7 +120,7 @@ def test_what_challengers_said_goes_too(client: TestClient, answers: dict[str, l
     ids = [json.loads(answer)["id"] for answer in (*answers["old"], *answers["young"])]
     with transaction(services.engine) as connection:
         shadow.insert_shadow_scores(
-            connection, [ShadowScore(each, "sha256:rival", ScoreNumbers("scored", 611, "B", 0.02)) for each in ids]
+            connection, [ShadowScore(each, "sha256:rival", "scored", 611, "B", 0.02) for each in ids]
         )
     dropped(services, before=THEN + timedelta(days=3))
     with transaction(services.engine) as connection:

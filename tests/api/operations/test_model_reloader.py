@@ -287,7 +287,7 @@ def test_a_challenger_comes_changes_and_goes_without_a_restart(
         look()
     with transaction(services.engine) as connection:
         (item,) = shadows.iterate_shadow_scores(connection)
-    assert (item.score_id, item.bundle) == (score["id"], first.challenger.bundle.digest)
+    assert (item.score_id, item.model) == (score["id"], first.challenger.bundle.digest)
     registered.point("challenger", None)
     registered.point("champion", "1")
     look()

@@ -17,8 +17,7 @@ from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.ledger.store import tips
 from api.ledger.verification import verify
-from api.scores import service
-from api.scores.issuance import IssuanceRequest, IssuedScore, issue_scores
+from api.scores.issuance import IssuanceRequest, IssuedScore, canonical_request, issue_scores
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.schemas import ScoreRequest
 from api.services import Services
@@ -31,7 +30,7 @@ from tests.api.started import consent
 
 def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> IssuanceRequest:
     request = ScoreRequest(seller_id=seller_id, purpose=Purpose.CREDIT_APPLICATION)
-    named = None if key is None else services.idempotency.key_for(bank_id, key, service.request_key(request))
+    named = None if key is None else services.idempotency.key_for(bank_id, key, canonical_request(request))
     return IssuanceRequest(services, bank_id, request, named)
 
 

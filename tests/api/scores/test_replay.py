@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 import api.models.bundle_store
 from api.kit.database import transaction
@@ -18,6 +18,7 @@ from api.ledger.encryption import encrypt
 from api.ledger.store import read_content
 from api.models.bundle_store import save_bundle
 from api.scores import repository
+from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
 from scoring import Bundle, BundleParts, pack
@@ -48,7 +49,8 @@ def again(client: TestClient, score: dict[str, Any]) -> Any:
 def change(services: Services, score_id: str, by: Callable[[dict[str, Any]], object]) -> None:
     """Change what the ledger keeps as one could who has every key: encrypted anew, the commitment as it was."""
     with transaction(services.engine, writes=True) as connection:
-        (kept,) = (each for each in repository.iterate_rows(connection) if each.index.id == score_id)
+        bank_id = connection.execute(select(scores.c.chain).where(scores.c.id == score_id)).scalar_one()
+        kept = repository.select_score(connection, bank_id, score_id)
         key = services.ledger.unwrapped(kept.key)
         content = json.loads(read_content(kept.row, key))
         by(content)

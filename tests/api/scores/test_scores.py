@@ -15,7 +15,7 @@ from api.kit.database import transaction
 from api.ledger.chain import verify
 from api.ledger.store import rows_of
 from api.operations.health import readiness
-from api.scores.inputs import inputs_of, to_vector
+from api.scores.inputs import CorrectedVector, to_vector
 from api.scores.repository import find_score
 from api.scores.schemas import Score
 from api.settings import Settings
@@ -98,7 +98,7 @@ def test_inputs_and_bundle_are_kept_with_the_score(client: TestClient, bundle: B
         kept = find_score(connection, services.ledger, bank_of(client), str(made["id"]))
     stored = services.vectors.latest(SELLERS[5])
     assert kept.bundle == bundle.digest == made["assessment"]["versions"]["bundle"]
-    assert kept.inputs == inputs_of(stored, NOW.date())
+    assert kept.inputs == CorrectedVector(stored, NOW.date()).inputs
     assert json.loads(kept.inputs)["data_version"] == "data-1"
 
 

@@ -20,7 +20,6 @@ from api.models.bundle_store import ServedModel
 from api.models.registry import load_challenger
 from api.scores.inputs import to_vector
 from api.scores.shadow import (
-    ScoreNumbers,
     ShadowScore,
     ShadowScorer,
     insert_shadow_scores,
@@ -76,7 +75,7 @@ def ask(client: object, seller_id: str) -> dict[str, object]:
 def shadow_scores(settings: Settings, bundle: Bundle) -> list[ShadowScore]:
     engine, _ = open_ledger(settings)
     with transaction(engine) as connection:
-        stored = [item for item in iterate_shadow_scores(connection) if item.bundle == bundle.digest]
+        stored = [item for item in iterate_shadow_scores(connection) if item.model == bundle.digest]
     engine.dispose()
     return stored
 
@@ -89,10 +88,9 @@ def test_the_challenger_scores_the_same_vectors(shadowed: Settings, open_client:
     assert [item.score_id for item in stored] == [response["id"] for response in responses.values()]
     for item, (seller, response) in zip(stored, responses.items(), strict=True):
         expected = assess(rival, [to_vector(vectors.latest(seller))])[0]
-        assert item.numbers == ScoreNumbers(
-            str(expected.outcome), expected.score, expected.band, expected.probability_of_default
-        )
-        assert expected.score is None or item.numbers.score != response["assessment"]["score"]
+        numbers = (item.outcome, item.score, item.band, item.probability_of_default)
+        assert numbers == (expected.outcome, expected.score, expected.band, expected.probability_of_default)
+        assert expected.score is None or item.score != response["assessment"]["score"]
 
 
 def test_a_bank_sees_nothing_of_the_challenger(
@@ -268,7 +266,7 @@ def test_shadow_scores_of_a_score_are_one_a_challenger(shadowed: Settings, open_
     with open_client(shadowed) as client:
         score_id = str(ask(client, SELLERS[0])["id"])
     engine, _ = open_ledger(shadowed)
-    other = ShadowScore(score_id, "sha256:" + "1" * 64, ScoreNumbers("stale_data", None, None, None))
+    other = ShadowScore(score_id, "sha256:" + "1" * 64, "stale_data", None, None, None)
     with transaction(engine) as connection:
         insert_shadow_scores(connection, [other])
         assert other in list(iterate_shadow_scores(connection))

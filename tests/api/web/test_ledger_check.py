@@ -54,7 +54,7 @@ def append(browser: Browser, kind: str, content: object, chain: str = SELF_CHAIN
 
 @pytest.mark.databases
 def test_reviews_in_every_state_are_whole(browser: Browser) -> None:
-    self_view.current(browser.services, SELLERS[0], datetime.now(UTC))
+    self_view.issue_self_view(browser.services, SELLERS[0], datetime.now(UTC))
     for decision in (CORRECT, CONFIRM, replace(CORRECT, value=2.0), replace(CORRECT, feature="signal_13")):
         decided(browser, decision)
     waiting = asked(browser, SELLERS[0], FIGURE)

@@ -29,7 +29,7 @@ PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/review
 
 
 def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:
-    return self_view.current(browser.services, seller_id, datetime.now(UTC)).score.fields
+    return self_view.issue_self_view(browser.services, seller_id, datetime.now(UTC)).score.fields
 
 
 def made(browser: Browser) -> list[Any]:
@@ -120,9 +120,9 @@ def test_an_expired_score_is_made_again(browser: Browser) -> None:
     now, days = datetime.now(UTC), timedelta(days=3)
     settings = browser.services.settings.model_copy(update={"score_validity_days": days.days})
     services = replace(browser.services, settings=settings)
-    first = self_view.current(services, SELLERS[0], now)
-    assert self_view.current(services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
-    again = self_view.current(services, SELLERS[0], now + days)
+    first = self_view.issue_self_view(services, SELLERS[0], now)
+    assert self_view.issue_self_view(services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
+    again = self_view.issue_self_view(services, SELLERS[0], now + days)
     assert again.score.id != first.score.id
     assert again.assessment == replace(first.assessment, requested_on=str((now + days).date()))
 

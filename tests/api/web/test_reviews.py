@@ -48,7 +48,7 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
 
 
 def view(browser: Browser) -> dict[str, Any]:
-    return self_view.current(browser.services, SELLER, datetime.now(UTC)).score.fields
+    return self_view.issue_self_view(browser.services, SELLER, datetime.now(UTC)).score.fields
 
 
 @pytest.mark.databases
@@ -65,7 +65,7 @@ def test_a_corrected_figure_makes_a_new_score_that_names_the_old_one(browser: Br
     assert values[FIGURE] == 0.01
     assert after["assessment"]["score"] != before["assessment"]["score"]
     with transaction(services.engine) as connection:
-        stored = self_view.current(services, SELLER, datetime.now(UTC)).score
+        stored = self_view.issue_self_view(services, SELLER, datetime.now(UTC)).score
         del connection
     told = json.loads(stored.inputs)["corrections"][FIGURE]
     found = next(c["value"] for c in before["assessment"]["explanation"]["contributions"] if c["feature"] == FIGURE)

@@ -20,7 +20,7 @@ from api.ledger.store import open_ledger
 from api.scores import repository as scores
 from api.scores import shadow as shadows
 from api.scores.export import export_scores
-from api.scores.shadow import ScoreNumbers, ShadowScore
+from api.scores.shadow import ShadowScore
 from features.errors import StoreError
 from features.ingest import open_store
 from features.pipeline import accepted_rows
@@ -163,10 +163,10 @@ def test_a_challenger_is_compared(run: Run, mine: Served) -> None:
     with transaction(engine) as connection:
         issued = list(scores.iterate_scores(connection, ledger))[: len(mine.sellers)]
         bodies = [json.loads(each.body)["assessment"] for each in issued]
-        numbers = [ScoreNumbers(body["outcome"], *_other(body)) for body in bodies]
+        numbers = [(body["outcome"], *_other(body)) for body in bodies]
         pairs = zip(issued, numbers, strict=True)
         shadows.insert_shadow_scores(
-            connection, [ShadowScore(each.id, "sha256:rival", numbers) for each, numbers in pairs]
+            connection, [ShadowScore(each.id, "sha256:rival", *numbers) for each, numbers in pairs]
         )
     engine.dispose()
     (row,) = study(run_json(run, mine.home, "--today", END), "shadow")["tables"]["Challengers"]

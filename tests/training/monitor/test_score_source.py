@@ -16,7 +16,7 @@ from api.ledger.store import open_ledger
 from api.scores import repository as scores
 from api.scores import shadow as shadows
 from api.scores.export import export_scores, export_shadow_scores
-from api.scores.shadow import ScoreNumbers, ShadowScore
+from api.scores.shadow import ShadowScore
 from api.settings import Settings
 from features.catalogue import CATALOGUE
 from tests.training.monitor.conftest import MIDNIGHTS, SECOND, SELLERS, Served
@@ -71,8 +71,8 @@ def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served,
     engine = open_database(settings.database_url)
     with transaction(engine) as connection:
         found = [
-            ShadowScore(second, "sha256:b", ScoreNumbers("stale_data", None, None, None)),
-            ShadowScore(first, "sha256:b", ScoreNumbers("scored", 611, "B", 0.02)),
+            ShadowScore(second, "sha256:b", "stale_data", None, None, None),
+            ShadowScore(first, "sha256:b", "scored", 611, "B", 0.02),
         ]
         shadows.insert_shadow_scores(connection, found)
     engine.dispose()
