@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import text
 
 from api.errors import DatabaseUnavailable, NotReady
 from api.kit.database import transaction
+from api.kit.fields import ResponseModel
 from api.kit.openapi import problem_responses
 from api.scores.inputs import to_vector
 from api.services import Services, ServicesDep
@@ -22,18 +23,14 @@ from scoring import ScoringError, assess
 from scoring.freshness import optional_gaps, required_gaps
 
 
-class LiveStatus(BaseModel):
+class LiveStatus(ResponseModel):
     """The process responds."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["live"] = Field(description="Always `live`.", examples=["live"])
 
 
-class ReadyStatus(BaseModel):
+class ReadyStatus(ResponseModel):
     """All components that scoring needs are available."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["ready"] = Field(description="Always `ready`; otherwise the response is a problem.")
     model: str = Field(description="Name and version of the current model.", examples=["sellerscore/3"])

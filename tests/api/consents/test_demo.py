@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from api.consents import repository
 from api.consents.service import revoke_consent
@@ -50,7 +49,9 @@ def test_what_was_revoked_is_not_granted_again_and_the_curl_is_not_shown(
         assert "the consent was revoked" in shown
         assert "curl" not in shown
         with transaction(services.engine) as connection:
-            assert repository.is_in_force(connection, SELLERS[0], bank_of(client), PURPOSE, datetime.now(UTC)) is None
+            found = repository.latest_consents(connection, SELLERS[0], bank_of(client), PURPOSE)
+        assert found is not None
+        assert found.revoked_at is not None
 
 
 def test_without_a_demo_bank_nobody_agrees(settings: Settings, open_client: Opener) -> None:
