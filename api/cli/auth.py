@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from api.auth.scopes import ClientKind
-from api.cli.output import Output, OutputOption, print_json
+from api.cli.output import OutputOption, print_result
+from features.output import Output
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -103,10 +104,8 @@ def _revoke(kind: ClientKind) -> Callable[..., None]:
 
         with _database() as engine:
             client = clients.revoke_client(engine, kind, client_id, datetime.now(UTC))
-        if output is Output.JSON:
-            print_json(_to_dict(client))
-        else:
-            typer.echo(f"Revoked {client.id} ({client.name}). Its calls are rejected from now on.")
+        lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
+        print_result(output, _to_dict(client), lines)
 
     return revoke
 
@@ -117,13 +116,18 @@ def _list(kind: ClientKind) -> Callable[..., None]:
 
         with _database() as engine:
             listed = clients.list_clients(engine, kind)
-        if output is Output.JSON:
-            print_json([{**_to_dict(client), **_credentials(owned)} for client, owned in listed.items()])
-            return
-        for client, owned in listed.items():
-            typer.echo(_line(client, owned, datetime.now(UTC)))
-        if not listed:
-            typer.echo(f'None yet. Create one with `sellerscore {kind} create "Example name"`.')
+        values = [
+            {
+                **_to_dict(client),
+                "secrets": list(map(_to_dict, owned.secrets)),
+                "keys": list(map(_to_dict, owned.keys)),
+            }
+            for client, owned in listed.items()
+        ]
+        lines = [_line(client, owned, datetime.now(UTC)) for client, owned in listed.items()]
+        print_result(
+            output, values, lines or [f'None yet. Create one with `sellerscore {kind} create "Example name"`.']
+        )
 
     return list_clients
 
@@ -168,39 +172,23 @@ def _read_key(path: Path | None) -> PublicKey | None:
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:
-    old = None if created.old_until is None else _format_seconds(created.old_until)
-    if output is Output.JSON:
-        print_json({**_to_dict(created.client), "client_secret": created.secret, "old_credentials_until": old})
-        return
-    typer.echo(f"{done} {created.client.name}.")
-    typer.echo(f"client_id      {created.client.id}")
+    client, old = created.client, None if created.old_until is None else _format_seconds(created.old_until)
+    value = {**_to_dict(client), "client_secret": created.secret, "old_credentials_until": old}
+    lines = [f"{done} {client.name}.", f"client_id      {client.id}"]
     if created.secret is None:
-        typer.echo("It authenticates with its own key (private_key_jwt) and has no secret.")
+        lines.append("It authenticates with its own key (private_key_jwt) and has no secret.")
     else:
-        typer.echo(f"client_secret  {created.secret}")
-        typer.echo("The secret cannot be shown again. Pass it to the client and keep no copy.")
+        lines.append(f"client_secret  {created.secret}")
+        lines.append("The secret cannot be shown again. Pass it to the client and keep no copy.")
     if old is not None:
-        typer.echo(f"The former credentials are valid until {old}.")
+        lines.append(f"The former credentials are valid until {old}.")
+    print_result(output, value, lines)
 
 
-def _to_dict(client: Client) -> dict[str, Any]:
+def _to_dict(record: Client | Credential) -> dict[str, Any]:
     return {
-        "id": client.id,
-        "kind": str(client.kind),
-        "name": client.name,
-        "created_at": _format_seconds(client.created_at),
-        "revoked_at": None if client.revoked_at is None else _format_seconds(client.revoked_at),
+        name: _format_seconds(value) if isinstance(value, datetime) else value for name, value in asdict(record).items()
     }
-
-
-def _credentials(owned: Credentials) -> dict[str, Any]:
-    def plain(credential: Credential) -> dict[str, Any]:
-        return {
-            name: _format_seconds(value) if isinstance(value, datetime) else value
-            for name, value in asdict(credential).items()
-        }
-
-    return {"secrets": list(map(plain, owned.secrets)), "keys": list(map(plain, owned.keys))}
 
 
 def _line(client: Client, owned: Credentials, now: datetime) -> str:
@@ -243,11 +231,7 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
     Example: sellerscore keys list
     """
     keys = [key for use in _Use for key in _list_ring(use)]
-    if output is Output.JSON:
-        print_json(keys)
-        return
-    for key in keys:
-        typer.echo(f"{key['use']:<9} {key['kid']}  {key['standing']}")
+    print_result(output, keys, (f"{key['use']:<9} {key['kid']}  {key['standing']}" for key in keys))
 
 
 @keys_app.command("rotate")
@@ -277,11 +261,7 @@ def rotate_keys(
     before = [key["kid"] for key in _list_ring(use)]
     KeyRing.rotate(folder_of(load_settings(), Use(use)), datetime.now(UTC), timedelta(minutes=delay_minutes))
     new = next(key for key in reversed(_list_ring(use)) if key["kid"] not in before)
-    if output is Output.JSON:
-        print_json(new)
-        return
-    typer.echo(f"Created {new['kid']}: {new['standing']}.")
-    typer.echo(_ADVICE[use])
+    print_result(output, new, [f"Created {new['kid']}: {new['standing']}.", _ADVICE[use]])
 
 
 def _list_ring(use: _Use) -> list[dict[str, str | None]]:
