@@ -50,7 +50,7 @@ LINE = {
 }
 
 
-def store_sellers(settings: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapshot = SNAPSHOT) -> None:
+def land(settings: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapshot = SNAPSHOT) -> None:
     """Store the vectors of sellers of one country."""
     values = {seller: {**STEADY, **changed} for seller, changed in sellers.items()}
     rows = [(seller, tuple(own.get(name, 0.3) for name in NAMES)) for seller, own in values.items()]
@@ -105,7 +105,7 @@ class Desk:
 @pytest.fixture
 def desk(stored_in: Settings, open_client: Opener) -> Iterator[Desk]:
     """A bank with one steady seller, S."""
-    store_sellers(stored_in, {"S": {}})
+    land(stored_in, {"S": {}})
     with open_client(stored_in, ["S"]) as client:
         yield Desk(client)
 
@@ -116,6 +116,6 @@ def shared_desk(registry: str, open_client: Opener, tmp_path_factory: pytest.Tem
     home = tmp_path_factory.mktemp("shared-desk") / "home"
     home.mkdir(mode=0o700)
     settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
-    store_sellers(settings, {"S": {}})
+    land(settings, {"S": {}})
     with open_client(settings, ["S"]) as client:
         yield Desk(client)

@@ -25,7 +25,7 @@ from api.settings import Settings
 from features.catalogue import CATALOGUE
 from features.catalogue.integrity import CEILING
 from tests.api.conftest import Opener
-from tests.api.products.conftest import LINE, RATES, Desk, store_sellers
+from tests.api.products.conftest import LINE, RATES, Desk, land
 
 BANDS = "ABCDE"
 SELLERS = [f"P-{number:02}" for number in range(24)]
@@ -125,9 +125,7 @@ LISTS = st.lists(product(), max_size=4).map(
 def scored(stored_in: Settings, open_client: Opener) -> Iterator[tuple[Desk, dict[str, str]]]:
     """A bank, and the score IDs of sellers with different values."""
     rng = random.Random(5)  # noqa: S311 - test sellers, nothing secret
-    store_sellers(
-        stored_in, {seller: _values(rng) for seller in SELLERS[:-4]} | {seller: {} for seller in SELLERS[-4:]}
-    )
+    land(stored_in, {seller: _values(rng) for seller in SELLERS[:-4]} | {seller: {} for seller in SELLERS[-4:]})
     with open_client(stored_in, SELLERS) as client:
         desk = Desk(client)
         scores = {seller: desk.score(seller)["id"] for seller in SELLERS}

@@ -22,7 +22,7 @@ from api.products.schemas import EligibilityResponse, ProductList
 from api.products.service import replace_products
 from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
-from tests.api.products.conftest import LINE, Desk, store_sellers
+from tests.api.products.conftest import LINE, Desk, land
 from tests.api.test_any_body import JSON
 
 LOAN = {**LINE, "id": "loan", "name": "Loan", "currency": "CNY", "countries": []}
@@ -133,7 +133,7 @@ def test_no_json_makes_the_service_fail(client: Any, body: object) -> None:
 def test_eligibility_states_limit_and_price_or_all_unmet_criteria(stored_in: Settings, open_client: Opener) -> None:
     doubted = {"rush_order_share_180d": 0.1, "orders_beyond_visits_180d": 0.05}
     sellers = {"S": doubted, "hidden": {"unmoved_parcel_share_180d": None}, "new": {"days_on_platform": 10.0}}
-    store_sellers(stored_in, sellers)
+    land(stored_in, sellers)
     with open_client(stored_in, list(sellers)) as client:
         desk = Desk(client)
         desk.put(LINE, LOAN, {**LINE, "id": "strict", "minimum_months": 36, "countries": ["DE"], "least": 30_000})
@@ -166,7 +166,7 @@ def test_later_products_and_data_do_not_change_the_result_for_a_time(desk: Desk)
     result = desk.eligibility(score["id"])
     desk.put({**LINE, "cap": 5_000})
     later = replace(SNAPSHOT, data_version="next")
-    store_sellers(desk.services.settings, {"S": {"settled_net_sales_365d": 1.0}}, "DE", later)
+    land(desk.services.settings, {"S": {"settled_net_sales_365d": 1.0}}, "DE", later)
     assert desk.eligibility(score["id"], at=result["at"]) == result
     now = desk.eligibility(score["id"])
     assert [(item["id"], item["version"], item["limit"]) for item in now["products"]] == [("line", 2, 5_000)]
@@ -237,7 +237,7 @@ def test_products_need_exchange_rates(desk: Desk) -> None:
 
 
 def test_an_unknown_country_meets_no_list_of_countries(desk: Desk) -> None:
-    store_sellers(desk.services.settings, {"S": {}}, "ZZ", replace(SNAPSHOT, data_version="next"))
+    land(desk.services.settings, {"S": {}}, "ZZ", replace(SNAPSHOT, data_version="next"))
     desk.put(LINE)
     result = desk.eligibility(desk.score("S")["id"])
     assert result["country"] is None
