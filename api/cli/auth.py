@@ -5,7 +5,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -53,83 +53,75 @@ def commands_of(kind: ClientKind) -> typer.Typer:
     )
     with_key = '"Example name" --public-key key.jwk'
     for name, command, about, examples in (
-        ("create", _create(kind), "Create a client and print its secret once.", ('"Example name"', with_key)),
-        ("rotate", _rotate(kind), "Give a client a new secret or public key.", (f"{kind}-0123",)),
-        ("revoke", _revoke(kind), "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
-        ("list", _list(kind), "List clients and their credentials.", ("--output json",)),
+        ("create", create, "Create a client and print its secret once.", ('"Example name"', with_key)),
+        ("rotate", rotate, "Give a client a new secret or public key.", (f"{kind}-0123",)),
+        ("revoke", revoke, "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
+        ("list", list_clients, "List clients and their credentials.", ("--output json",)),
     ):
         lines = (f"Example: sellerscore {kind} {name} {example}" for example in examples)
         app.command(name, help="\n\n".join((about, *lines)))(command)
     return app
 
 
-def _create(kind: ClientKind) -> Callable[..., None]:
-    def create(
-        name: Annotated[str, typer.Argument(help="Name of the client.")],
-        public_key: _KeyFile = None,
-        output: OutputOption = Output.TABLE,
-    ) -> None:
-        from api.auth import clients
-
-        key = _read_key(public_key)
-        with _database() as engine:
-            created = clients.create_client(engine, kind, name, key=key, now=datetime.now(UTC))
-        _print_client(created, "Created", output)
-
-    return create
+def _kind(context: typer.Context) -> ClientKind:
+    """Return the kind of clients of a command, which is the name of its group."""
+    return ClientKind(context.command_path.split()[-2])
 
 
-def _rotate(kind: ClientKind) -> Callable[..., None]:
-    def rotate(
-        client_id: _Id,
-        public_key: _KeyFile = None,
-        overlap_hours: _Overlap = 24.0,
-        output: OutputOption = Output.TABLE,
-    ) -> None:
-        from api.auth import clients
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the client.")],
+    public_key: _KeyFile = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Create a client and print its secret."""
+    from api.auth import clients
 
-        key, overlap = _read_key(public_key), timedelta(hours=overlap_hours)
-        with _database() as engine:
-            rotated = clients.rotate_credential(
-                engine, kind, client_id, key=key, overlap=overlap, now=datetime.now(UTC)
-            )
-        _print_client(rotated, "Rotated", output)
-
-    return rotate
+    key = _read_key(public_key)
+    with _database() as engine:
+        created = clients.create_client(engine, _kind(context), name, key=key, now=datetime.now(UTC))
+    _print_client(created, "Created", output)
 
 
-def _revoke(kind: ClientKind) -> Callable[..., None]:
-    def revoke(client_id: _Id, output: OutputOption = Output.TABLE) -> None:
-        from api.auth import clients
+def rotate(
+    context: typer.Context,
+    client_id: _Id,
+    public_key: _KeyFile = None,
+    overlap_hours: _Overlap = 24.0,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Give a client a new credential."""
+    from api.auth import clients
 
-        with _database() as engine:
-            client = clients.revoke_client(engine, kind, client_id, datetime.now(UTC))
-        lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
-        print_result(output, _to_dict(client), lines)
-
-    return revoke
+    key, overlap, now = _read_key(public_key), timedelta(hours=overlap_hours), datetime.now(UTC)
+    with _database() as engine:
+        rotated = clients.rotate_credential(engine, _kind(context), client_id, key=key, overlap=overlap, now=now)
+    _print_client(rotated, "Rotated", output)
 
 
-def _list(kind: ClientKind) -> Callable[..., None]:
-    def list_clients(output: OutputOption = Output.TABLE) -> None:
-        from api.auth import clients
+def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
+    """Revoke a client."""
+    from api.auth import clients
 
-        with _database() as engine:
-            listed = clients.list_clients(engine, kind)
-        values = [
-            {
-                **_to_dict(client),
-                "secrets": list(map(_to_dict, owned.secrets)),
-                "keys": list(map(_to_dict, owned.keys)),
-            }
-            for client, owned in listed.items()
-        ]
-        lines = [_line(client, owned, datetime.now(UTC)) for client, owned in listed.items()]
-        print_result(
-            output, values, lines or [f'None yet. Create one with `sellerscore {kind} create "Example name"`.']
-        )
+    with _database() as engine:
+        client = clients.revoke_client(engine, _kind(context), client_id, datetime.now(UTC))
+    lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
+    print_result(output, _to_dict(client), lines)
 
-    return list_clients
+
+def list_clients(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """List the clients of a kind."""
+    from api.auth import clients
+
+    with _database() as engine:
+        listed = clients.list_clients(engine, _kind(context))
+    values = [
+        {**_to_dict(client), "secrets": list(map(_to_dict, owned.secrets)), "keys": list(map(_to_dict, owned.keys))}
+        for client, owned in listed.items()
+    ]
+    lines = [_line(client, owned, datetime.now(UTC)) for client, owned in listed.items()]
+    none = f'None yet. Create one with `sellerscore {_kind(context)} create "Example name"`.'
+    print_result(output, values, lines or [none])
 
 
 def link(

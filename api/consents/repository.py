@@ -100,18 +100,15 @@ _UNREVOKED: Final = (
 )
 
 
-_ENDED_SINCE: Final = select(consents.c.id).where(
-    consents.c.seller_id == bindparam("seller"),
-    consents.c.bank_id == bindparam("bank"),
-    consents.c.purpose == bindparam("purpose"),
-    consents.c.revoked_at >= bindparam("since", type_=UtcDateTime()),
-)
+def _same_key(table: Table, seller_id: str, bank_id: str, purpose: str) -> ColumnElement[bool]:
+    return (table.c.seller_id == seller_id) & (table.c.bank_id == bank_id) & (table.c.purpose == purpose)
 
 
-def ended_since(connection: Connection, consent: Consent) -> bool:
+def is_revoked_since(connection: Connection, consent: Consent) -> bool:
     """Return whether a consent of the same seller, bank and purpose was revoked after this one was given."""
-    key = {"seller": consent.seller_id, "bank": consent.bank_id, "purpose": consent.purpose}
-    return connection.execute(_ENDED_SINCE, {**key, "since": consent.granted_at}).first() is not None
+    same = _same_key(consents, consent.seller_id, consent.bank_id, consent.purpose)
+    query = select(consents.c.id).where(same, consents.c.revoked_at >= consent.granted_at)
+    return connection.execute(query).first() is not None
 
 
 def active_consent(consents: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
@@ -142,9 +139,7 @@ def select_consent(connection: Connection, consent_id: str) -> Consent | None:
 
 def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpose: str) -> Consent | None:
     """Return the last recorded consent, active or not."""
-    query = select(consents).where(
-        consents.c.seller_id == seller_id, consents.c.bank_id == bank_id, consents.c.purpose == purpose
-    )
+    query = select(consents).where(_same_key(consents, seller_id, bank_id, purpose))
     latest = query.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)
     return _to_consent(connection.execute(latest).one_or_none())
 
@@ -270,13 +265,8 @@ def select_request(connection: Connection, request_id: str) -> ConsentRequest | 
 
 def ungranted(connection: Connection, key: tuple[str, str, str], now: datetime) -> ConsentRequest | None:
     """Return the request of (seller, bank, purpose) that is neither expired nor granted; it may be declined."""
-    seller_id, bank_id, purpose = key
     query = select(consent_requests).where(
-        consent_requests.c.seller_id == seller_id,
-        consent_requests.c.bank_id == bank_id,
-        consent_requests.c.purpose == purpose,
-        consent_requests.c.consent_id.is_(None),
-        consent_requests.c.expires_at > now,
+        _same_key(consent_requests, *key), consent_requests.c.consent_id.is_(None), consent_requests.c.expires_at > now
     )
     latest = query.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
     return _to_request(connection.execute(latest).one_or_none())

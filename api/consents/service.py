@@ -110,7 +110,7 @@ def grant_consent(
         if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
             return before
         _revoke(connection, ledger, seller, before, (by, consent.id, now))
-    elif terms.granted_at is not None and repository.ended_since(connection, consent):
+    elif terms.granted_at is not None and repository.is_revoked_since(connection, consent):
         # a late or repeated message must not restore a consent that the seller has revoked since
         raise _not_allowed("granted_at", "The seller has revoked the consent after that time. Send a later time")
     request = repository.ungranted(connection, (terms.seller_id, terms.bank_id, terms.purpose), now)

@@ -10,8 +10,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from api.errors import InvalidRequest
+from api.kit.database import insert_row
 from api.products import repository
-from api.products.repository import ProductVersion
+from api.products.repository import ProductVersion, serialize_product
 from api.products.schemas import ProductTerms
 from features.iso import COUNTRIES, UNKNOWN_COUNTRY
 from scoring import Product, ProductError
@@ -37,8 +38,10 @@ def replace_products(
     versions = repository.last_versions(connection, bank_id)
     for product_id, product in products.items():
         if current.get(product_id) != product:
-            version = versions.get(product_id, 0) + 1
-            repository.insert_version(connection, ProductVersion(bank_id, product_id, version, moment, None, product))
+            version, content = versions.get(product_id, 0) + 1, serialize_product(product)
+            insert_row(
+                connection, repository.products, ProductVersion(bank_id, product_id, version, moment, None, content)
+            )
 
 
 def validate_products(terms: list[ProductTerms], bands: Bands, currencies: Collection[str]) -> dict[str, Product]:

@@ -55,13 +55,14 @@ def products_of(engine: Engine, bank: str, at: datetime | None = None) -> dict[s
 def versions_of(engine: Engine, bank: str) -> list[ProductVersion]:
     with transaction(engine) as connection:
         query = select(products).where(products.c.bank_id == bank).order_by(products.c.product_id, products.c.version)
-        return [repository.read(row) for row in connection.execute(query)]
+        return [repository.to_version(row) for row in connection.execute(query)]
 
 
 def test_a_product_is_read_as_it_was_written(engine: Engine) -> None:
     bank = new_bank(engine)
     put(engine, bank, {"a": LINE}, NOW)
-    assert versions_of(engine, bank) == [ProductVersion(bank, "a", 1, NOW, None, LINE)]
+    (version,) = versions_of(engine, bank)
+    assert (version.version, version.since, version.until, version.product) == (1, NOW, None, LINE)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
