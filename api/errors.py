@@ -229,22 +229,8 @@ class ScoreNotReplayable(Problem, status=409, slug="score-not-replayable", title
     """
 
 
-<<<<<<< HEAD
-class ScoreOfEarlierFormat(
-    Problem, status=409, slug="score-of-earlier-format", title="The score has an earlier format"
-):
-    """This score has an earlier format.
-
-    It can be read and its receipt verified, but not replayed, compared or printed. Request a new score.
-    """
-
-
 class ConsentRequestClosed(Problem, status=409, slug="consent-request-closed", title="The consent request is closed"):
     """The consent request was granted or has expired, so it cannot be declined.
-=======
-class ConsentRequestClosed(Problem):
-    """The consent request was already granted or has expired."""
->>>>>>> s-scores
 
     To end a consent, use `DELETE /v1/consents/{id}`.
     """

@@ -21,6 +21,7 @@ from api.auth.clients import Client
 from api.auth.scopes import ClientKind, Scope
 from api.auth.tokens import TOKEN_PATH, Auth, Claims
 from api.kit.database import transaction
+from api.kit.openapi import NO_STORE
 
 _oauth2 = OAuth2(
     flows=OAuthFlows(
@@ -72,8 +73,11 @@ class _RequiredScope:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
-    async def __call__(self, request: Request, _: Annotated[str | None, Depends(_oauth2)]) -> Caller:
-        """Return the caller that the route authorized."""
+    async def __call__(
+        self, request: Request, response: Response, _: Annotated[str | None, Depends(_oauth2)]
+    ) -> Caller:
+        """Return the caller that the route authorized. The response must not be stored by caches."""
+        response.headers.update(NO_STORE)
         caller: Caller = request.state.caller
         return caller
 

@@ -5,7 +5,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from api.auth.scopes import ClientKind
-from api.cli.output import Output, OutputOption, print_json
+from api.cli.output import OutputOption, print_result
+from features.output import Output
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -52,80 +53,75 @@ def commands_of(kind: ClientKind) -> typer.Typer:
     )
     with_key = '"Example name" --public-key key.jwk'
     for name, command, about, examples in (
-        ("create", _create(kind), "Create a client and print its secret once.", ('"Example name"', with_key)),
-        ("rotate", _rotate(kind), "Give a client a new secret or public key.", (f"{kind}-0123",)),
-        ("revoke", _revoke(kind), "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
-        ("list", _list(kind), "List clients and their credentials.", ("--output json",)),
+        ("create", create, "Create a client and print its secret once.", ('"Example name"', with_key)),
+        ("rotate", rotate, "Give a client a new secret or public key.", (f"{kind}-0123",)),
+        ("revoke", revoke, "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
+        ("list", list_clients, "List clients and their credentials.", ("--output json",)),
     ):
         lines = (f"Example: sellerscore {kind} {name} {example}" for example in examples)
         app.command(name, help="\n\n".join((about, *lines)))(command)
     return app
 
 
-def _create(kind: ClientKind) -> Callable[..., None]:
-    def create(
-        name: Annotated[str, typer.Argument(help="Name of the client.")],
-        public_key: _KeyFile = None,
-        output: OutputOption = Output.TABLE,
-    ) -> None:
-        from api.auth import clients
-
-        key = _read_key(public_key)
-        with _database() as engine:
-            created = clients.create_client(engine, kind, name, key=key, now=datetime.now(UTC))
-        _print_client(created, "Created", output)
-
-    return create
+def _kind(context: typer.Context) -> ClientKind:
+    """Return the kind of clients of a command, which is the name of its group."""
+    return ClientKind(context.command_path.split()[-2])
 
 
-def _rotate(kind: ClientKind) -> Callable[..., None]:
-    def rotate(
-        client_id: _Id,
-        public_key: _KeyFile = None,
-        overlap_hours: _Overlap = 24.0,
-        output: OutputOption = Output.TABLE,
-    ) -> None:
-        from api.auth import clients
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the client.")],
+    public_key: _KeyFile = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Create a client and print its secret."""
+    from api.auth import clients
 
-        key, overlap = _read_key(public_key), timedelta(hours=overlap_hours)
-        with _database() as engine:
-            rotated = clients.rotate_credential(
-                engine, kind, client_id, key=key, overlap=overlap, now=datetime.now(UTC)
-            )
-        _print_client(rotated, "Rotated", output)
-
-    return rotate
+    key = _read_key(public_key)
+    with _database() as engine:
+        created = clients.create_client(engine, _kind(context), name, key=key, now=datetime.now(UTC))
+    _print_client(created, "Created", output)
 
 
-def _revoke(kind: ClientKind) -> Callable[..., None]:
-    def revoke(client_id: _Id, output: OutputOption = Output.TABLE) -> None:
-        from api.auth import clients
+def rotate(
+    context: typer.Context,
+    client_id: _Id,
+    public_key: _KeyFile = None,
+    overlap_hours: _Overlap = 24.0,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Give a client a new credential."""
+    from api.auth import clients
 
-        with _database() as engine:
-            client = clients.revoke_client(engine, kind, client_id, datetime.now(UTC))
-        if output is Output.JSON:
-            print_json(_to_dict(client))
-        else:
-            typer.echo(f"Revoked {client.id} ({client.name}). Its calls are rejected from now on.")
-
-    return revoke
+    key, overlap, now = _read_key(public_key), timedelta(hours=overlap_hours), datetime.now(UTC)
+    with _database() as engine:
+        rotated = clients.rotate_credential(engine, _kind(context), client_id, key=key, overlap=overlap, now=now)
+    _print_client(rotated, "Rotated", output)
 
 
-def _list(kind: ClientKind) -> Callable[..., None]:
-    def list_clients(output: OutputOption = Output.TABLE) -> None:
-        from api.auth import clients
+def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
+    """Revoke a client."""
+    from api.auth import clients
 
-        with _database() as engine:
-            listed = clients.list_clients(engine, kind)
-        if output is Output.JSON:
-            print_json([{**_to_dict(client), **_credentials(owned)} for client, owned in listed.items()])
-            return
-        for client, owned in listed.items():
-            typer.echo(_line(client, owned, datetime.now(UTC)))
-        if not listed:
-            typer.echo(f'None yet. Create one with `sellerscore {kind} create "Example name"`.')
+    with _database() as engine:
+        client = clients.revoke_client(engine, _kind(context), client_id, datetime.now(UTC))
+    lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
+    print_result(output, _to_dict(client), lines)
 
-    return list_clients
+
+def list_clients(context: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """List the clients of a kind."""
+    from api.auth import clients
+
+    with _database() as engine:
+        listed = clients.list_clients(engine, _kind(context))
+    values = [
+        {**_to_dict(client), "secrets": list(map(_to_dict, owned.secrets)), "keys": list(map(_to_dict, owned.keys))}
+        for client, owned in listed.items()
+    ]
+    lines = [_line(client, owned, datetime.now(UTC)) for client, owned in listed.items()]
+    none = f'None yet. Create one with `sellerscore {_kind(context)} create "Example name"`.'
+    print_result(output, values, lines or [none])
 
 
 def link(
@@ -168,39 +164,23 @@ def _read_key(path: Path | None) -> PublicKey | None:
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:
-    old = None if created.old_until is None else _format_seconds(created.old_until)
-    if output is Output.JSON:
-        print_json({**_to_dict(created.client), "client_secret": created.secret, "old_credentials_until": old})
-        return
-    typer.echo(f"{done} {created.client.name}.")
-    typer.echo(f"client_id      {created.client.id}")
+    client, old = created.client, None if created.old_until is None else _format_seconds(created.old_until)
+    value = {**_to_dict(client), "client_secret": created.secret, "old_credentials_until": old}
+    lines = [f"{done} {client.name}.", f"client_id      {client.id}"]
     if created.secret is None:
-        typer.echo("It authenticates with its own key (private_key_jwt) and has no secret.")
+        lines.append("It authenticates with its own key (private_key_jwt) and has no secret.")
     else:
-        typer.echo(f"client_secret  {created.secret}")
-        typer.echo("The secret cannot be shown again. Pass it to the client and keep no copy.")
+        lines.append(f"client_secret  {created.secret}")
+        lines.append("The secret cannot be shown again. Pass it to the client and keep no copy.")
     if old is not None:
-        typer.echo(f"The former credentials are valid until {old}.")
+        lines.append(f"The former credentials are valid until {old}.")
+    print_result(output, value, lines)
 
 
-def _to_dict(client: Client) -> dict[str, Any]:
+def _to_dict(record: Client | Credential) -> dict[str, Any]:
     return {
-        "id": client.id,
-        "kind": str(client.kind),
-        "name": client.name,
-        "created_at": _format_seconds(client.created_at),
-        "revoked_at": None if client.revoked_at is None else _format_seconds(client.revoked_at),
+        name: _format_seconds(value) if isinstance(value, datetime) else value for name, value in asdict(record).items()
     }
-
-
-def _credentials(owned: Credentials) -> dict[str, Any]:
-    def plain(credential: Credential) -> dict[str, Any]:
-        return {
-            name: _format_seconds(value) if isinstance(value, datetime) else value
-            for name, value in asdict(credential).items()
-        }
-
-    return {"secrets": list(map(plain, owned.secrets)), "keys": list(map(plain, owned.keys))}
 
 
 def _line(client: Client, owned: Credentials, now: datetime) -> str:
@@ -243,11 +223,7 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
     Example: sellerscore keys list
     """
     keys = [key for use in _Use for key in _list_ring(use)]
-    if output is Output.JSON:
-        print_json(keys)
-        return
-    for key in keys:
-        typer.echo(f"{key['use']:<9} {key['kid']}  {key['standing']}")
+    print_result(output, keys, (f"{key['use']:<9} {key['kid']}  {key['standing']}" for key in keys))
 
 
 @keys_app.command("rotate")
@@ -277,11 +253,7 @@ def rotate_keys(
     before = [key["kid"] for key in _list_ring(use)]
     KeyRing.rotate(folder_of(load_settings(), Use(use)), datetime.now(UTC), timedelta(minutes=delay_minutes))
     new = next(key for key in reversed(_list_ring(use)) if key["kid"] not in before)
-    if output is Output.JSON:
-        print_json(new)
-        return
-    typer.echo(f"Created {new['kid']}: {new['standing']}.")
-    typer.echo(_ADVICE[use])
+    print_result(output, new, [f"Created {new['kid']}: {new['standing']}.", _ADVICE[use]])
 
 
 def _list_ring(use: _Use) -> list[dict[str, str | None]]:

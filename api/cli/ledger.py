@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.output import Output, OutputOption, print_json, track_progress
+from api.cli.output import OutputOption, print_result, track_progress
+from features.output import Output
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,10 +52,8 @@ def verify(
     Example: sellerscore ledger verify --checkpoint /elsewhere/checkpoint.json
     """
     report = _verify(checkpoint, jwks)
-    if output is Output.JSON:
-        print_json({"whole": not report.faults, **asdict(report)})
-    else:
-        _print_report(report, checkpoint is not None)
+    value = {"whole": not report.faults, **asdict(report)}
+    print_result(output, value, _report_lines(report, checkpoint is not None))
     raise typer.Exit(1 if report.faults else 0)
 
 
@@ -89,12 +88,9 @@ def checkpoint(
     if to is not None:
         post_with_retries(to, content)
     chains = json.loads(content)["chains"]
-    if output is Output.JSON:
-        print_json({"out": destination, "chains": chains})
-        return
-    for chain in chains:
-        typer.echo(f"{chain['chain']}: {chain['position']:,} rows, head {chain['head'][:16]}...")
-    typer.echo(f"Signed in {destination}." if to is None else f"Signed and accepted by {destination}.")
+    lines = [f"{chain['chain']}: {chain['position']:,} rows, head {chain['head'][:16]}..." for chain in chains]
+    lines.append(f"Signed in {destination}." if to is None else f"Signed and accepted by {destination}.")
+    print_result(output, {"out": destination, "chains": chains}, lines)
 
 
 @ledger_app.command()
@@ -119,16 +115,14 @@ def erase(
             now=datetime.now(UTC),
             operating=settings.operating_path,
         )
-    if output is Output.JSON:
-        print_json(asdict(report))
-        return
     rows = sum(map(len, report.positions.values()))
-    typer.echo(
+    erased = (
         f"{rows:,} rows in {len(report.positions):,} chains can no longer be read. Deleted: {report.vectors:,} "
         f"vectors, {report.consents:,} consents, {report.requests:,} consent requests and {report.rows:,} delivered "
         "rows. New rows of this seller will be rejected."
     )
-    typer.echo("The original delivery folders are unchanged, and backups contain the data until they are replaced.")
+    remaining = "The original delivery folders are unchanged, and backups contain the data until they are replaced."
+    print_result(output, asdict(report), [erased, remaining])
 
 
 @ledger_app.command()
@@ -149,7 +143,6 @@ def retain(
     Example: sellerscore ledger retain --days 3650 --dry-run
     """
     from api.errors import InputError
-    from api.ledger.store import open_ledger
     from api.operations.retention import drop_expired, retention_cutoff
     from api.settings import load_settings
 
@@ -163,23 +156,17 @@ def retain(
             "validity of scores."
         )
     before = now - timedelta(days=period)
-    engine, _ = open_ledger(settings)
-    try:
+    with _open(must_exist=False) as (_, engine, _):
         rows = retention_cutoff(engine, before)
         if not dry_run:
             with track_progress("Deleting contents", sum(rows.values())) as advance:
                 rows = drop_expired(engine, before=before, now=now, advance=advance)
-    finally:
-        engine.dispose()
-    if output is Output.JSON:
-        print_json({"before": before.isoformat(), "dry_run": dry_run, "rows": dict(rows)})
-        return
-    for chain, number in rows.items():
-        typer.echo(f"{chain}: {number:,}")
     done = "would be deleted" if dry_run else "were deleted and recorded"
-    typer.echo(f"{sum(rows.values()):,} contents from before {before:%Y-%m-%d %H:%M} UTC {done}.")
+    lines = [f"{chain}: {number:,}" for chain, number in rows.items()]
+    lines.append(f"{sum(rows.values()):,} contents from before {before:%Y-%m-%d %H:%M} UTC {done}.")
     if rows and not dry_run:
-        typer.echo("Backups contain them until they are replaced.")
+        lines.append("Backups contain them until they are replaced.")
+    print_result(output, {"before": before.isoformat(), "dry_run": dry_run, "rows": dict(rows)}, lines)
 
 
 @receipts_app.command("verify-receipt")
@@ -199,21 +186,22 @@ def verify_receipt(
     from api.settings import load_settings
 
     receipt = verify_receipt(_read_file(file), load_trusted_keys(load_settings(), jwks))
-    if output is Output.JSON:
-        print_json({"genuine": True, **asdict(receipt)})
-        return
     result = receipt.outcome if receipt.score is None else f"score {receipt.score}, and its points sum to it"
-    typer.echo(f"Genuine: {receipt.seller_id} at {receipt.scored_at}: {result}.")
-    typer.echo(f"Row {receipt.position:,} of the chain {receipt.chain}, head {receipt.head}.")
+    lines = [
+        f"Genuine: {receipt.seller_id} at {receipt.scored_at}: {result}.",
+        f"Row {receipt.position:,} of the chain {receipt.chain}, head {receipt.head}.",
+    ]
+    print_result(output, {"genuine": True, **asdict(receipt)}, lines)
 
 
 @contextmanager
-def _open() -> Iterator[tuple[Settings, Engine, Ledger]]:
+def _open(*, must_exist: bool = True) -> Iterator[tuple[Settings, Engine, Ledger]]:
     from api.ledger.store import open_ledger, require_there
     from api.settings import load_settings
 
     settings = load_settings()
-    require_there(settings.database_url)
+    if must_exist:
+        require_there(settings.database_url)
     engine, ledger = open_ledger(settings)
     try:
         yield settings, engine, ledger
@@ -250,17 +238,17 @@ def _verify(checkpoint: Path | None, jwks: Path | None) -> Report:
             return verification.verify(engine, ledger, checks, tips, advance)
 
 
-def _print_report(report: Report, has_checkpoint: bool) -> None:
+def _report_lines(report: Report, has_checkpoint: bool) -> Iterator[str]:
     for fault in report.faults[:_MAX_LISTED]:
-        typer.echo(f"{fault.chain}, row {fault.position}: {fault.what}")
+        yield f"{fault.chain}, row {fault.position}: {fault.what}"
     if len(report.faults) > _MAX_LISTED:
-        typer.echo(f"{len(report.faults) - _MAX_LISTED:,} more faults; --output json lists all.")
-    typer.echo(f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} of them erased and recorded.")
+        yield f"{len(report.faults) - _MAX_LISTED:,} more faults; --output json lists all."
+    yield f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} of them erased and recorded."
     if report.retained:
-        typer.echo(f"{report.retained:,} contents were deleted after the retention period and recorded.")
+        yield f"{report.retained:,} contents were deleted after the retention period and recorded."
     covered = "the checkpoint" if has_checkpoint else "a checkpoint, because none was given"
-    typer.echo(f"{report.uncovered:,} rows are not covered by {covered}.")
-    typer.echo(f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole.")
+    yield f"{report.uncovered:,} rows are not covered by {covered}."
+    yield f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole."
 
 
 def _read_file(path: Path) -> bytes:

@@ -15,7 +15,8 @@ import typer
 from api.auth.scopes import ClientKind
 from api.cli.auth import commands_of, keys_app, link
 from api.cli.ledger import ledger_app, receipts_app
-from api.cli.output import Output, OutputOption, print_json, track_progress
+from api.cli.output import OutputOption, print_result, track_progress
+from features.output import Output, print_json
 
 if TYPE_CHECKING:
     from api.cli.preview import ScorePreview
@@ -109,14 +110,13 @@ def score_portfolio(
     bundle, stored = _champion_and_vectors()
     with track_progress("Scoring sellers") as advance:
         report = write_portfolio(bundle, stored, utc_now().date(), out, advance)
-    if output is Output.JSON:
-        print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
-        return
-    for outcome, count in report.outcomes.items():
-        typer.echo(f"{outcome:<22}{count:>9,}")
-    typer.echo(f"{'all':<22}{report.sellers:>9,}  in {out}")
-    typer.echo(f"Points sum to the score in {report.summing:,} of {report.scored:,} scored rows.")
-    typer.echo(NOTICE)
+    lines = [
+        *(f"{outcome:<22}{count:>9,}" for outcome, count in report.outcomes.items()),
+        f"{'all':<22}{report.sellers:>9,}  in {out}",
+        f"Points sum to the score in {report.summing:,} of {report.scored:,} scored rows.",
+        NOTICE,
+    ]
+    print_result(output, {"notice": NOTICE, "out": str(out), **asdict(report)}, lines)
 
 
 def _write_svg(path: Path, preview: ScorePreview) -> None:

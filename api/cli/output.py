@@ -1,30 +1,26 @@
-"""Output of commands: the `--output table|json` option, JSON printing, and the progress bar."""
+"""Output of commands: the `--output table|json` option, printed results, and the progress bar."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class Output(StrEnum):
-    """The format in which a command prints its result."""
-
-    TABLE = "table"
-    JSON = "json"
-
+from features.output import Output, print_json
 
 OutputOption = Annotated[Output, typer.Option("--output", help="Output format: text for people, or JSON.")]
 """The type of the parameter `output` of every command that prints a result."""
 
 
-def print_json(value: object) -> None:
-    """Print a value as indented JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def print_result(output: Output, value: object, lines: Iterable[str]) -> None:
+    """Print a result: a value as JSON, or lines for people."""
+    if output is Output.JSON:
+        print_json(value)
+        return
+    for line in lines:
+        typer.echo(line)
 
 
 @contextmanager

@@ -70,7 +70,11 @@ def preview_score(
     # before the model is loaded, so that a failure downloads and writes nothing
     stored = next(vectors.all_latest(), None) if seller_id is None else vectors.latest(seller_id)
     if stored is None:
-        raise SellerUnknown(_no_vector(seller_id))
+        raise SellerUnknown(
+            "The latest feature snapshot has no sellers. Run `sellerscore ingest`."
+            if seller_id is None
+            else f'The latest feature snapshot has no data of the seller "{seller_id}". Check the seller_id.'
+        )
     bundle = load_champion(settings).bundle
     if seller_id is None:
         stored = example_vector(vectors, bundle, requested_on) or stored
@@ -81,12 +85,6 @@ def preview_score(
     return ScorePreview(
         seller_id or stored.seller_id, now, changes(before, now) if before else None, advise(bundle, vector, band)
     )
-
-
-def _no_vector(seller_id: str | None) -> str:
-    if seller_id is None:
-        return "The latest feature snapshot has no sellers. Run `sellerscore ingest`."
-    return f'The latest feature snapshot has no data of the seller "{seller_id}". Check the seller_id.'
 
 
 NOTICE: Final = "For internal use: not signed, not stored, no evidence for a bank."
@@ -108,10 +106,7 @@ def render_preview(preview: ScorePreview) -> RenderableType:
 
 
 def waterfall(seller_id: str, assessment: Assessment) -> RenderableType:
-    """Return the waterfall of an assessment, or the reason why it has no score.
-
-    Example: `Console().print(waterfall("S-1", assessment))`.
-    """
+    """Return the waterfall of an assessment, or the reason why it has no score."""
     dates = f"data through {assessment.data_through or 'unknown'}, requested on {assessment.requested_on}"
     parts: list[RenderableType] = [Text.assemble((f"Seller {seller_id}", "bold"), f"  {dates}"), Text()]
     if assessment.explanation is None:
@@ -156,10 +151,7 @@ def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
 
 
 def trend(changed: Changes) -> RenderableType:
-    """Return the changes since an earlier score by the same model, largest first.
-
-    Example: `Console().print(trend(changes(before, now)))`.
-    """
+    """Return the changes since an earlier score by the same model, largest first."""
     head = f"{changed.before} then, {changed.now} now ({changed.now - changed.before:+d})"
     lines = [f"{each.points:+4d}  {each.label}{_then_and_now(each)}" for each in changed.features[:_CHANGES_SHOWN]]
     others = changed.features[_CHANGES_SHOWN:]
@@ -177,10 +169,7 @@ def _then_and_now(change: FeatureChange) -> str:
 
 
 def render_advice(advice: Advice) -> RenderableType:
-    """Return the advice for reaching the target band, or the reason why there is none.
-
-    Example: `Console().print(render_advice(advise(bundle, vector)))`.
-    """
+    """Return the advice for reaching the target band, or the reason why there is none."""
     match advice.verdict:
         case AdviceVerdict.FOUND:
             return Group(*_options(advice))

@@ -9,7 +9,14 @@ from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, Platform, require_scope
 from api.auth.scopes import Scope
 from api.consents import repository, service
-from api.consents.repository import ConsentQuery, ConsentRequestState, ConsentState
+from api.consents.repository import (
+    ConsentQuery,
+    ConsentRequestState,
+    ConsentState,
+    consent_requests,
+    consents,
+    find_position,
+)
 from api.consents.schemas import (
     ConsentCreate,
     ConsentPage,
@@ -20,7 +27,7 @@ from api.consents.schemas import (
 )
 from api.kit.database import transaction
 from api.kit.fields import ConsentId, RequestId, SellerId
-from api.kit.openapi import BODY_PROBLEMS, LOCATION, NO_STORE, responses
+from api.kit.openapi import BODY_PROBLEMS, LOCATION, responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
 from api.services import ServicesDep
 
@@ -35,7 +42,6 @@ OfSeller = Annotated[SellerId | None, Query(description="Only of this seller.", 
     status_code=201,
     operation_id="createConsent",
     summary="Record a seller's consent",
-    response_model=ConsentResponse,
     responses=responses(
         201,
         "The recorded consent.",
@@ -58,7 +64,7 @@ def create_consent(
     """
     with transaction(services.engine, writes=True) as connection:
         created = service.grant_consent(connection, services.ledger, consent.terms, platform.id)
-    response.headers.update({**NO_STORE, "Location": f"/v1/consents/{created.id}"})
+    response.headers["Location"] = f"/v1/consents/{created.id}"
     return ConsentResponse.of(created, datetime.now(UTC))
 
 
@@ -66,13 +72,11 @@ def create_consent(
     "",
     operation_id="listConsents",
     summary="List consents",
-    response_model=ConsentPage,
     responses=responses(200, "A page of consents, newest first.", errors.InvalidRequest),
 )
 def list_consents(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
     services: ServicesDep,
-    response: Response,
     *,
     seller_id: OfSeller = None,
     state: Annotated[ConsentState | None, Query(description="Only in this state.")] = None,
@@ -82,12 +86,9 @@ def list_consents(
     """List the consents of a bank, or of all banks for the platform, active or not."""
     now, bank_id = datetime.now(UTC), _bank_id(caller)
     with transaction(services.engine) as connection:
-        after = resolve_cursor(
-            cursor, lambda place: place if repository.is_consent_listed(connection, bank_id, place) else None
-        )
+        after = resolve_cursor(cursor, lambda place: find_position(connection, consents.c.recorded_at, bank_id, place))
         rows = repository.list_consents(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
     items, next_cursor = paginate(rows, limit, lambda consent: PagePosition(consent.recorded_at, consent.id))
-    response.headers.update(NO_STORE)
     return ConsentPage(items=[ConsentResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
@@ -95,19 +96,16 @@ def list_consents(
     "/{consent_id}",
     operation_id="getConsent",
     summary="Read a consent",
-    response_model=ConsentResponse,
     responses=responses(200, "The consent.", errors.InvalidRequest, errors.ConsentUnknown),
 )
 def get_consent(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
     services: ServicesDep,
     consent_id: ConsentId,
-    response: Response,
 ) -> ConsentResponse:
     """Return a consent in its current state. A bank reads its own consents only."""
     with transaction(services.engine) as connection:
         consent = service.find_consent(connection, _bank_id(caller), str(consent_id))
-    response.headers.update(NO_STORE)
     return ConsentResponse.of(consent, datetime.now(UTC))
 
 
@@ -115,14 +113,12 @@ def get_consent(
     "/{consent_id}",
     operation_id="revokeConsent",
     summary="Revoke a consent",
-    response_model=ConsentResponse,
     responses=responses(200, "The revoked consent.", errors.InvalidRequest, errors.ConsentUnknown),
 )
 def revoke_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
     services: ServicesDep,
     consent_id: ConsentId,
-    response: Response,
 ) -> ConsentResponse:
     """Revoke a consent. No new score uses it from then on; issued scores stay readable.
 
@@ -130,7 +126,6 @@ def revoke_consent(
     """
     with transaction(services.engine, writes=True) as connection:
         revoked = service.revoke_consent(connection, services.ledger, str(consent_id), platform.id)
-    response.headers.update(NO_STORE)
     return ConsentResponse.of(revoked, datetime.now(UTC))
 
 
@@ -139,7 +134,6 @@ def revoke_consent(
     status_code=202,
     operation_id="createConsentRequest",
     summary="Request a seller's consent",
-    response_model=ConsentRequestResponse,
     responses=responses(
         202, "The request, new or already open.", *BODY_PROBLEMS, errors.InvalidRequest, headers=LOCATION
     ),
@@ -158,7 +152,7 @@ def create_consent_request(
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         created = service.create_request(connection, bank.id, request.seller_id, str(request.purpose), now)
-    response.headers.update({**NO_STORE, "Location": f"/v1/consent-requests/{created.id}"})
+    response.headers["Location"] = f"/v1/consent-requests/{created.id}"
     return ConsentRequestResponse.of(created, now)
 
 
@@ -166,13 +160,11 @@ def create_consent_request(
     "",
     operation_id="listConsentRequests",
     summary="List consent requests",
-    response_model=ConsentRequestPage,
     responses=responses(200, "A page of requests, newest first.", errors.InvalidRequest),
 )
 def list_consent_requests(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
     services: ServicesDep,
-    response: Response,
     *,
     seller_id: OfSeller = None,
     state: Annotated[ConsentRequestState | None, Query(description="Only in this state.")] = None,
@@ -186,11 +178,10 @@ def list_consent_requests(
     now, bank_id = datetime.now(UTC), _bank_id(caller)
     with transaction(services.engine) as connection:
         after = resolve_cursor(
-            cursor, lambda place: place if repository.is_request_listed(connection, bank_id, place) else None
+            cursor, lambda place: find_position(connection, consent_requests.c.asked_at, bank_id, place)
         )
         rows = repository.list_requests(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
     items, next_cursor = paginate(rows, limit, lambda request: PagePosition(request.asked_at, request.id))
-    response.headers.update(NO_STORE)
     return ConsentRequestPage(items=[ConsentRequestResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
@@ -198,19 +189,16 @@ def list_consent_requests(
     "/{request_id}",
     operation_id="getConsentRequest",
     summary="Read a consent request",
-    response_model=ConsentRequestResponse,
     responses=responses(200, "The request.", errors.InvalidRequest, errors.ConsentRequestUnknown),
 )
 def get_consent_request(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
     services: ServicesDep,
     request_id: RequestId,
-    response: Response,
 ) -> ConsentRequestResponse:
     """Return a request in its current state. A bank reads its own requests only."""
     with transaction(services.engine) as connection:
         request = service.find_request(connection, _bank_id(caller), str(request_id))
-    response.headers.update(NO_STORE)
     return ConsentRequestResponse.of(request, datetime.now(UTC))
 
 
@@ -218,22 +206,19 @@ def get_consent_request(
     "/{request_id}/decline",
     operation_id="declineConsentRequest",
     summary="Decline a consent request",
-    response_model=ConsentRequestResponse,
     responses=responses(
         200, "The declined request.", errors.InvalidRequest, errors.ConsentRequestUnknown, errors.ConsentRequestClosed
     ),
 )
 def decline_consent_request(
-    platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - only checks the caller
+    _: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
     services: ServicesDep,
     request_id: RequestId,
-    response: Response,
 ) -> ConsentRequestResponse:
     """Record that the seller declines. Declining again changes nothing. `POST /v1/consents` grants a request."""
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         declined = service.decline_request(connection, str(request_id), now)
-    response.headers.update(NO_STORE)
     return ConsentRequestResponse.of(declined, now)
 
 

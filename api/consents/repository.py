@@ -3,7 +3,8 @@
 Both tables have seller IDs in plain text; erasing a seller deletes their rows. A request can name an unknown seller.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 from api.auth.clients import clients
-from api.kit.database import UtcDateTime, insert_row, metadata, row_to
+from api.kit.database import UtcDateTime, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
 
 consents = Table(
@@ -99,25 +100,15 @@ _UNREVOKED: Final = (
 )
 
 
-_ENDED_SINCE: Final = select(consents.c.id).where(
-    consents.c.seller_id == bindparam("seller"),
-    consents.c.bank_id == bindparam("bank"),
-    consents.c.purpose == bindparam("purpose"),
-    consents.c.revoked_at >= bindparam("since", type_=UtcDateTime()),
-)
+def _same_key(table: Table, seller_id: str, bank_id: str, purpose: str) -> ColumnElement[bool]:
+    return (table.c.seller_id == seller_id) & (table.c.bank_id == bank_id) & (table.c.purpose == purpose)
 
 
-def ended_since(connection: Connection, consent: Consent) -> bool:
+def is_revoked_since(connection: Connection, consent: Consent) -> bool:
     """Return whether a consent of the same seller, bank and purpose was revoked after this one was given."""
-    key = {"seller": consent.seller_id, "bank": consent.bank_id, "purpose": consent.purpose}
-    return connection.execute(_ENDED_SINCE, {**key, "since": consent.granted_at}).first() is not None
-
-
-def is_in_force(
-    connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime
-) -> Consent | None:
-    """Return a seller's active consent for a bank, the one that ends last; for any purpose if None."""
-    return active_consent(unrevoked(connection, [seller_id]).get(seller_id, ()), bank_id, purpose, now)
+    same = _same_key(consents, consent.seller_id, consent.bank_id, consent.purpose)
+    query = select(consents.c.id).where(same, consents.c.revoked_at >= consent.granted_at)
+    return connection.execute(query).first() is not None
 
 
 def active_consent(consents: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
@@ -133,18 +124,12 @@ def active_consent(consents: Sequence[Consent], bank_id: str, purpose: str | Non
     return next(active, None)
 
 
-def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Consent]]:
+def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> defaultdict[str, list[Consent]]:
     """Return the unrevoked consents of these sellers for all banks, latest end first."""
-    by_seller: dict[str, list[Consent]] = {}
+    by_seller = defaultdict[str, list[Consent]](list)
     for row in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
-        consent = _to_consent(row)
-        by_seller.setdefault(consent.seller_id, []).append(consent)
+        by_seller[row.seller_id].append(_to_consent(row))
     return by_seller
-
-
-def insert_consent(connection: Connection, consent: Consent) -> None:
-    """Store a consent under a new ID."""
-    insert_row(connection, consents, consent)
 
 
 def select_consent(connection: Connection, consent_id: str) -> Consent | None:
@@ -154,9 +139,7 @@ def select_consent(connection: Connection, consent_id: str) -> Consent | None:
 
 def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpose: str) -> Consent | None:
     """Return the last recorded consent, active or not."""
-    query = select(consents).where(
-        consents.c.seller_id == seller_id, consents.c.bank_id == bank_id, consents.c.purpose == purpose
-    )
+    query = select(consents).where(_same_key(consents, seller_id, bank_id, purpose))
     latest = query.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)
     return _to_consent(connection.execute(latest).one_or_none())
 
@@ -168,34 +151,44 @@ def store_revocation(connection: Connection, consent_id: str, now: datetime) -> 
 
 def list_consents(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[Consent]:
     """Return a page of consents, newest first, and one more if there is a next page."""
-    state = None if query.state is None else _consent_states(now)[ConsentState(query.state)]
-    return [_to_consent(row) for row in connection.execute(_page(consents, consents.c.recorded_at, query, state))]
+    statement = _page(consents.c.recorded_at, query, _consent_states(now))
+    return [_to_consent(row) for row in connection.execute(statement)]
 
 
 def _page(
-    table: Table, moment: Column[datetime], query: ConsentQuery, state: ColumnElement[bool] | None
-) -> Select[Any]:
+    moment: Column[datetime], query: ConsentQuery, states: Mapping[Any, ColumnElement[bool]]
+) -> Select[tuple[Any, ...]]:
+    table = moment.table
     conditions = [
         column == value
         for column, value in ((table.c.bank_id, query.bank_id), (table.c.seller_id, query.seller_id))
         if value is not None
     ]
-    if state is not None:
-        conditions.append(state)
+    if query.state is not None:
+        conditions.append(states[query.state])
     if query.after is not None:
         conditions.append(after_position(moment, table.c.id, query.after))
     return select(table).where(*conditions).order_by(moment.desc(), table.c.id.desc()).limit(query.limit + 1)
 
 
-def is_consent_listed(connection: Connection, bank_id: str | None, place: PagePosition) -> bool:
-    """Return whether a consent is at a position in the list of a bank, or of all banks."""
-    consent = select_consent(connection, place.id)
-    return consent is not None and consent.recorded_at == place.moment and bank_id in {None, consent.bank_id}
+def find_position(
+    connection: Connection, moment: Column[datetime], bank_id: str | None, position: PagePosition
+) -> PagePosition | None:
+    """Return a position if the list of a bank, or of all banks, has a row there; else None."""
+    table = moment.table
+    query = select(table.c.id).where(table.c.id == position.id, moment == position.moment)
+    if bank_id is not None:
+        query = query.where(table.c.bank_id == bank_id)
+    return None if connection.execute(query).first() is None else position
 
 
-def delete_consents(connection: Connection, seller_id: str) -> int:
-    """Delete a seller's consents and return their number."""
-    return connection.execute(delete(consents).where(consents.c.seller_id == seller_id)).rowcount
+def delete_consents(connection: Connection, seller_id: str) -> tuple[int, int]:
+    """Delete a seller's consents and consent requests, and return the number of each."""
+    granted, requested = (
+        connection.execute(delete(table).where(table.c.seller_id == seller_id)).rowcount
+        for table in (consents, consent_requests)
+    )
+    return granted, requested
 
 
 def _consent_states(now: datetime) -> dict[ConsentState, ColumnElement[bool]]:
@@ -264,11 +257,6 @@ def lock_bank(connection: Connection, bank_id: str) -> None:
     connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update(key_share=True)).one()
 
 
-def insert_request(connection: Connection, request: ConsentRequest) -> None:
-    """Store a request under a new ID."""
-    insert_row(connection, consent_requests, request)
-
-
 def select_request(connection: Connection, request_id: str) -> ConsentRequest | None:
     """Return the request with the ID, or None."""
     query = select(consent_requests).where(consent_requests.c.id == request_id)
@@ -277,13 +265,8 @@ def select_request(connection: Connection, request_id: str) -> ConsentRequest | 
 
 def ungranted(connection: Connection, key: tuple[str, str, str], now: datetime) -> ConsentRequest | None:
     """Return the request of (seller, bank, purpose) that is neither expired nor granted; it may be declined."""
-    seller_id, bank_id, purpose = key
     query = select(consent_requests).where(
-        consent_requests.c.seller_id == seller_id,
-        consent_requests.c.bank_id == bank_id,
-        consent_requests.c.purpose == purpose,
-        consent_requests.c.consent_id.is_(None),
-        consent_requests.c.expires_at > now,
+        _same_key(consent_requests, *key), consent_requests.c.consent_id.is_(None), consent_requests.c.expires_at > now
     )
     latest = query.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
     return _to_request(connection.execute(latest).one_or_none())
@@ -298,20 +281,8 @@ def close_request(connection: Connection, request_id: str, now: datetime, consen
 
 def list_requests(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[ConsentRequest]:
     """Return a page of requests, newest first, and one more if there is a next page."""
-    state = None if query.state is None else _request_states(now)[ConsentRequestState(query.state)]
-    statement = _page(consent_requests, consent_requests.c.asked_at, query, state)
+    statement = _page(consent_requests.c.asked_at, query, _request_states(now))
     return [_to_request(row) for row in connection.execute(statement)]
-
-
-def is_request_listed(connection: Connection, bank_id: str | None, place: PagePosition) -> bool:
-    """Return whether a request is at a position in the list of a bank, or of all banks."""
-    request = select_request(connection, place.id)
-    return request is not None and request.asked_at == place.moment and bank_id in {None, request.bank_id}
-
-
-def delete_requests(connection: Connection, seller_id: str) -> int:
-    """Delete the requests to a seller and return their number."""
-    return connection.execute(delete(consent_requests).where(consent_requests.c.seller_id == seller_id)).rowcount
 
 
 def _request_states(now: datetime) -> dict[ConsentRequestState, ColumnElement[bool]]:

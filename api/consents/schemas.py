@@ -10,11 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, ConsentState
 from api.consents.service import LONGEST, ConsentTerms
-from api.kit.fields import Moment, Purpose, SellerId, copy_fields
+from api.kit.fields import Moment, Purpose, ResponseModel, SellerId
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
-
-
 BANK = "bank-3f9c2a7d5e1b0846"
 
 
@@ -60,10 +58,8 @@ class ConsentCreate(BaseModel):
         return ConsentTerms(self.seller_id, self.bank_id, str(self.purpose), ends, self.granted_at)
 
 
-class ConsentResponse(BaseModel):
+class ConsentResponse(ResponseModel):
     """A consent. It is active from granted_at until ends_at (exclusive), unless it is revoked before."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(description="ID of the consent. Scores refer to it.", examples=[ID])
     seller_id: str = Field(description="The seller who gave the consent.", examples=["S-000001"])
@@ -84,13 +80,11 @@ class ConsentResponse(BaseModel):
     @classmethod
     def of(cls, consent: Consent, now: datetime) -> ConsentResponse:
         """Return the response of a consent at a time."""
-        return cls(**copy_fields(cls, consent, state=consent.state(now)))
+        return cls.from_record(consent, state=consent.state(now))
 
 
-class ConsentPage(BaseModel):
+class ConsentPage(ResponseModel):
     """A page of consents, newest first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[ConsentResponse] = Field(description="The consents of this page.")
     next_cursor: str | None = Field(
@@ -109,10 +103,8 @@ class ConsentRequestCreate(BaseModel):
     purpose: Purpose = Field(description="Requested purpose of scores.")
 
 
-class ConsentRequestResponse(BaseModel):
+class ConsentRequestResponse(ResponseModel):
     """A bank's request for a seller's consent, and its state."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(description="ID of the request.", examples=["c1d2a9b4-5f7e-4a62-9a51-0f5d6f2b7e80"])
     seller_id: str = Field(description="The seller, as the bank named them.", examples=["S-000001"])
@@ -134,13 +126,11 @@ class ConsentRequestResponse(BaseModel):
     @classmethod
     def of(cls, request: ConsentRequest, now: datetime) -> ConsentRequestResponse:
         """Return the response of a request at a time."""
-        return cls(**copy_fields(cls, request, state=request.state(now)))
+        return cls.from_record(request, state=request.state(now))
 
 
-class ConsentRequestPage(BaseModel):
+class ConsentRequestPage(ResponseModel):
     """A page of requests, newest first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[ConsentRequestResponse] = Field(description="The requests of this page.")
     next_cursor: str | None = Field(

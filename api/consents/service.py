@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from api.auth import clients as access
 from api.auth.scopes import ClientKind
 from api.consents import ledger_entries, repository
-from api.consents.repository import Consent, ConsentRequest, ConsentRequestState
+from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, consent_requests, consents
 from api.errors import (
     BankUnknown,
     ConsentRequestClosed,
@@ -26,6 +26,7 @@ from api.errors import (
     ConsentUnknown,
     InvalidRequest,
 )
+from api.kit.database import insert_row
 from api.kit.fields import Clock, utc_now
 from api.ledger.chain import EntryKind
 from api.ledger.encryption import SellerKey
@@ -62,7 +63,7 @@ def require_active_consent(
     Raises:
         ConsentRequired: there is no active consent; the same for an unknown seller.
     """
-    consents = repository.unrevoked(connection, [seller_id]).get(seller_id, ())
+    consents = repository.unrevoked(connection, [seller_id])[seller_id]
     # read the clock last: with an earlier time, a consent that was just renewed would start in the future
     return require_consent(consents, bank_id, purpose, clock())
 
@@ -103,16 +104,17 @@ def grant_consent(
     ledger.lock_chain(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
-    before = repository.is_in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
+    unrevoked = repository.unrevoked(connection, [terms.seller_id])[terms.seller_id]
+    before = repository.active_consent(unrevoked, terms.bank_id, terms.purpose, now)
     if before is not None:
         if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
             return before
         _revoke(connection, ledger, seller, before, (by, consent.id, now))
-    elif terms.granted_at is not None and repository.ended_since(connection, consent):
+    elif terms.granted_at is not None and repository.is_revoked_since(connection, consent):
         # a late or repeated message must not restore a consent that the seller has revoked since
         raise _not_allowed("granted_at", "The seller has revoked the consent after that time. Send a later time")
     request = repository.ungranted(connection, (terms.seller_id, terms.bank_id, terms.purpose), now)
-    repository.insert_consent(connection, consent)
+    insert_row(connection, consents, consent)
     request_id = None
     if request is not None and repository.close_request(connection, request.id, now, consent.id):
         request_id = request.id
@@ -147,11 +149,6 @@ def find_consent(connection: Connection, bank_id: str | None, consent_id: str) -
     if consent is None or bank_id not in {None, consent.bank_id}:
         raise ConsentUnknown
     return consent
-
-
-def forget_consents(connection: Connection, seller_id: str) -> tuple[int, int]:
-    """Delete a seller's consents and consent requests, and return the number of each."""
-    return repository.delete_consents(connection, seller_id), repository.delete_requests(connection, seller_id)
 
 
 def _revoke(
@@ -216,7 +213,7 @@ def create_request(connection: Connection, bank_id: str, seller_id: str, purpose
     if before is not None:
         return before
     request = ConsentRequest(str(uuid.uuid4()), seller_id, bank_id, purpose, now, now + REQUEST_DURATION)
-    repository.insert_request(connection, request)
+    insert_row(connection, consent_requests, request)
     return request
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 _EXAMPLE: Final = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
@@ -34,15 +34,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def copy_fields(model: type[BaseModel], record: object, **others: Any) -> dict[str, Any]:
-    """Return the fields of a response from the attributes of a record, with times as text; `others` replace them.
+class ResponseModel(BaseModel):
+    """The base of response schemas. A field of another response accepts a record with its attributes."""
 
-    Example: `ConsentResponse(**copy_fields(ConsentResponse, consent, state=consent.state(now)))`.
-    """
-    values = {name: getattr(record, name) for name in model.model_fields if name not in others}
-    return {
-        name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()
-    } | others
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    @classmethod
+    def from_record(cls, record: object, **others: Any) -> Self:
+        """Build a response from the attributes of a record, with times and days as text; `others` replace them.
+
+        Example: `ConsentResponse.from_record(consent, state=consent.state(now))`.
+        """
+        values = {name: getattr(record, name) for name in cls.model_fields if name not in others} | others
+        return cls(**{name: _as_text(value) for name, value in values.items()})
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return format_timestamp(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -36,6 +36,20 @@ class BundlePointer:
     record: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded model: its bundle, and its name, version and source in the registry.
+
+    `record` holds the published tags of the version: its evidence and its approval.
+    """
+
+    bundle: Bundle
+    model_name: str
+    version: str
+    source: str = ""
+    record: Mapping[str, str] = field(default_factory=dict)
+
+
 def load_bundle(settings: Settings, digest: str) -> Bundle:
     """Load a saved bundle by its digest, such as `sha256:e3b0...`.
 
@@ -116,12 +130,14 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_pointer(settings: Settings, alias: str, pointer: BundlePointer) -> None:
-    """Store which saved bundle has an alias.
+def save_pointer(settings: Settings, alias: str, served: ServedModel) -> None:
+    """Store which model has an alias, for a restart without the registry.
 
     Raises:
         ModelStoreError: The file cannot be written.
     """
+    digest = served.bundle.digest
+    pointer = BundlePointer(served.model_name, served.version, served.source, digest, served.record)
     path = _pointer_path(settings, alias)
     with _writing(path):
         write_atomically(path, json.dumps(asdict(pointer), indent=1).encode())
@@ -169,20 +185,6 @@ def _folder(settings: Settings, digest: str) -> Path:
 def read_files(folder: Path) -> dict[str, bytes]:
     """Return the files of a bundle folder by name, for `Bundle.from_files`."""
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A loaded model: its bundle, and its name, version and source in the registry.
-
-    `record` holds the published tags of the version: its evidence and its approval.
-    """
-
-    bundle: Bundle
-    model_name: str
-    version: str
-    source: str = ""
-    record: Mapping[str, str] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=4)

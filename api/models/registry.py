@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,55 +27,10 @@ from api.models.bundle_store import (
     read_files,
     read_pointer,
     save_bundle,
-    write_pointer,
+    save_pointer,
 )
 from api.settings import Settings
 from scoring import Bundle, BundleError, ScoringError
-
-
-def describe_registry_error(error: BaseException, uri: str) -> str:
-    """Return the message for an error of the registry.
-
-    Example: for an unreachable server `http://anna:secret@127.0.0.1:9`, the message is `The MLflow registry at
-    http://anna:***@127.0.0.1:9 does not respond. Start it, or set MLFLOW_TRACKING_URI to its address.`
-
-    Args:
-        error: The exception of MLflow, its database or the network.
-        uri: Address of the registry.
-    """
-    registry = f"The MLflow registry at {mask_address(uri)}"
-    if isinstance(error, ImportError):
-        return (
-            f"{registry} needs the Python package {error.name}, which is not installed. Install it, or set "
-            "MLFLOW_TRACKING_URI to the address of an MLflow server."
-        )
-    if _is_timeout(error):
-        return f"{registry} does not respond. Start it, or set MLFLOW_TRACKING_URI to its address."
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = lines[0].replace(uri, mask_address(uri)).rstrip(".")
-    return f"{registry} failed: {reason}. Repair it, or set MLFLOW_TRACKING_URI to another one."
-
-
-def mask_address(uri: str) -> str:
-    """Return an address with its password hidden."""
-    try:
-        return make_url(uri).render_as_string()
-    except ArgumentError:
-        return uri
-
-
-def _is_timeout(error: BaseException) -> bool:
-    """Return whether a network error is the cause. MLflow wraps it in its own exception."""
-    from requests.exceptions import ConnectionError as NoConnectionError
-    from requests.exceptions import Timeout
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, NoConnectionError | Timeout):
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False
-
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +58,41 @@ _QUIET: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 """Our defaults for MLflow: no progress bars, no telemetry, and no minutes of retries for an unreachable server."""
+
+
+def _describe_error(error: BaseException, uri: str) -> str:
+    """Return the message for an error of MLflow, its database or the network. It hides the password of the address."""
+    registry = f"The MLflow registry at {_mask_address(uri)}"
+    if isinstance(error, ImportError):
+        return (
+            f"{registry} needs the Python package {error.name}, which is not installed. Install it, or set "
+            "MLFLOW_TRACKING_URI to the address of an MLflow server."
+        )
+    if _is_timeout(error):
+        return f"{registry} does not respond. Start it, or set MLFLOW_TRACKING_URI to its address."
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = lines[0].replace(uri, _mask_address(uri)).rstrip(".")
+    return f"{registry} failed: {reason}. Repair it, or set MLFLOW_TRACKING_URI to another one."
+
+
+def _mask_address(uri: str) -> str:
+    try:
+        return make_url(uri).render_as_string()
+    except ArgumentError:
+        return uri
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Return whether a network error is the cause. MLflow wraps it in its own exception."""
+    from requests.exceptions import ConnectionError as NoConnectionError
+    from requests.exceptions import Timeout
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, NoConnectionError | Timeout):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 @dataclass(frozen=True)
@@ -152,28 +143,24 @@ def _load(settings: Settings, alias: str) -> ServedModel:
             served = _fetch(settings, found)
             save_pointer(settings, alias, served)
             return served
-        pointer = _with_record(settings, alias, pointer, found)
+        record = found.record
     except RegistryUnavailableError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
         logger.warning("%s Using the saved model version %s.", error, pointer.version)
+        record = pointer.record
     try:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
         bundle = _repair(settings, pointer, error)
-    return ServedModel(bundle, pointer.model_name, pointer.version, pointer.source, pointer.record)
-
-
-def _with_record(settings: Settings, alias: str, pointer: BundlePointer, found: _RegisteredVersion) -> BundlePointer:
-    """Update the pointer with the current tags of the version, which may be approved later, and store it."""
-    if pointer.record == found.record:
-        return pointer
-    pointer = replace(pointer, record=found.record)
-    try:
-        write_pointer(settings, alias, pointer)
-    except ModelStoreError as error:
-        logger.warning("the tags of model version %s could not be stored: %s", found.version, error)
-    return pointer
+    served = ServedModel(bundle, pointer.model_name, pointer.version, pointer.source, record)
+    if record != pointer.record:
+        # the version may have been approved since
+        try:
+            save_pointer(settings, alias, served)
+        except ModelStoreError as error:
+            logger.warning("the tags of model version %s could not be stored: %s", pointer.version, error)
+    return served
 
 
 def fetch_current(settings: Settings, alias: str, loaded: Collection[ServedModel]) -> ServedModel:
@@ -192,18 +179,6 @@ def fetch_current(settings: Settings, alias: str, loaded: Collection[ServedModel
         if (each.version, each.source) == (found.version, found.source):
             return each if each.record == found.record else replace(each, record=found.record)
     return _fetch(settings, found)
-
-
-def save_pointer(settings: Settings, alias: str, served: ServedModel) -> None:
-    """Store which model has an alias, for a restart without the registry.
-
-    Raises:
-        ModelStoreError: The state folder cannot be written.
-    """
-    digest = served.bundle.digest
-    write_pointer(
-        settings, alias, BundlePointer(served.model_name, served.version, served.source, digest, served.record)
-    )
 
 
 def _fetch(settings: Settings, found: _RegisteredVersion) -> ServedModel:
@@ -232,26 +207,40 @@ def _repair(settings: Settings, pointer: BundlePointer, damage: Exception) -> Bu
 
 
 def _find_registered(uri: str, alias: str) -> _RegisteredVersion:
-    _require_registry(uri)
-    mlflow = _mlflow()
-    try:
-        found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, alias)
-    except mlflow.tracking.registry.UnsupportedModelRegistryStoreURIException as error:
-        raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            raise ModelMissingError(
-                f"No model has the alias {alias} in the registry. Run `sellerscore train` and `sellerscore promote`."
-            ) from error
-        raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
-    except (ImportError, OSError, SQLAlchemyError) as error:
-        raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
+    with _open_registry(uri) as mlflow:
+        try:
+            found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, alias)
+        except mlflow.tracking.registry.UnsupportedModelRegistryStoreURIException:
+            raise
+        except mlflow.exceptions.MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                raise ModelMissingError(
+                    f"No model has the alias {alias} in the registry. Run `sellerscore train` and `sellerscore "
+                    "promote`."
+                ) from error
+            raise
     # the version is a number from a database and text from a server
     record = {name: str(found.tags[name]) for name in PUBLISHED if name in found.tags}
     return _RegisteredVersion(str(found.version), str(found.source), record)
 
 
-def _require_registry(uri: str) -> None:
+def _download(uri: str, version: str) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
+        with _open_registry(uri) as mlflow:
+            # a models:/ address would be resolved in the default registry of the process
+            address = mlflow.MlflowClient(uri, uri).get_model_version_download_uri(MODEL_NAME, version)
+            root = mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=uri)
+        found = sorted(Path(root).rglob(f"bundle/{_MANIFEST}"))
+        if len(found) != 1:
+            raise ModelStoreError(
+                f"Version {version} of the model {MODEL_NAME} has {len(found)} bundles instead of one. Train it again."
+            )
+        return read_files(found[0].parent)
+
+
+@contextmanager
+def _open_registry(uri: str) -> Iterator[Any]:
+    """Yield MLflow, and turn the errors of the block into `RegistryUnavailableError`."""
     # mlflow would create an empty database, which takes seconds
     file = make_url(uri).database if uri.startswith("sqlite:///") else None
     if file and not os.path.isfile(file):  # noqa: PTH113 - an unreadable folder is not a registry either
@@ -259,24 +248,11 @@ def _require_registry(uri: str) -> None:
             f"There is no model registry at {file}. Run `sellerscore train` and `sellerscore promote`, or set "
             "MLFLOW_TRACKING_URI to the address of one."
         )
-
-
-def _download(uri: str, version: str) -> dict[str, bytes]:
-    _require_registry(uri)
     mlflow = _mlflow()
-    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
-        try:
-            # a models:/ address would be resolved in the default registry of the process
-            address = mlflow.MlflowClient(uri, uri).get_model_version_download_uri(MODEL_NAME, version)
-            root = mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=uri)
-        except (mlflow.exceptions.MlflowException, ImportError, OSError, SQLAlchemyError) as error:
-            raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
-        found = sorted(Path(root).rglob(f"bundle/{_MANIFEST}"))
-        if len(found) != 1:
-            raise ModelStoreError(
-                f"Version {version} of the model {MODEL_NAME} has {len(found)} bundles instead of one. Train it again."
-            )
-        return read_files(found[0].parent)
+    try:
+        yield mlflow
+    except (mlflow.exceptions.MlflowException, ImportError, OSError, SQLAlchemyError) as error:
+        raise RegistryUnavailableError(_describe_error(error, uri)) from error
 
 
 def _mlflow() -> Any:

@@ -3,14 +3,12 @@
 from datetime import date
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
+
+from api.kit.fields import ResponseModel
 
 
-class _Response(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class CardScale(_Response):
+class CardScale(ResponseModel):
     """The scale of the score."""
 
     points: float = Field(description="Points at the stated odds.", examples=[600.0])
@@ -20,7 +18,7 @@ class CardScale(_Response):
     max: int = Field(description="Highest score.", examples=[900])
 
 
-class CardBand(_Response):
+class CardBand(ResponseModel):
     """A band, and the outcomes of the test loans in it."""
 
     name: str = Field(description="The letter; the first is best.", examples=["B"])
@@ -32,7 +30,7 @@ class CardBand(_Response):
     )
 
 
-class CardTested(_Response):
+class CardTested(ResponseModel):
     """The test loans, predicted by a model that was not trained on them.
 
     The current model may be the same recipe, fitted again on all matured loans; then `loans` states it.
@@ -49,7 +47,7 @@ class CardTested(_Response):
     )
 
 
-class CardFeature(_Response):
+class CardFeature(ResponseModel):
     """One feature of the model."""
 
     name: str = Field(description="Name, as in contributions.", examples=["refund_rate_90d"])
@@ -73,14 +71,14 @@ class CardFeature(_Response):
     )
 
 
-class CardHistory(_Response):
+class CardHistory(ResponseModel):
     """The minimum of a feature that a seller needs for a score."""
 
     feature: str = Field(description="Name of the feature.", examples=["days_since_first_order"])
     least: float = Field(description="Minimum.", examples=[90.0])
 
 
-class CardValidity(_Response):
+class CardValidity(ResponseModel):
     """The conditions for a score; otherwise the outcome states which is not met."""
 
     history: list[CardHistory] = Field(description="The outcome is `insufficient_history` below any of these minimums.")
@@ -104,7 +102,7 @@ class CardValidity(_Response):
     )
 
 
-class CardInterval(_Response):
+class CardInterval(ResponseModel):
     """A value with its 95% interval."""
 
     value: float = Field(description="The value.", examples=[0.83])
@@ -112,7 +110,7 @@ class CardInterval(_Response):
     high: float = Field(description="Upper end of the 95% interval.", examples=[0.93])
 
 
-class CardSample(_Response):
+class CardSample(ResponseModel):
     """The loans that the tested model was trained and tested on. With few defaults, every value is uncertain.
 
     The current model may have been fitted again on all matured loans; then `limits` states it.
@@ -130,7 +128,7 @@ class CardSample(_Response):
     )
 
 
-class CardData(_Response):
+class CardData(ResponseModel):
     """The origin of the data, as stated by the deliveries."""
 
     origin: str = Field(
@@ -142,7 +140,7 @@ class CardData(_Response):
     )
 
 
-class CardGap(_Response):
+class CardGap(ResponseModel):
     """A gap between groups of sellers, with its 95% interval."""
 
     by: str = Field(description="What groups the sellers: `country` or `size`.", examples=["size"])
@@ -162,7 +160,7 @@ class CardGap(_Response):
     )
 
 
-class CardFairness(_Response):
+class CardFairness(ResponseModel):
     """Gaps between groups of sellers. A gap may be one of risk; compare the default rates on the full model card."""
 
     measured_on: str = Field(
@@ -172,7 +170,7 @@ class CardFairness(_Response):
     gaps: list[CardGap] = Field(description="Every gap that could be measured.")
 
 
-class CardAlarm(_Response):
+class CardAlarm(ResponseModel):
     """An alarm of a study of the model."""
 
     study: str = Field(description="Name of the study.", examples=["drift"])
@@ -183,7 +181,7 @@ class CardAlarm(_Response):
     accepted: bool = Field(description="Whether the approval of the model accepted it.", examples=[True])
 
 
-class CardApproval(_Response):
+class CardApproval(ResponseModel):
     """Who approved the model: another person than its trainer."""
 
     by: str = Field(description="Name of the approver.", examples=["Wei Zhang"])
@@ -191,7 +189,7 @@ class CardApproval(_Response):
     at: AwareDatetime = Field(description="Time of the approval.", examples=["2026-11-30T10:00:00Z"])
 
 
-class CardDates(_Response):
+class CardDates(ResponseModel):
     """Dates of the model; null if not recorded."""
 
     trained_at: AwareDatetime | None = Field(description="End of the training.", examples=["2026-11-29T16:20:00Z"])
@@ -206,7 +204,7 @@ class CardDates(_Response):
     )
 
 
-class ModelCard(_Response):
+class ModelCard(ResponseModel):
     """The current model: intended use, limits, evidence, approval, and the settings of its scores."""
 
     name: str = Field(description="Name in the model registry.", examples=["sellerscore"])
@@ -254,14 +252,14 @@ class ModelCard(_Response):
     )
 
 
-class Statement(_Response):
+class Statement(ResponseModel):
     """One statement in each language."""
 
     en: str = Field(description="English.", examples=["Share of sales that is refunded is high"])
     zh: str = Field(description="Chinese.", examples=["退款率偏高"])
 
 
-class Texted(_Response):
+class Texted(ResponseModel):
     """A statement for each reader, with the placeholders `{value}` and `{typical}`, or `{table}` and `{through}`."""
 
     bank: Statement = Field(description="Text for credit officers.")
@@ -269,7 +267,7 @@ class Texted(_Response):
     letter: Statement = Field(description="Text for an adverse-action letter.")
 
 
-class CatalogueGroup(_Response):
+class CatalogueGroup(ResponseModel):
     """A reason group: features with a common meaning."""
 
     name: str = Field(description="Stable name, as in a score's groups.", examples=["returns"])
@@ -287,7 +285,7 @@ class CatalogueReason(Texted):
     )
 
 
-class Reasons(_Response):
+class Reasons(ResponseModel):
     """The current reason catalogue."""
 
     version: str = Field(

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import text
 
 from api.errors import DatabaseUnavailable, NotReady
 from api.kit.database import transaction
+from api.kit.fields import ResponseModel
 from api.kit.openapi import problem_responses
 from api.scores.inputs import to_vector
 from api.services import Services, ServicesDep
@@ -22,18 +23,14 @@ from scoring import ScoringError, assess
 from scoring.freshness import optional_gaps, required_gaps
 
 
-class LiveStatus(BaseModel):
+class LiveStatus(ResponseModel):
     """The process responds."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["live"] = Field(description="Always `live`.", examples=["live"])
 
 
-class ReadyStatus(BaseModel):
+class ReadyStatus(ResponseModel):
     """All components that scoring needs are available."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: Literal["ready"] = Field(description="Always `ready`; otherwise the response is a problem.")
     model: str = Field(description="Name and version of the current model.", examples=["sellerscore/3"])
@@ -60,78 +57,61 @@ def readiness(services: Services, today: date) -> ReadyStatus:
     Raises:
         NotReady: The detail names every component that failed, and no seller.
     """
-    vector, vectors = _vectors(services)
-    results = (_database(services), vectors, _model(services, vector), _data(services, vector, today))
-    failed = [result for result in results if result]
+    vector = read_vector(services)
+    failed = list(_failures(services, vector, today))
     if failed or vector is None:
         raise NotReady(" ".join(failed))
     champion, as_of = services.champion, vector.snapshot.as_of
+    ignored = (
+        f"data: {gap.table} end on {gap.data_through}, which is too old; its features count as missing."
+        for gap in optional_gaps(champion.bundle.sheet, to_vector(vector, today))
+        if gap.data_through
+    )
     return ReadyStatus(
         status="ready",
         model=f"{champion.model_name}/{champion.version}",
         bundle=champion.bundle.digest,
-        degraded=[*services.degraded.all, *_is_lagging(services, vector, today)],
+        degraded=[*services.degraded.all, *ignored],
         data_through=as_of.isoformat(),
         data_age_days=(today - as_of).days,
     )
 
 
-def _data(services: Services, vector: StoredVector | None, today: date) -> str | None:
-    if vector is None:
+def read_vector(services: Services) -> StoredVector | None:
+    """Return one of the latest vectors; None if there is none or they cannot be read."""
+    try:
+        return next(services.vectors.all_latest(), None)
+    except StoreError:
         return None
-    sheet = services.champion.bundle.sheet
-    gaps = required_gaps(sheet, to_vector(vector, today))
-    if not gaps:
-        return None
-    found = ", ".join(
-        f"{gap.table} end on {gap.data_through}" if gap.data_through else f"{gap.table} were not delivered"
-        for gap in gaps
-    )
-    return (
-        f"data: too old or missing ({found}). The model allows at most {sheet.max_age_days} days before {today}. "
-        "Ingest a newer delivery."
-    )
 
 
-def _is_lagging(services: Services, vector: StoredVector, today: date) -> Iterator[str]:
-    """Yield the optional tables that scores ignore because they are too old."""
-    for gap in optional_gaps(services.champion.bundle.sheet, to_vector(vector, today)):
-        if gap.data_through:
-            yield f"data: {gap.table} end on {gap.data_through}, which is too old; its features count as missing."
-
-
-def _database(services: Services) -> str | None:
+def _failures(services: Services, vector: StoredVector | None, today: date) -> Iterator[str]:
     try:
         with transaction(services.engine) as connection:
             connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     except DatabaseUnavailable:
-        return "database: the database does not respond."
-    return None
-
-
-def _vectors(services: Services) -> tuple[StoredVector | None, str | None]:
-    try:
-        first = next(services.vectors.all_latest(), None)
-    except StoreError:
-        first = None
-    return (
-        first,
-        None if first else "vectors: there are no readable vectors. Run `sellerscore features` after an ingest.",
-    )
-
-
-def _model(services: Services, vector: StoredVector | None) -> str | None:
+        yield "database: the database does not respond."
     if vector is None:
-        return None
+        yield "vectors: there are no readable vectors. Run `sellerscore features` after an ingest."
+        return
+    bundle = services.champion.bundle
     try:
         # as of the day of its values, so that the age of the data does not matter
-        assess(services.champion.bundle, [to_vector(vector)])
+        assess(bundle, [to_vector(vector)])
     except ScoringError:
-        return (
+        yield (
             "model: it cannot assess the stored vectors. Run `sellerscore features`, or train and promote a model, "
             "and restart the service."
         )
-    return None
+    gaps = ", ".join(
+        f"{gap.table} end on {gap.data_through}" if gap.data_through else f"{gap.table} were not delivered"
+        for gap in required_gaps(bundle.sheet, to_vector(vector, today))
+    )
+    if gaps:
+        yield (
+            f"data: too old or missing ({gaps}). The model allows at most {bundle.sheet.max_age_days} days before "
+            f"{today}. Ingest a newer delivery."
+        )
 
 
 router = APIRouter(prefix="/health", tags=["health"])

@@ -21,8 +21,8 @@ from api.errors import DatabaseUnavailable
 from api.kit.database import transaction
 from api.kit.openapi import NO_STORE, responses
 from api.ledger import store
+from api.operations.health import read_vector
 from api.services import Services, ServicesDep
-from features.errors import StoreError
 
 
 class _ServiceCollector(Collector):
@@ -66,12 +66,9 @@ def _model(services: Services) -> Metric:
 
 
 def _data(services: Services, now: datetime) -> Iterator[Metric]:
-    try:
-        stored = next(services.vectors.all_latest(), None)
-    except StoreError:
-        stored = None
-    if stored is not None:
-        midnight = datetime.combine(stored.snapshot.as_of, time(), UTC)
+    vector = read_vector(services)
+    if vector is not None:
+        midnight = datetime.combine(vector.snapshot.as_of, time(), UTC)
         age = (now - midnight).total_seconds()
         about = "Seconds since the midnight through which the vectors use data."
         yield GaugeMetricFamily("sellerscore_data_age_seconds", about, age)

@@ -18,8 +18,8 @@ from starlette.datastructures import State
 from api.auth.signing_keys import KeyRing, Use, read_ring
 from api.errors import KeyRingError, ModelMissingError, StartError
 from api.kit.background import DegradedConditions, RepeatingTask
-from api.models.bundle_store import ServedModel, drop_pointer
-from api.models.registry import CHALLENGER, CHAMPION, RegistryUnavailableError, fetch_current, save_pointer
+from api.models.bundle_store import ServedModel, drop_pointer, save_pointer
+from api.models.registry import CHALLENGER, CHAMPION, RegistryUnavailableError, fetch_current
 from api.scores import shadow as shadow_scoring
 from api.scores.inputs import to_vector
 from api.services import Services, ShadowScorer

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from api.auth import sessions
 from api.auth.sessions import UserKind
-from api.consents import service as consents
+from api.consents import repository as consents
 from api.errors import SellerUnknown
 from api.kit import database
 from api.kit.database import transaction
@@ -121,7 +121,7 @@ def erase_seller(
         # the lock order of all writers: sessions, the key, then chains
         sessions.delete_sessions_of(connection, UserKind.SELLER, seller_id)
         key = seller_key(connection, seller_id, to_erase=True)
-        granted, requested = consents.forget_consents(connection, seller_id)
+        granted, requested = consents.delete_consents(connection, seller_id)
         reviewed = reviews.delete_reviews(connection, seller_id)
         # a key that was created later belongs to a later consent
         positions = {} if key is None else erase_subject(connection, seller_id, reason, now)

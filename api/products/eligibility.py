@@ -39,23 +39,17 @@ class ScoreFacts:
     """The facts of a stored score that eligibility depends on.
 
     Attributes:
-        score: the stored score.
-        outcome: the outcome; only `scored` has a band.
-        band: the band; None without a score.
+        score: the stored score; only with the outcome `scored` it has a band.
         expires_at: the time when the score expires.
         stale_from: the first day (UTC) on which the data are too old for a limit.
-        as_of: the midnight of the data.
         country: the seller's country; None if unknown.
-        usd_per_unit: US dollars per unit of each currency, as known at `as_of`.
+        usd_per_unit: US dollars per unit of each currency, as known at the midnight of the data.
         values: feature values by name; None if missing.
     """
 
     score: StoredScore
-    outcome: str
-    band: str | None
     expires_at: datetime
     stale_from: date
-    as_of: str
     country: str | None
     usd_per_unit: Mapping[str, float]
     values: Mapping[str, float | None]
@@ -66,7 +60,7 @@ class ScoreFacts:
 
     def too_old(self, at: datetime) -> bool:
         """Return whether the data are too old for a limit at a time."""
-        return self.outcome == Outcome.STALE_DATA or at.astimezone(UTC).date() >= self.stale_from
+        return self.score.assessment.outcome == Outcome.STALE_DATA or at.astimezone(UTC).date() >= self.stale_from
 
 
 def read_facts(score: StoredScore, bundle: Bundle) -> ScoreFacts:
@@ -75,17 +69,13 @@ def read_facts(score: StoredScore, bundle: Bundle) -> ScoreFacts:
     Raises:
         LedgerDamaged: the stored score is invalid, or belongs to another bundle.
     """
-    assessment = score.assessment
     try:
         inputs = json.loads(score.inputs)
         vector, country = parse_vector(inputs), inputs["country"]
         return ScoreFacts(
             score=score,
-            outcome=assessment.outcome,
-            band=assessment.band,
             expires_at=score.expires_at,
             stale_from=vector.as_of + timedelta(days=bundle.sheet.max_age_days + 1),
-            as_of=assessment.as_of,
             country=None if country == UNKNOWN_COUNTRY else country,
             usd_per_unit=inputs["usd_per_unit"],
             values=_values(vector, bundle.sheet),
@@ -107,17 +97,17 @@ def eligibility_inputs(facts: ScoreFacts, currency: str, at: datetime) -> Eligib
 
     An expired score has no band. If the data are too old by then, there is neither a band nor a figure.
     """
-    values, rate = facts.values, facts.usd_per_unit.get(currency)
+    assessment, values, rate = facts.score.assessment, facts.values, facts.usd_per_unit.get(currency)
     days = values.get(FIRST_ORDER)
     sales = monthly_sales(values.get(YEAR_OF_SALES), days)
     stale = facts.too_old(at)
     return EligibilityInputs(
-        band=None if stale or facts.expired(at) else facts.band,
+        band=None if stale or facts.expired(at) else assessment.band,
         country=facts.country,
         months_trading=None if stale else months_trading(days),
         monthly_sales=None if stale or sales is None or rate is None else sales / rate,
         doubts=doubts(values),
-        scored=facts.outcome == Outcome.SCORED and not stale,
+        scored=assessment.outcome == Outcome.SCORED and not stale,
     )
 
 

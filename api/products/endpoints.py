@@ -4,18 +4,17 @@ import logging
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import Moment, ScoreId
-from api.kit.openapi import BODY_PROBLEMS, NO_STORE, responses
+from api.kit.openapi import BODY_PROBLEMS, responses
 from api.products import repository, service
-from api.products.eligibility import eligibility_inputs
+from api.products.eligibility import eligibility_inputs, evaluate_products
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
-from api.products.service import validate_products
 from api.scores.repository import find_score
 from api.services import Services, ServicesDep
 from features.errors import StoreError
@@ -37,25 +36,22 @@ At = Annotated[
     "/v1/products",
     operation_id="replaceProducts",
     summary="Replace the bank's products",
-    response_model=ProductsResponse,
     responses=responses(200, "The current products.", *BODY_PROBLEMS, errors.InvalidRequest, errors.VectorsUnavailable),
 )
 def replace_products(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
     services: ServicesDep,
     products: ProductList,
-    response: Response,
 ) -> ProductsResponse:
     """Replace all products of the bank: new ones are added, changed ones get a new version, others are withdrawn.
 
     All changes are made together or not at all. Earlier versions are stored with their times. Sending the same list
     again changes nothing.
     """
-    valid = validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
+    valid = service.validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
     with transaction(services.engine, writes=True) as connection:
         service.replace_products(connection, bank.id, valid)
         versions = repository.list_products(connection, bank.id)
-    response.headers.update(NO_STORE)
     return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
 
 
@@ -63,17 +59,15 @@ def replace_products(
     "/v1/products",
     operation_id="listProducts",
     summary="List the bank's products",
-    response_model=ProductsResponse,
     responses=responses(200, "The bank's products.", errors.InvalidRequest),
 )
 def list_products(
-    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, response: Response, at: At = None
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, at: At = None
 ) -> ProductsResponse:
     """Return the bank's own products, current or at a past time."""
     moment = _parse_at(at, None)
     with transaction(services.engine) as connection:
         versions = repository.list_products(connection, bank.id, moment)
-    response.headers.update(NO_STORE)
     return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
 
 
@@ -81,7 +75,6 @@ def list_products(
     "/v1/scores/{score_id}/eligibility",
     operation_id="getEligibility",
     summary="Evaluate the bank's products for a score",
-    response_model=EligibilityResponse,
     responses=responses(
         200,
         "Each product with limit and price, or with its unmet criteria.",
@@ -97,7 +90,6 @@ def get_eligibility(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)],
     services: ServicesDep,
     score_id: ScoreId,
-    response: Response,
     at: At = None,
 ) -> EligibilityResponse:
     """Return for which of the bank's products the seller of a score qualifies, and the unmet criteria of the others.
@@ -111,8 +103,8 @@ def get_eligibility(
         if score is None:
             raise errors.ScoreUnknown
         moment = _parse_at(at, score.scored_at)
-        facts, offers = service.offers_of_bank(connection, services, score, bank.name, moment)
-    response.headers.update(NO_STORE)
+        versions = repository.list_products(connection, bank.id, moment)
+    facts, offers = evaluate_products(services, score, [(bank.name, version) for version in versions], moment)
     return EligibilityResponse.of(facts, eligibility_inputs(facts, _DOLLAR, moment), offers, moment)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     Column,
@@ -20,14 +20,13 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     or_,
     select,
     update,
 )
 
 from api.auth.clients import clients
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, metadata, row_to
 from scoring import Product
 from scoring.canonical import canonical_json
 
@@ -53,6 +52,13 @@ Index(
 )
 
 
+# every page of offers reads them
+@lru_cache(maxsize=1_000)
+def _product(content: str) -> Product:
+    values = json.loads(content)
+    return Product(**{**values, "countries": frozenset(values["countries"])})
+
+
 @dataclass(frozen=True)
 class ProductVersion:
     """A version of a product, valid from `since` and before `until` (None: still valid). Versions count from 1."""
@@ -62,7 +68,15 @@ class ProductVersion:
     version: int
     since: datetime
     until: datetime | None
-    product: Product
+    content: str
+
+    @property
+    def product(self) -> Product:
+        """The terms of the product."""
+        return _product(self.content)
+
+
+to_version = row_to(ProductVersion)
 
 
 # built once: building a statement takes longer than running it
@@ -87,12 +101,12 @@ def list_products(connection: Connection, bank_id: str, at: datetime | None = No
     """Return the products of a bank in order of their IDs, current or at a time."""
     valid = _CURRENT if at is None else _VALID_AT
     query = select(products).where(products.c.bank_id == bank_id, valid).order_by(products.c.product_id)
-    return [read(row) for row in connection.execute(query, {} if at is None else {"at": at})]
+    return [to_version(row) for row in connection.execute(query, {} if at is None else {"at": at})]
 
 
 def list_active(connection: Connection, at: datetime) -> list[tuple[str, ProductVersion]]:
     """Return the products of all active banks at a time, each with the name of its bank."""
-    return [(row[0], read(row[1:])) for row in connection.execute(_ACTIVE, {"at": at})]
+    return [(name, ProductVersion(*version)) for name, *version in connection.execute(_ACTIVE, {"at": at})]
 
 
 def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:
@@ -116,25 +130,6 @@ def end_versions(connection: Connection, bank_id: str, product_ids: Sequence[str
     connection.execute(update(products).where(*ending).values(until=now))
 
 
-def insert_version(connection: Connection, version: ProductVersion) -> None:
-    """Store a new version."""
-    values = {**vars(version), "content": _serialize(version.product)}
-    del values["product"]
-    connection.execute(insert(products).values(values))
-
-
-def _serialize(product: Product) -> str:
+def serialize_product(product: Product) -> str:
+    """Return a product as the table stores it."""
     return canonical_json({**asdict(product), "countries": sorted(product.countries)}).decode()
-
-
-def read(row: Sequence[Any]) -> ProductVersion:
-    """Return the version of a row."""
-    bank_id, product_id, version, since, until, content = row
-    return ProductVersion(bank_id, product_id, version, since, until, _product(content))
-
-
-# every page of offers reads them
-@lru_cache(maxsize=1_000)
-def _product(serialized: str) -> Product:
-    content = json.loads(serialized)
-    return Product(**{**content, "countries": frozenset(content["countries"])})

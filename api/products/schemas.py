@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from api.kit.fields import format_timestamp
+from api.kit.fields import ResponseModel
 from api.products.eligibility import SHARES, Offer, ScoreFacts
 from api.products.repository import ProductVersion
-from scoring import Criterion, EligibilityInputs, Outcome, UnmetCriterion
+from scoring import Criterion, EligibilityInputs, Outcome
 
 MOST: Final = 50
 """Maximum number of products of a bank."""
@@ -47,11 +47,7 @@ Name = Annotated[
 ]
 
 
-class _Response(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProductTerms(_Response):
+class ProductTerms(ResponseModel):
     """The terms and criteria of a product."""
 
     id: str = Field(pattern=_ID, description="The bank's own ID of the product.", examples=["working-capital"])
@@ -77,7 +73,7 @@ class ProductTerms(_Response):
     term_days: Whole = Field(description="Days from disbursement to the last instalment.", examples=[365])
 
 
-class ProductList(_Response):
+class ProductList(ResponseModel):
     """All products of a bank."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"products": [_EXAMPLE]}]})
@@ -99,23 +95,17 @@ class ProductResponse(ProductTerms):
     @classmethod
     def of(cls, version: ProductVersion) -> ProductResponse:
         """Return the response of a version."""
-        product = version.product
-        return cls(
-            id=version.product_id,
-            **{**vars(product), "countries": sorted(product.countries), "prices": dict(product.prices)},
-            version=version.version,
-            since=format_timestamp(version.since),
-            until=None if version.until is None else format_timestamp(version.until),
-        )
+        content = {**vars(version.product), "countries": sorted(version.product.countries)}
+        return cls.from_record(version, id=version.product_id, **content)
 
 
-class ProductsResponse(_Response):
+class ProductsResponse(ResponseModel):
     """A bank's products, in order of their IDs."""
 
     products: list[ProductResponse] = Field(description="All products, current or at the requested time.")
 
 
-class UnmetCriterionResponse(_Response):
+class UnmetCriterionResponse(ResponseModel):
     """An unmet criterion."""
 
     criterion: Criterion = Field(
@@ -129,13 +119,8 @@ class UnmetCriterionResponse(_Response):
         examples=[4.5],
     )
 
-    @classmethod
-    def of(cls, unmet: UnmetCriterion) -> UnmetCriterionResponse:
-        """Return the response of an unmet criterion."""
-        return cls(**vars(unmet))
 
-
-class DoubtResponse(_Response):
+class DoubtResponse(ResponseModel):
     """The share of sales that an integrity feature doubts."""
 
     feature: str = Field(description="Name of the feature.", examples=[SHARES[0]])
@@ -145,7 +130,7 @@ class DoubtResponse(_Response):
     )
 
 
-class OfferResponse(_Response):
+class OfferResponse(ResponseModel):
     """A product evaluated for the score: limit and price, or the unmet criteria."""
 
     id: str = Field(description="The bank's ID of the product.", examples=["working-capital"])
@@ -154,11 +139,11 @@ class OfferResponse(_Response):
     eligible: bool = Field(description="Whether all criteria are met.")
     currency: str = Field(description="Currency of limit and sales, ISO 4217.", examples=["USD"])
     usd_per_unit: float | None = Field(
-        description="US dollars per unit of the currency, used to convert sales; null if unfacts.",
+        description="US dollars per unit of the currency, used to convert sales; null if unknown.",
         examples=[1.0],
     )
     monthly_sales: float | None = Field(
-        description="Settled net sales of an average month; null if unfacts.", examples=[12_000.0]
+        description="Settled net sales of an average month; null if unknown.", examples=[12_000.0]
     )
     undoubted_sales: float | None = Field(
         description="Monthly sales minus doubted sales. If a check was not possible, the highest possible value.",
@@ -185,11 +170,11 @@ class OfferResponse(_Response):
             limit=result.limit,
             price=result.price,
             term_days=offer.product.term_days,
-            unmet=[UnmetCriterionResponse.of(unmet) for unmet in result.unmet],
+            unmet=[UnmetCriterionResponse.from_record(unmet) for unmet in result.unmet],
         )
 
 
-class EligibilityResponse(_Response):
+class EligibilityResponse(ResponseModel):
     """A bank's products evaluated for one of its scores at a time. The result for a time does not change."""
 
     score_id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
@@ -208,7 +193,7 @@ class EligibilityResponse(_Response):
     data_too_old: bool = Field(
         description="Whether the data were too old at that time. No product is open then; request a new score."
     )
-    country: str | None = Field(description="Country of the seller; null if unfacts.", examples=["CN"])
+    country: str | None = Field(description="Country of the seller; null if unknown.", examples=["CN"])
     months_trading: float | None = Field(
         description="Months since the first order, of 365 / 12 days; null if unknown or if the data are too old.",
         examples=[30.5],
@@ -219,14 +204,12 @@ class EligibilityResponse(_Response):
     @classmethod
     def of(cls, facts: ScoreFacts, inputs: EligibilityInputs, offers: list[Offer], at: datetime) -> EligibilityResponse:
         """Return the response of an evaluation."""
-        return cls(
+        return cls.from_record(
+            facts.score.assessment,
             score_id=facts.score.id,
             seller_id=facts.score.seller_id,
-            outcome=Outcome(facts.outcome),
-            band=facts.band,
-            as_of=facts.as_of,
-            at=format_timestamp(at),
-            expires_at=format_timestamp(facts.expires_at),
+            at=at,
+            expires_at=facts.expires_at,
             expired=facts.expired(at),
             data_too_old=facts.too_old(at),
             country=facts.country,

@@ -1,4 +1,4 @@
-"""Products of a bank: replace, validate and evaluate them, in a transaction of the caller."""
+"""Products of a bank: validate and replace them, in a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from api.errors import InvalidRequest
+from api.kit.database import insert_row
 from api.products import repository
-from api.products.eligibility import Offer, ScoreFacts, evaluate_products
-from api.products.repository import ProductVersion
+from api.products.repository import ProductVersion, serialize_product
 from api.products.schemas import ProductTerms
-from api.scores.repository import StoredScore
-from api.services import Services
 from features.iso import COUNTRIES, UNKNOWN_COUNTRY
 from scoring import Product, ProductError
 from scoring.bands import Bands
@@ -40,32 +38,10 @@ def replace_products(
     versions = repository.last_versions(connection, bank_id)
     for product_id, product in products.items():
         if current.get(product_id) != product:
-            version = versions.get(product_id, 0) + 1
-            repository.insert_version(connection, ProductVersion(bank_id, product_id, version, moment, None, product))
-
-
-def offers(connection: Connection, services: Services, score: StoredScore, now: datetime | None = None) -> list[Offer]:
-    """Evaluate the products of all banks for a stored score, in order of bank names and product IDs.
-
-    Raises:
-        BundleNotKept: the bundle of the score is missing or damaged.
-        LedgerDamaged: the stored score is invalid.
-    """
-    at = now or datetime.now(UTC)
-    return evaluate_products(services, score, repository.list_active(connection, at), at)[1]
-
-
-def offers_of_bank(
-    connection: Connection, services: Services, score: StoredScore, bank_name: str, at: datetime
-) -> tuple[ScoreFacts, list[Offer]]:
-    """Evaluate a bank's own products at a time for one of its scores.
-
-    Raises:
-        BundleNotKept: the bundle of the score is missing or damaged.
-        LedgerDamaged: the stored score is invalid.
-    """
-    own = [(bank_name, version) for version in repository.list_products(connection, score.bank_id, at)]
-    return evaluate_products(services, score, own, at)
+            version, content = versions.get(product_id, 0) + 1, serialize_product(product)
+            insert_row(
+                connection, repository.products, ProductVersion(bank_id, product_id, version, moment, None, content)
+            )
 
 
 def validate_products(terms: list[ProductTerms], bands: Bands, currencies: Collection[str]) -> dict[str, Product]:

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Operator, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import ReviewId, SellerId
-from api.kit.openapi import BODY_PROBLEMS, NO_STORE, responses
+from api.kit.openapi import BODY_PROBLEMS, responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
 from api.reviews import repository, service
 from api.reviews.repository import ReviewQuery, ReviewState
@@ -24,13 +24,11 @@ router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=Authentic
     "",
     operation_id="listReviews",
     summary="List reviews",
-    response_model=ReviewPage,
     responses=responses(200, "A page of reviews, newest first.", errors.InvalidRequest),
 )
 def list_reviews(
-    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
+    _: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],
     services: ServicesDep,
-    response: Response,
     *,
     seller_id: Annotated[SellerId | None, Query(description="Only of this seller.", examples=["S-000001"])] = None,
     state: Annotated[ReviewState | None, Query(description="Only in this state.")] = None,
@@ -40,10 +38,9 @@ def list_reviews(
     """List disputes of figures and reviews of scores. Each must be decided within 30 days."""
     now = datetime.now(UTC)
     with transaction(services.engine) as connection:
-        after = resolve_cursor(cursor, lambda place: place if repository.is_listed(connection, place) else None)
+        after = resolve_cursor(cursor, lambda place: repository.find_position(connection, place))
         rows = repository.list_reviews(connection, ReviewQuery(seller_id, state, after, limit))
     items, next_cursor = paginate(rows, limit, lambda review: PagePosition(review.opened_at, review.id))
-    response.headers.update(NO_STORE)
     return ReviewPage(items=[ReviewResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
@@ -51,19 +48,16 @@ def list_reviews(
     "/{review_id}",
     operation_id="getReview",
     summary="Read a review",
-    response_model=ReviewResponse,
     responses=responses(200, "The review.", errors.InvalidRequest, errors.ReviewUnknown),
 )
 def get_review(
-    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
+    _: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],
     services: ServicesDep,
     review_id: ReviewId,
-    response: Response,
 ) -> ReviewResponse:
     """Return a review in its current state."""
     with transaction(services.engine) as connection:
         review = service.find_review(connection, str(review_id))
-    response.headers.update(NO_STORE)
     return ReviewResponse.of(review, datetime.now(UTC))
 
 
@@ -71,18 +65,15 @@ def get_review(
     "/{review_id}/take",
     operation_id="takeReview",
     summary="Assign a review to yourself",
-    response_model=ReviewResponse,
     responses=responses(200, "The assigned review.", errors.InvalidRequest, errors.ReviewUnknown, errors.ReviewDecided),
 )
 def take_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
     services: ServicesDep,
     review_id: ReviewId,
-    response: Response,
 ) -> ReviewResponse:
     """Assign a review to the calling operator, also if another one has it. The seller sees that it is in review."""
     review = service.assign(services, str(review_id), operator.id)
-    response.headers.update(NO_STORE)
     return ReviewResponse.of(review, datetime.now(UTC))
 
 
@@ -90,7 +81,6 @@ def take_review(
     "/{review_id}/decision",
     operation_id="decideReview",
     summary="Decide a review",
-    response_model=ReviewResponse,
     responses=responses(
         200,
         "The decided review.",
@@ -109,7 +99,6 @@ def decide_review(
     services: ServicesDep,
     review_id: ReviewId,
     decision: DecisionCreate,
-    response: Response,
 ) -> ReviewResponse:
     """Decide a review with a reason, which the seller reads and the ledger records. A decision is final.
 
@@ -117,5 +106,4 @@ def decide_review(
     to the score that it replaces.
     """
     review = service.decide_review(services, str(review_id), operator.id, decision.decision)
-    response.headers.update(NO_STORE)
     return ReviewResponse.of(review, datetime.now(UTC))

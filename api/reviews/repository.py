@@ -23,9 +23,9 @@ from sqlalchemy import (
     update,
 )
 
-from api.kit.database import UtcDateTime, insert_row, metadata, row_to
+from api.kit.database import UtcDateTime, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
-from api.scores.inputs import Correction, corrections
+from api.scores.inputs import corrections
 
 reviews = Table(
     "reviews",
@@ -127,20 +127,15 @@ _LATEST: Final = (
 )
 
 
-def insert_review(connection: Connection, review: Review) -> None:
-    """Store a review under a new ID."""
-    insert_row(connection, reviews, review)
-
-
 def select_review(connection: Connection, review_id: str) -> Review | None:
     """Return the review with the ID, or None."""
     return _to_review(connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none())
 
 
-def is_listed(connection: Connection, place: PagePosition) -> bool:
-    """Return whether a review is at a position in the list."""
-    review = select_review(connection, place.id)
-    return review is not None and review.opened_at == place.moment
+def find_position(connection: Connection, position: PagePosition) -> PagePosition | None:
+    """Return a position if the list has a review there; else None."""
+    review = select_review(connection, position.id)
+    return position if review is not None and review.opened_at == position.moment else None
 
 
 def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
@@ -177,11 +172,6 @@ def counts(connection: Connection, now: datetime) -> tuple[int, int]:
     query = select(func.count(), func.count().filter(reviews.c.due_at <= now)).where(waiting)
     total, late = connection.execute(query).one()
     return int(total), int(late)
-
-
-def insert_correction(connection: Connection, correction: Correction) -> None:
-    """Store a correction."""
-    insert_row(connection, corrections, correction)
 
 
 def delete_reviews(connection: Connection, seller_id: str) -> int:

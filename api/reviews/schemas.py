@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.kit.fields import copy_fields
+from api.kit.fields import ResponseModel
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 
@@ -49,10 +49,8 @@ class DecisionCreate(BaseModel):
         return Decision(self.outcome, self.reason, self.feature, self.value)
 
 
-class ReviewResponse(BaseModel):
+class ReviewResponse(ResponseModel):
     """A review that a seller requested, and its state."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(description="ID of the review.", examples=[_ID])
     seller_id: str = Field(description="The requesting seller.", examples=["S-000001"])
@@ -78,13 +76,11 @@ class ReviewResponse(BaseModel):
     @classmethod
     def of(cls, review: Review, now: datetime) -> ReviewResponse:
         """Return the response of a review at a time."""
-        return cls(**copy_fields(cls, review, overdue=review.overdue(now)))
+        return cls.from_record(review, overdue=review.overdue(now))
 
 
-class ReviewPage(BaseModel):
+class ReviewPage(ResponseModel):
     """A page of reviews, newest first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[ReviewResponse] = Field(description="The reviews of this page.")
     next_cursor: str | None = Field(

@@ -11,14 +11,15 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
-from api.kit.database import transaction
+from api.kit.database import insert_row, transaction
 from api.kit.fields import Clock, utc_now
 from api.ledger.chain import SELF_CHAIN, EntryKind
+from api.ledger.encryption import SellerKey
 from api.ledger.store import EntryDraft
 from api.reviews import ledger_entries, repository
-from api.reviews.repository import Review, ReviewKind, ReviewOutcome
+from api.reviews.repository import Review, ReviewKind, ReviewOutcome, reviews
 from api.scores import self_view
-from api.scores.inputs import Correction
+from api.scores.inputs import Correction, corrections
 from api.scores.issuance import ScoreDraft
 from api.scores.repository import StoredScore
 from api.services import Services
@@ -83,7 +84,7 @@ def open_review(connection: Connection, services: Services, draft: ReviewDraft, 
         opened_at=now,
         due_at=now + DEADLINE,
     )
-    repository.insert_review(connection, review)
+    insert_row(connection, reviews, review)
     return review
 
 
@@ -107,12 +108,7 @@ def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) 
         ReviewDecided: the review is already decided.
     """
     with transaction(services.engine, writes=True) as connection:
-        # the seller's key before the chain, the order of all locks
-        services.ledger.seller(connection, find_review(connection, review_id).seller_id)
-        services.ledger.lock_chain(connection, SELF_CHAIN)
-        review = find_review(connection, review_id)
-        if review.decided_at is not None:
-            raise ReviewDecided
+        _, review = _lock_undecided(connection, services, review_id)
         taken_at = review.taken_at or clock()
         repository.update_review(connection, review.id, taken_at=taken_at, taken_by=by)
     return replace(review, taken_at=taken_at, taken_by=by)
@@ -131,20 +127,14 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
     """
     reason = _require_text(decision.reason, "reason", "Give a reason of 1 to {} characters for the seller")
     with transaction(services.engine, writes=True) as connection:
-        seller_id = find_review(connection, review_id).seller_id
-        # the seller's key before the chain; under the lock of the chain a review is decided only once
-        seller = services.ledger.seller(connection, seller_id)
-        services.ledger.lock_chain(connection, SELF_CHAIN)
-        review = find_review(connection, review_id)
-        if review.decided_at is not None:
-            raise ReviewDecided
+        seller, review = _lock_undecided(connection, services, review_id)
         now = clock()
         correction = _correction(services, connection, review, decision, now)
         content = ledger_entries.decision_entry(review, by, decision.outcome, reason, correction)
         services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
         score: StoredScore | None = None
         if correction is not None:
-            repository.insert_correction(connection, correction)
+            insert_row(connection, corrections, correction)
             draft = _rescore(services, connection, review, now)
             score = self_view.record(services, connection, seller, draft, now)
         values: dict[str, Any] = {
@@ -158,6 +148,16 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
         }
         repository.update_review(connection, review.id, **values)
     return replace(review, **values)
+
+
+def _lock_undecided(connection: Connection, services: Services, review_id: str) -> tuple[SellerKey, Review]:
+    # the seller's key before the chain, the order of all locks; under the lock a review is decided only once
+    seller = services.ledger.seller(connection, find_review(connection, review_id).seller_id)
+    services.ledger.lock_chain(connection, SELF_CHAIN)
+    review = find_review(connection, review_id)
+    if review.decided_at is not None:
+        raise ReviewDecided
+    return seller, review
 
 
 def _correction(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.kit.fields import ResponseModel
 from features.profile.peers import LEAST
 from features.profile.profile import MissingReason
 from features.store.profiles import PeerScope
@@ -16,11 +17,7 @@ _MISSING = (
 Figure = int | float | None
 
 
-class _Response(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Peers(_Response):
+class Peers(ResponseModel):
     """The peer group: other sellers with settled sales in 12 months, at least thirty."""
 
     scope: PeerScope = Field(
@@ -36,7 +33,7 @@ class Peers(_Response):
     others: int = Field(description="Number of peers.", examples=[212])
 
 
-class FamilyIndex(_Response):
+class FamilyIndex(ResponseModel):
     """The index of a feature family, 0 to 100: the mean of `no_better` of its features with a direction."""
 
     family: str = Field(description="Stable name of the family.", examples=["quality"])
@@ -49,7 +46,7 @@ class FamilyIndex(_Response):
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
 
 
-class Step(_Response):
+class Step(ResponseModel):
     """One of the twelve periods of thirty days before as_of."""
 
     begins: str = Field(description="Start of the period, midnight UTC.", examples=["2025-12-02"])
@@ -59,7 +56,7 @@ class Step(_Response):
     )
 
 
-class Series(_Response):
+class Series(ResponseModel):
     """One value per period."""
 
     series: str = Field(description="Stable name of the series.", examples=["net_sales"])
@@ -82,7 +79,7 @@ class Series(_Response):
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
 
 
-class FeatureStanding(_Response):
+class FeatureStanding(ResponseModel):
     """A feature of the seller, compared with the peers."""
 
     feature: str = Field(description="Stable name of the feature.", examples=["return_rate_90d"])
@@ -106,7 +103,7 @@ class FeatureStanding(_Response):
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
 
 
-class TableCoverage(_Response):
+class TableCoverage(ResponseModel):
     """The seller's rows in one table of the operating data, and the age of the table."""
 
     table: str = Field(description="Name of the table.", examples=["orders"])
@@ -131,7 +128,7 @@ class TableCoverage(_Response):
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
 
 
-class Flag(_Response):
+class Flag(ResponseModel):
     """An integrity question, raised if the value exceeds the threshold. It is not a verdict."""
 
     flag: str = Field(description="Stable name of the question.", examples=["own_store_orders"])
@@ -150,7 +147,7 @@ class Flag(_Response):
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
 
 
-class Profile(_Response):
+class Profile(ResponseModel):
     """The profile of a seller as of one midnight, computed when data are delivered."""
 
     seller_id: str = Field(description="ID of the seller.", examples=["S-000001"])

@@ -19,10 +19,8 @@ from api.sellers.schemas import Profile
 from api.services import Services
 from features.errors import StoreError
 from features.profile.profile import (
-    FamilyIndex,
     ProfileFeature,
     ProfileFlag,
-    ProfileSeries,
     ProfileTable,
     SellerProfile,
     build_profile,
@@ -56,7 +54,7 @@ def profile_response(profile: SellerProfile, consent_id: str, today: date) -> Pr
         consent_id: the consent of the view.
         today: the day of the request; the age of the data is measured against it.
     """
-    peers, snapshot = profile.peers, profile.snapshot
+    snapshot = profile.snapshot
     families = {family.label: family.name for family in profile.families}
     return Profile(
         seller_id=profile.seller_id,
@@ -64,87 +62,59 @@ def profile_response(profile: SellerProfile, consent_id: str, today: date) -> Pr
         as_of=snapshot.as_of.isoformat(),
         data_version=snapshot.data_version,
         catalogue=snapshot.catalogue,
-        peers=schemas.Peers(scope=peers.scope, category=peers.category, size=peers.size, others=peers.others),
-        families=list(map(_family, profile.families)),
-        steps=[
-            schemas.Step(begins=step.begins.isoformat(), ends=step.ends.isoformat(), settled=step.settled)
-            for step in profile.steps
+        peers=schemas.Peers.from_record(profile.peers),
+        families=[schemas.FamilyIndex.from_record(item, family=item.name) for item in profile.families],
+        steps=[schemas.Step.from_record(step) for step in profile.steps],
+        series=[
+            schemas.Series.from_record(
+                item.series,
+                series=item.series.name,
+                values=list(item.values),
+                data_through=item.data_through,
+                missing=item.missing,
+            )
+            for item in profile.series
         ],
-        series=list(map(_series, profile.series)),
         features=[_feature(item, families[item.family]) for item in profile.features],
         coverage=[_table(item, today) for item in profile.coverage],
         flags=list(map(_flag, profile.flags)),
     )
 
 
-def _family(item: FamilyIndex) -> schemas.FamilyIndex:
-    return schemas.FamilyIndex(
-        family=item.name, label=item.label, index=item.index, counted=item.counted, of=item.of, missing=item.missing
-    )
-
-
-def _series(item: ProfileSeries) -> schemas.Series:
-    return schemas.Series(
-        series=item.series.name,
-        label=item.series.label,
-        meaning=item.series.meaning,
-        unit=item.series.unit,
-        values=list(item.values),
-        settles=item.series.settles,
-        data_through=_day(item.data_through),
-        missing=item.missing,
-    )
-
-
 def _feature(item: ProfileFeature, family: str) -> schemas.FeatureStanding:
     feature = item.feature
-    return schemas.FeatureStanding(
+    return schemas.FeatureStanding.from_record(
+        item,
         feature=feature.name,
         label=feature.label,
         meaning=feature.meaning,
         family=family,
-        value=item.value,
         unit=feature.unit,
         direction=_DIRECTIONS[feature.sign],
-        percentile=item.percentile,
-        no_better=item.no_better,
-        others=item.others,
-        missing=item.missing,
     )
 
 
 def _table(item: ProfileTable, today: date) -> schemas.TableCoverage:
-    return schemas.TableCoverage(
-        table=item.table,
-        need=item.need,
-        covers_through=_day(item.covers_through),
+    return schemas.TableCoverage.from_record(
+        item,
         age_days=None if item.covers_through is None else (today - item.covers_through).days,
-        first_day=_day(item.first_day),
-        last_day=_day(item.last_day),
-        months_of_history=item.months_of_history,
         days_with_rows=sum(item.days),
         days_by_step=list(item.days),
-        missing=item.missing,
     )
 
 
 def _flag(item: ProfileFlag) -> schemas.Flag:
-    return schemas.Flag(
-        flag=item.flag.name,
-        question=item.flag.question,
-        raised=item.raised,
-        feature=item.feature.name,
-        label=item.feature.label,
-        value=item.value,
-        unit=item.feature.unit,
-        threshold=item.flag.threshold,
-        why=item.flag.why,
-        missing=item.missing,
+    flag, feature = item.flag, item.feature
+    return schemas.Flag.from_record(
+        item,
+        flag=flag.name,
+        question=flag.question,
+        feature=feature.name,
+        label=feature.label,
+        unit=feature.unit,
+        threshold=flag.threshold,
+        why=flag.why,
     )
-
-
-def _day(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 @dataclass(frozen=True)

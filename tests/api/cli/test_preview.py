@@ -1,4 +1,4 @@
-"""What the terminal shows of an assessment: every point of it, in 80 columns, with or without colour."""
+"""A printed score: all of its points, in 80 columns, with and without colour."""
 
 import io
 from dataclasses import replace
@@ -43,7 +43,7 @@ def _explanation(points: list[int], limit: int = 0) -> Explanation:
 
 
 @given(st.lists(st.integers(-90, 90), max_size=30), st.integers(-50, 50))
-def test_steps_lead_from_base_to_score(points: list[int], limit: int) -> None:
+def test_steps_lead_from_the_base_to_the_score(points: list[int], limit: int) -> None:
     steps = waterfall_steps(_explanation(points, limit))
     reached = 600
     for step in steps:
@@ -53,7 +53,7 @@ def test_steps_lead_from_base_to_score(points: list[int], limit: int) -> None:
     assert len(steps) == sum(earned != 0 for earned in [*points, limit])
 
 
-def test_each_group_is_a_step_the_largest_first_and_the_limit_of_the_scale_last() -> None:
+def test_steps_are_sorted_by_size_with_the_limit_of_the_scale_last() -> None:
     steps = waterfall_steps(_explanation([1, 14, 0, -9], limit=-30))
     assert [(step.label, step.points) for step in steps] == [
         ("Group 1", 14),
@@ -63,47 +63,35 @@ def test_each_group_is_a_step_the_largest_first_and_the_limit_of_the_scale_last(
     ]
 
 
-def test_a_score_is_printed_with_its_points_and_reasons(bundle: Bundle) -> None:
+def test_a_score_is_printed_with_points_and_reasons_in_eighty_columns(bundle: Bundle) -> None:
+    assessment = _assessment(bundle)
+    explanation = assessment.explanation
+    assert explanation is not None
+    text = _printed(assessment)
+    for part in (f"Score {assessment.score}", f"band {assessment.band}", "90+ days past due within 12 months", NOTICE):
+        assert part in text
+    assert 0 < len(explanation.reasons) <= 4
+    for reason in explanation.reasons:
+        assert f"{reason.gain:+4d}  {reason.statement}" in text
+    label = "A label that is longer than a column of eighty characters has space for beside the others"
+    longer = tuple(group._replace(label=label) for group in explanation.groups)
+    wide = _printed(replace(assessment, explanation=replace(explanation, groups=longer)))
+    assert max(len(line) for line in (*text.splitlines(), *wide.splitlines())) <= 80
+    assert "█" in wide
+
+
+def test_gains_and_losses_differ_without_colour_and_without_utf8(bundle: Bundle) -> None:
     assessment = _assessment(bundle)
     text = _printed(assessment)
-    assert assessment.explanation is not None
-    assert f"Score {assessment.score}" in text
-    assert f"band {assessment.band}" in text
-    assert "90+ days past due within 12 months" in text
-    assert NOTICE in text
-    assert 0 < len(assessment.explanation.reasons) <= 4
-    for reason in assessment.explanation.reasons:
-        assert f"{reason.gain:+4d}  {reason.statement}" in text
-    assert max(len(line) for line in text.splitlines()) <= 80
-
-
-def test_without_colour_there_is_no_escape_and_gains_still_differ_from_losses(bundle: Bundle) -> None:
-    text = _printed(_assessment(bundle))
     assert "\x1b" not in text
-    assert "█" in text
-    assert "▒" in text
-    assert "\x1b[32m" in _printed(_assessment(bundle), color=True)
+    assert {"█", "▒"} <= set(text)
+    assert "\x1b[32m" in _printed(assessment, color=True)
+    plain = _printed(assessment, "ascii")
+    assert "++" in plain
+    assert "--" in plain
 
 
-def test_a_terminal_without_utf8_gets_plain_characters(bundle: Bundle) -> None:
-    text = _printed(_assessment(bundle), "ascii")
-    assert "++" in text
-    assert "--" in text
-
-
-@pytest.mark.parametrize(
-    "label", ["A label that is rather longer than any column of eighty could hold beside the rest"]
-)
-def test_long_labels_stay_in_eighty_columns(bundle: Bundle, label: str) -> None:
-    assessment = _assessment(bundle)
-    assert assessment.explanation is not None
-    longer = tuple(each._replace(label=label) for each in assessment.explanation.groups)
-    text = _printed(replace(assessment, explanation=replace(assessment.explanation, groups=longer)))
-    assert max(len(line) for line in text.splitlines()) <= 80
-    assert "█" in text
-
-
-def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
+def test_without_a_score_the_missing_history_is_named(bundle: Bundle) -> None:
     text = _printed(_assessment(bundle, days=41.0))
     assert "Sales on too few days for a score (insufficient_history)" in text
     assert "days_on_platform: 41. A score needs 90." in text
@@ -112,25 +100,22 @@ def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gap", "said"),
-    [
-        (TableGap("traffic", "2026-01-02"), "The table traffic ends on 2026-01-02, which is too old;"),
-        (TableGap("traffic", None), "The table traffic was not delivered;"),
-    ],
+    ("through", "state"), [("2026-01-02", "ends on 2026-01-02, which is too old"), (None, "was not delivered")]
 )
-def test_a_table_that_the_score_does_without_is_named(bundle: Bundle, gap: TableGap, said: str) -> None:
-    text = " ".join(_printed(replace(_assessment(bundle), table_gaps=(gap,))).split())
-    assert f"{said} its features count as missing." in text
+def test_a_table_that_the_score_ignores_is_named(bundle: Bundle, through: str | None, state: str) -> None:
+    assessment = replace(_assessment(bundle), table_gaps=(TableGap("traffic", through),))
+    sentence = f"The table traffic {state}; its features count as missing."
+    assert sentence in " ".join(_printed(assessment).split())
     assert "count as missing" not in _printed(_assessment(bundle))
 
 
-def _lines(shown: RenderableType) -> list[str]:
+def _lines(content: RenderableType) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
-    console.print(shown)
+    console.print(content)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
-def test_what_changed_adds_up_in_print() -> None:
+def test_printed_changes_sum_to_the_difference() -> None:
     moved = tuple(FeatureChange(f"f{i}", f"Feature {i}", "ratio", 0.1, None, 8 - i) for i in range(8))
     lines = _lines(trend(Changes("2026-01-31", 600, 640, 4, moved)))
     assert lines[:2] == [
@@ -139,12 +124,13 @@ def test_what_changed_adds_up_in_print() -> None:
     ]
     assert lines[-2:] == ["    +6  3 other features", "    +4  change of the scoring model"]
     assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
-    assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == [
-        "By today's model, since 2026-01-31: 600 then, 600 now (+0)"
-    ]
+    unchanged = _lines(trend(Changes("2026-01-31", 600, 600, 0, ())))
+    assert unchanged == ["By today's model, since 2026-01-31: 600 then, 600 now (+0)"]
+    limit = (FeatureChange(SCALE_LIMIT, "Limit of the scale", "points", None, None, -7),)
+    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, limit)))[1] == "    -7  Limit of the scale"
 
 
-def test_options_are_told_with_every_change() -> None:
+def test_options_are_printed_with_every_change() -> None:
     changes = (
         Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041),
         Change("h", "Handling", "hours", "fulfilment", 40.0, 31.5),
@@ -160,7 +146,7 @@ def test_options_are_told_with_every_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("advice", "text"),
     [
         (Advice(AdviceVerdict.REACHED, "A", "A"), "Band A is reached."),
         (Advice(AdviceVerdict.REACHED, "B", "D"), "Band B is reached. It is at least as good as the requested band D."),
@@ -171,15 +157,15 @@ def test_options_are_told_with_every_change() -> None:
         (Advice(AdviceVerdict.NO_SCORE, None, None), "no advice without a score"),
     ],
 )
-def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
-    assert said in " ".join(_lines(render_advice(given)))
+def test_without_advice_the_reason_is_printed(advice: Advice, text: str) -> None:
+    assert text in " ".join(_lines(render_advice(advice)))
 
 
-def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
+def test_steps_are_printed_if_the_band_is_out_of_reach() -> None:
     change = Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041)
     step = Step(change, 607, 7, Relation.PRINCIPAL_REASON, "R_HIGH")
     reason = Reason("T_LOW", "tenure", "t", "Time on the platform", "low", 99.0, 700.0, "days", None, None, -30, 21)
-    given = Advice(
+    advice = Advice(
         AdviceVerdict.OUT_OF_REACH,
         "C",
         "B",
@@ -188,14 +174,9 @@ def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
         farthest=607,
         days=90,
     )
-    assert _lines(render_advice(given)) == [
+    assert _lines(render_advice(advice)) == [
         "Changes that raise the score to 607 in total, which does not reach band B",
         "    +7  Return rate: from 6.2% to 4.1%",
         "Reasons that take longer, with the points gained at the typical value",
         "   +21  Time on the platform: it changes over months of trading",
     ]
-
-
-def test_an_end_of_the_scale_has_no_value_to_tell() -> None:
-    moved = (FeatureChange(SCALE_LIMIT, "Limit of the scale", "points", None, None, -7),)
-    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, moved)))[1] == "    -7  Limit of the scale"

@@ -1,4 +1,4 @@
-"""A revocation among those who score: what is committed after it rests on nothing, so there is none."""
+"""Revocations, erasures and grants while others score: nothing is committed under a consent after its revocation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from api.scores.schemas import ScoreRequest
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
-from tests.api.consents.conftest import DAY, PURPOSE, SELLER, Room
+from tests.api.consents.conftest import DAY, PURPOSE, SELLER, Register
 from tests.api.ledger.conftest import NOW
 from tests.counts import repeat
 
@@ -46,36 +46,35 @@ def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
         yield opened
 
 
-def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> None:
-    """Score one seller until that is refused."""
+def scoring(services: Services, bank_id: str, rejections: list[type[Exception]]) -> None:
+    """Score a seller until the request is rejected."""
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
             asyncio.run(issuance.issue_score(services, bank_id, request))
-        except (ConsentRequired, SellerUnknown) as refused:
-            ended.append(type(refused))
+        except (ConsentRequired, SellerUnknown) as error:
+            rejections.append(type(error))
             return
 
 
-def whole(services: Services) -> bool:
-    return (
-        verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
-    )
+def is_whole(services: Services) -> bool:
+    checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
+    return verify(services.engine, services.ledger, checks).faults == ()
 
 
-def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
+def test_no_score_follows_the_revocation(client: TestClient) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    ended: list[type[Exception]] = []
+    rejections: list[type[Exception]] = []
     with transaction(services.engine) as connection:
         consent = require_active_consent(connection, SELLERS[0], bank, PURPOSE, utc_now)
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in range(WRITERS):
-            pool.submit(scoring, services, bank, ended)
+            pool.submit(scoring, services, bank, rejections)
         time.sleep(0.5)
         with transaction(services.engine, writes=True) as connection:
             revoked = revoke_consent(connection, services.ledger, consent.id, "platform-1")
-    assert ended == [ConsentRequired] * WRITERS
+    assert rejections == [ConsentRequired] * WRITERS
     with transaction(services.engine) as connection:
         headers = [row.header for row in rows_of(connection, bank)]
     kinds = [header.kind for header in headers]
@@ -85,127 +84,123 @@ def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
     assert revoked.revoked_at is not None
     assert headers[place].recorded_at == format_timestamp(revoked.revoked_at)
     assert all(each.recorded_at < headers[place].recorded_at for each in headers if each.kind == "score")
-    assert whole(services)
+    assert is_whole(services)
 
 
-def test_an_erasure_among_those_who_score_leaves_nothing_behind(client: TestClient) -> None:
+def test_an_erasure_during_scoring_leaves_nothing(client: TestClient) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    ended: list[type[Exception]] = []
+    rejections: list[type[Exception]] = []
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
-            pool.submit(scoring, services, bank, ended)
+            pool.submit(scoring, services, bank, rejections)
         time.sleep(0.3)
         erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
-    assert len(ended) == 8
+    assert len(rejections) == 8
     with transaction(services.engine) as connection:
         kinds = [row.header.kind for row in rows_of(connection, bank)]
         assert repository.latest_consents(connection, SELLERS[0], bank, PURPOSE) is None
     assert kinds[-1] == "erasure"
-    assert whole(services)
+    assert is_whole(services)
 
 
-def appended(room: Room, holds: threading.Event, release: threading.Event) -> None:
-    """Append what rests on the consent, slowly: the transaction ends when it is let."""
-    with transaction(room.engine, writes=True) as connection:
-        seller = room.ledger.seller(connection, SELLER)
-        tip = room.ledger.lock_chain(connection, room.bank)
-        require_active_consent(connection, SELLER, room.bank, PURPOSE, lambda: NOW)
+def append_slowly(register: Register, holds: threading.Event, release: threading.Event) -> None:
+    """Append a row under the consent in a transaction that ends on release."""
+    with transaction(register.engine, writes=True) as connection:
+        seller = register.ledger.seller(connection, SELLER)
+        tip = register.ledger.lock_chain(connection, register.bank)
+        require_active_consent(connection, SELLER, register.bank, PURPOSE, lambda: NOW)
         holds.set()
         release.wait(20)
-        room.ledger.append(connection, seller, EntryDraft(room.bank, "note", b"{}", NOW), tip)
+        register.ledger.append(connection, seller, EntryDraft(register.bank, "note", b"{}", NOW), tip)
 
 
-def test_a_revocation_waits_for_what_was_begun_under_the_consent(room: Room) -> None:
-    consent = room.grant()
+def test_a_revocation_waits_for_an_open_transaction_under_the_consent(register: Register) -> None:
+    consent = register.grant()
     holds, release = threading.Event(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(appended, room, holds, release)
+        slow = pool.submit(append_slowly, register, holds, release)
         assert holds.wait(20)
-        revoking = pool.submit(room.revoke, consent)
+        revoking = pool.submit(register.revoke, consent)
         time.sleep(0.3)
         assert not revoking.done()
         release.set()
         slow.result(20)
         revoking.result(20)
-    assert [row.header.kind for row in room.rows()] == ["consent", "note", "revocation"]
+    assert register.kinds() == ["consent", "note", "revocation"]
 
 
-def test_what_comes_while_a_revocation_is_under_way_waits_and_finds_it(room: Room) -> None:
-    consent = room.grant()
+def test_a_score_waits_for_an_open_revocation_and_finds_it(register: Register) -> None:
+    consent = register.grant()
     with ThreadPoolExecutor(1) as pool:
-        with transaction(room.engine, writes=True) as connection:
-            revoke_consent(connection, room.ledger, consent.id, "platform-1", lambda: NOW)
-            late = pool.submit(appended, room, threading.Event(), threading.Event())
+        with transaction(register.engine, writes=True) as connection:
+            revoke_consent(connection, register.ledger, consent.id, "platform-1", lambda: NOW)
+            late = pool.submit(append_slowly, register, threading.Event(), threading.Event())
             time.sleep(0.3)
             assert not late.done()
         with pytest.raises(ConsentRequired):
             late.result(20)
-    assert [row.header.kind for row in room.rows()] == ["consent", "revocation"]
+    assert register.kinds() == ["consent", "revocation"]
 
 
-def test_of_grants_at_once_one_is_in_force_and_revoking_it_leaves_none(room: Room) -> None:
-    def agree(number: int) -> None:
-        terms = ConsentTerms(SELLER, room.bank, PURPOSE, (number + 1) * DAY)
-        with transaction(room.engine, writes=True) as connection:
-            grant_consent(connection, room.ledger, terms, "platform-1")
+def test_concurrent_grants_leave_one_active_consent(register: Register) -> None:
+    def grant(number: int) -> None:
+        terms = ConsentTerms(SELLER, register.bank, PURPOSE, (number + 1) * DAY)
+        with transaction(register.engine, writes=True) as connection:
+            grant_consent(connection, register.ledger, terms, "platform-1")
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(agree, range(16)))
+        list(pool.map(grant, range(16)))
     now = datetime.now(UTC)
-    room.revoke(room.required(now), now)
+    register.revoke(register.require(now), now)
     with pytest.raises(ConsentRequired):
-        room.required(now)
-    kinds = [row.header.kind for row in room.rows()]
+        register.require(now)
+    kinds = register.kinds()
     assert (kinds.count("consent"), kinds.count("revocation")) == (16, 16)
-    assert room.faults() == []
+    assert register.faults() == []
 
 
-def test_of_two_revocations_at_once_one_is_recorded_and_both_say_the_same(room: Room) -> None:
-    consent = room.grant()
+def test_concurrent_revocations_are_recorded_once(register: Register) -> None:
+    consent = register.grant()
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda number: room.revoke(consent, NOW + number * DAY), range(6)))
-    assert len(set(found)) == 1
-    assert [row.header.kind for row in room.rows()] == ["consent", "revocation"]
+        revoked = list(pool.map(lambda number: register.revoke(consent, NOW + number * DAY), range(6)))
+    assert len(set(revoked)) == 1
+    assert register.kinds() == ["consent", "revocation"]
 
 
-def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
-    consent = room.grant()
-    with transaction(room.engine, writes=True) as connection:
+def test_an_erased_consent_cannot_be_revoked(register: Register) -> None:
+    consent = register.grant()
+    with transaction(register.engine, writes=True) as connection:
         repository.delete_consents(connection, SELLER)
         erase_subject(connection, SELLER, "asked", NOW)
     with pytest.raises(ConsentUnknown):
-        room.revoke(consent)
-    assert [row.header.kind for row in room.rows()] == ["consent", "erasure"]
+        register.revoke(consent)
+    assert register.kinds() == ["consent", "erasure"]
 
 
 @pytest.mark.repeated
-def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -> None:
-    """A consent that is renewed takes the place of the former in one moment, also for those who wait."""
+def test_renewing_a_consent_never_interrupts_scoring(client: TestClient) -> None:
+    """A renewed consent replaces the former one in one moment, also for requests that wait."""
     services, bank = client.app.state.services, bank_of(client)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     until = time.monotonic() + repeat(0.3, 5)
 
     def score() -> int:
-        made = 0
+        scored = 0
         while time.monotonic() < until:
             asyncio.run(issuance.issue_score(services, bank, request))
-            made += 1
-        return made
+            scored += 1
+        return scored
 
     def renew() -> int:
         renewed = 0
         while time.monotonic() < until:
             renewed += 1
             with transaction(services.engine, writes=True) as connection:
-                grant_consent(
-                    connection,
-                    services.ledger,
-                    ConsentTerms(SELLERS[0], bank, PURPOSE, DAY * (1 + renewed % 90)),
-                    "tests",
-                )
+                terms = ConsentTerms(SELLERS[0], bank, PURPOSE, DAY * (1 + renewed % 90))
+                grant_consent(connection, services.ledger, terms, "tests")
         return renewed
 
     with ThreadPoolExecutor(5) as pool:
-        coming = [pool.submit(each) for each in (score, score, score, score, renew)]
-        assert all(each.result(60) > 1 for each in coming)
-    assert whole(services)
+        futures = [pool.submit(each) for each in (score, score, score, score, renew)]
+        assert all(each.result(60) > 1 for each in futures)
+    assert is_whole(services)

@@ -125,7 +125,7 @@ def test_sent_again_nothing_is_needed_but_what_was_stored(client: TestClient) ->
     first = ask(client)
     services: Services = client.app.state.services
     with transaction(services.engine, writes=True) as connection:
-        held = consents.is_in_force(connection, SELLERS[0], bank_of(client), "credit_application", datetime.now(UTC))
+        held = consents.latest_consents(connection, SELLERS[0], bank_of(client), "credit_application")
         assert held is not None
         revoke_consent(connection, services.ledger, held.id, "tests")
     refused(ask(client, key=None), 403, "consent-required")

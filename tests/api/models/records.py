@@ -1,10 +1,11 @@
-"""The tags of a version as training and a promotion write them."""
+"""The tags of a registered version, as training and a promotion write them."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
-SUMMARY = {
+SUMMARY: dict[str, Any] = {
     "trained_at": "2026-11-29T16:20:00Z",
     "origin": "simulated by sellerscore, seed 7",
     "outcomes": "loans, instalments and payments of the operating data",

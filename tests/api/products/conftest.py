@@ -1,4 +1,4 @@
-"""Sellers whose figures are known, and a bank that calls about them."""
+"""Sellers with known figures, and a bank that evaluates its products for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from api.kit.database import transaction
-from api.scores.repository import StoredScore, find_score
+from api.products.eligibility import Offer, ScoreFacts, evaluate_products
+from api.products.repository import list_active
+from api.scores.repository import find_score
 from api.services import Services
 from api.settings import Settings
 from features.store.seller_context import SellerContextSet
@@ -17,10 +19,12 @@ from features.store.vectors import Snapshot, VectorStore
 from tests.api.conftest import NAMES, SNAPSHOT, Opener, bank_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.testclient import TestClient
 
 Sellers = Mapping[str, Mapping[str, float | None]]
-"""What of each seller's values is not as `STEADY` has it."""
+"""The values of each seller that differ from `STEADY`."""
 
 RATES = {"USD": 1.0, "CNY": 0.145, "VND": 0.00004}
 STEADY = {
@@ -46,64 +50,70 @@ LINE = {
 }
 
 
-def land(into: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapshot = SNAPSHOT) -> None:
-    """Store vectors of sellers who are steady but for what is given, all of one country."""
-    filled = {seller: {**STEADY, **given} for seller, given in sellers.items()}
-    rows = [(seller, tuple(values.get(name, 0.3) for name in NAMES)) for seller, values in filled.items()]
-    known = SellerContextSet(RATES, [(seller, country, "CNY") for seller in sellers])
-    landed = replace(snapshot, data_version=f"{snapshot.data_version}-products")
-    VectorStore(into.vectors_path).replace(landed, rows, contexts=known)
+def land(settings: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapshot = SNAPSHOT) -> None:
+    """Store the vectors of sellers of one country."""
+    values = {seller: {**STEADY, **changed} for seller, changed in sellers.items()}
+    rows = [(seller, tuple(own.get(name, 0.3) for name in NAMES)) for seller, own in values.items()]
+    contexts = SellerContextSet(RATES, [(seller, country, "CNY") for seller in sellers])
+    version = replace(snapshot, data_version=f"{snapshot.data_version}-products")
+    VectorStore(settings.vectors_path).replace(version, rows, contexts=contexts)
 
 
 @dataclass(frozen=True)
 class Desk:
-    """A bank's desk: its client, and ways to ask."""
+    """A bank and its calls."""
 
     client: TestClient
 
     @property
     def services(self) -> Services:
-        found: Services = self.client.app.state.services
-        return found
+        services: Services = self.client.app.state.services
+        return services
 
     @property
     def bank(self) -> str:
         return bank_of(self.client)
 
     def put(self, *products: Mapping[str, Any]) -> list[dict[str, Any]]:
-        answer = self.client.put("/v1/products", json={"products": list(products)})
-        assert answer.status_code == 200, answer.text
-        return list(answer.json()["products"])
+        response = self.client.put("/v1/products", json={"products": list(products)})
+        assert response.status_code == 200, response.text
+        return list(response.json()["products"])
+
+    def products(self, **query: str) -> list[dict[str, Any]]:
+        response = self.client.get("/v1/products", params=query)
+        assert response.status_code == 200, response.text
+        return list(response.json()["products"])
 
     def score(self, seller: str) -> dict[str, Any]:
-        answer = self.client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
-        assert answer.status_code == 201, answer.text
-        return dict(answer.json())
+        response = self.client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
+        assert response.status_code == 201, response.text
+        return dict(response.json())
 
-    def eligibility(self, score_id: str, **asked: str) -> dict[str, Any]:
-        answer = self.client.get(f"/v1/scores/{score_id}/eligibility", params=asked)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+    def eligibility(self, score_id: str, **query: str) -> dict[str, Any]:
+        response = self.client.get(f"/v1/scores/{score_id}/eligibility", params=query)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
-    def stored(self, score_id: str) -> StoredScore:
+    def offers(self, score_id: str, at: datetime) -> tuple[ScoreFacts, list[Offer]]:
+        """Evaluate the products of all banks, as the pages of the seller do."""
         with transaction(self.services.engine) as connection:
-            found = find_score(connection, self.services.ledger, self.bank, score_id)
-        assert found is not None
-        return found
+            score = find_score(connection, self.services.ledger, self.bank, score_id)
+            assert score is not None
+            return evaluate_products(self.services, score, list_active(connection, at), at)
 
 
 @pytest.fixture
 def desk(stored_in: Settings, open_client: Opener) -> Iterator[Desk]:
-    """A desk with one steady seller, S."""
+    """A bank with one steady seller, S."""
     land(stored_in, {"S": {}})
     with open_client(stored_in, ["S"]) as client:
         yield Desk(client)
 
 
 @pytest.fixture(scope="module")
-def refusing_desk(registry: str, open_client: Opener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A desk for all tests of a module that store nothing."""
-    home = tmp_path_factory.mktemp("refusing") / "home"
+def shared_desk(registry: str, open_client: Opener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A bank for all tests of a module that store nothing."""
+    home = tmp_path_factory.mktemp("shared-desk") / "home"
     home.mkdir(mode=0o700)
     settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
     land(settings, {"S": {}})

@@ -1,4 +1,4 @@
-"""Products over HTTP: the whole list or nothing, every version kept, and scores held against them."""
+"""Products over HTTP: replaced together or not at all, with all versions stored, and evaluated for scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.operations.retention import erase_seller
 from api.products import repository
 from api.products.eligibility import eligibility_inputs
 from api.products.schemas import EligibilityResponse, ProductList
-from api.products.service import offers, offers_of_bank, replace_products
+from api.products.service import replace_products
 from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
@@ -28,48 +28,36 @@ from tests.api.test_any_body import JSON
 LOAN = {**LINE, "id": "loan", "name": "Loan", "currency": "CNY", "countries": []}
 
 
-def refused(desk: Desk, *products: Any) -> list[tuple[str, str, str]]:
+def rejected(desk: Desk, *products: Any) -> list[tuple[str, str, str]]:
     body = json.dumps({"products": products})
-    answer = desk.client.put("/v1/products", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422, answer.text
-    return [(each["where"], each["rule"], each["message"]) for each in answer.json()["errors"]]
-
-
-def shown(desk: Desk, **asked: str) -> list[dict[str, Any]]:
-    answer = desk.client.get("/v1/products", params=asked)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["products"])
+    response = desk.client.put("/v1/products", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422, response.text
+    return [(fault["where"], fault["rule"], fault["message"]) for fault in response.json()["errors"]]
 
 
 @pytest.mark.databases
-def test_a_list_takes_the_place_of_the_one_before_and_every_version_is_kept(desk: Desk) -> None:
-    assert shown(desk) == []
+def test_a_list_replaces_the_one_before_and_every_version_is_stored(desk: Desk) -> None:
+    assert desk.products() == []
     first = desk.put(LOAN, LINE)
-    assert [(each["id"], each["version"], each["until"]) for each in first] == [("line", 1, None), ("loan", 1, None)]
+    assert [(item["id"], item["version"], item["until"]) for item in first] == [("line", 1, None), ("loan", 1, None)]
     assert {name: first[0][name] for name in LINE} == LINE
     then = datetime.now(UTC).isoformat()
-    assert desk.put(LINE, LOAN) == first == shown(desk)
+    assert desk.put(LINE, LOAN) == first == desk.products()
     second = desk.put({**LINE, "cap": 400_000})
-    assert [(each["id"], each["version"], each["cap"]) for each in second] == [("line", 2, 400_000)]
-    before = shown(desk, at=then)
-    assert [{**each, "until": None} for each in before] == first
-    assert {each["until"] for each in before} == {second[0]["since"]}
-    # one that comes back counts on
-    assert [(each["id"], each["version"]) for each in desk.put(LOAN)] == [("loan", 2)]
-    assert desk.put() == [] == shown(desk)
-    assert shown(desk, at=then) == [{**each, "until": second[0]["since"]} for each in first]
+    assert [(item["id"], item["version"], item["cap"]) for item in second] == [("line", 2, 400_000)]
+    ended = [{**item, "until": second[0]["since"]} for item in first]
+    assert desk.products(at=then) == ended
+    # the versions of a product that returns continue
+    assert [(item["id"], item["version"]) for item in desk.put(LOAN)] == [("loan", 2)]
+    assert desk.put() == [] == desk.products()
+    assert desk.products(at=then) == ended
 
 
-def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: Desk) -> None:
+def test_all_faults_are_listed_with_id_and_place_and_nothing_is_stored(desk: Desk) -> None:
     desk.put(LINE)
-    wrong = refused(
-        desk,
-        {**LINE, "least": 600_000},
-        LOAN,
-        {**LOAN, "id": "other", "currency": "EUR", "countries": ["CN", "ZZ", "XX"], "prices": {"A": 0.1}},
-        LOAN,
-    )
-    assert [(where, rule) for where, rule, _ in wrong] == [
+    other = {**LOAN, "id": "other", "currency": "EUR", "countries": ["CN", "ZZ", "XX"], "prices": {"A": 0.1}}
+    faults = rejected(desk, {**LINE, "least": 600_000}, LOAN, other, LOAN)
+    assert [(where, rule) for where, rule, _ in faults] == [
         ("body/products/0", "product"),
         ("body/products/1", "duplicate_id"),
         ("body/products/2", "currency"),
@@ -77,12 +65,12 @@ def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: 
         ("body/products/2", "product"),
         ("body/products/3", "duplicate_id"),
     ]
-    messages = [message for _, _, message in wrong]
+    messages = [message for _, _, message in faults]
     assert messages[0].startswith("Product line: The smallest limit is 600000")
     assert messages[2] == "Product other: No exchange rate of EUR is known. Use one of CNY, USD, VND."
     assert messages[3].startswith("Product other: XX, ZZ is not an ISO 3166 country code.")
     assert "needs a price" in messages[4]
-    assert [each["id"] for each in shown(desk)] == ["line"]
+    assert [item["id"] for item in desk.products()] == ["line"]
 
 
 @pytest.mark.parametrize(
@@ -113,170 +101,145 @@ def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: 
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_where(
-    refusing_desk: Desk, change: dict[str, object], where: str | None
+def test_the_place_of_an_invalid_value_is_named(
+    shared_desk: Desk, change: dict[str, object], where: str | None
 ) -> None:
-    ((found, rule, _),) = refused(refusing_desk, {**LINE, **change})
-    assert found == ("body/products/0" if where is None else f"body/products/0/{where}")
+    ((place, rule, _),) = rejected(shared_desk, {**LINE, **change})
+    assert place == ("body/products/0" if where is None else f"body/products/0/{where}")
     assert (rule == "product") is (where is None)
 
 
-def test_fifty_products_are_the_most(desk: Desk) -> None:
+def test_a_bank_has_at_most_fifty_products(desk: Desk) -> None:
     many = [{**LINE, "id": f"p-{number:02}"} for number in range(51)]
-    assert refused(desk, *many)[0][:2] == ("body/products", "too_long")
+    assert rejected(desk, *many)[0][:2] == ("body/products", "too_long")
     assert len(desk.put(*many[:50])) == 50
 
 
-def test_the_example_is_a_request() -> None:
+def test_the_example_is_a_valid_request() -> None:
     (example,) = ProductList.model_config["json_schema_extra"]["examples"]
     assert ProductList.model_validate(example).model_dump(mode="json") == example
 
 
+near_valid = st.fixed_dictionaries({name: st.just(value) | JSON for name, value in LINE.items()})
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    body=JSON
-    | st.fixed_dictionaries({"products": JSON})
-    | st.fixed_dictionaries(
-        {"products": st.lists(st.fixed_dictionaries({name: st.just(LINE[name]) | JSON for name in LINE}), max_size=2)}
-    )
-)
+@given(body=JSON | st.fixed_dictionaries({"products": JSON | st.lists(near_valid, max_size=2)}))
 def test_no_json_makes_the_service_fail(client: Any, body: object) -> None:
-    answer = client.put("/v1/products", content=json.dumps(body), headers={"Content-Type": "application/json"})
-    assert answer.status_code in {200, 400, 422}, answer.text
+    response = client.put("/v1/products", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code in {200, 400, 422}, response.text
 
 
-def test_a_seller_is_told_limit_and_price_or_everything_that_lacks(stored_in: Settings, open_client: Opener) -> None:
+def test_eligibility_states_limit_and_price_or_all_unmet_criteria(stored_in: Settings, open_client: Opener) -> None:
     doubted = {"rush_order_share_180d": 0.1, "orders_beyond_visits_180d": 0.05}
-    land(stored_in, {"S": doubted, "hidden": {"unmoved_parcel_share_180d": None}})
-    with open_client(stored_in, ["S", "hidden"]) as client:
+    sellers = {"S": doubted, "hidden": {"unmoved_parcel_share_180d": None}, "new": {"days_on_platform": 10.0}}
+    land(stored_in, sellers)
+    with open_client(stored_in, list(sellers)) as client:
         desk = Desk(client)
         desk.put(LINE, LOAN, {**LINE, "id": "strict", "minimum_months": 36, "countries": ["DE"], "least": 30_000})
-        score = desk.score("S")
-        found = desk.eligibility(score["id"])
-        band = score["assessment"]["band"]
-        assert {name: found[name] for name in ("seller_id", "outcome", "band", "country", "expired", "as_of")} == {
-            "seller_id": "S",
-            "outcome": "scored",
-            "band": band,
-            "country": "CN",
-            "expired": False,
-            "as_of": AS_OF.isoformat(),
-        }
-        assert found["months_trading"] == 24.0
-        assert [each["share"] for each in found["doubts"]] == [0.1, 0.0, pytest.approx(0.2)]
-        line, loan, strict = found["products"]
-        assert (line["eligible"], line["price"], line["unmet"]) == (True, LINE["prices"][band], [])
-        assert line["limit"] == math.floor(2 * 146_000 / 12 * 0.7) == 17_033
-        assert (loan["limit"], loan["usd_per_unit"]) == (math.floor(2 * 146_000 / 12 / 0.145 * 0.7), 0.145)
-        assert (strict["eligible"], strict["limit"], strict["price"]) == (False, None, None)
-        unmet = {each["criterion"]: each for each in strict["unmet"]}
-        assert set(unmet) == {"country", "months_trading", "monthly_sales"}
-        assert unmet["months_trading"] == {
-            "criterion": "months_trading",
-            "found": 24.0,
-            "needed": 36.0,
-            "gap": 12.0,
-        }
-        assert unmet["monthly_sales"]["needed"] == 15_000.0
-        # who hides what would show a doubt has no limit
-        hidden = desk.eligibility(desk.score("hidden")["id"])["products"][0]
-        assert [each["criterion"] for each in hidden["unmet"]] == ["checked_sales"]
-        assert hidden["unmet"][0]["needed"] == "unmoved_parcel_share_180d"
+        scores = {seller: desk.score(seller) for seller in sellers}
+        result, hidden, new = (desk.eligibility(score["id"]) for score in scores.values())
+    band = scores["S"]["assessment"]["band"]
+    expected = {"seller_id": "S", "outcome": "scored", "band": band, "country": "CN", "expired": False}
+    assert {name: result[name] for name in expected} == expected
+    assert (result["as_of"], result["months_trading"]) == (AS_OF.isoformat(), 24.0)
+    assert [doubt["share"] for doubt in result["doubts"]] == [0.1, 0.0, pytest.approx(0.2)]
+    line, loan, strict = result["products"]
+    assert (line["eligible"], line["price"], line["unmet"]) == (True, LINE["prices"][band], [])
+    assert line["limit"] == math.floor(2 * 146_000 / 12 * 0.7) == 17_033
+    assert (loan["limit"], loan["usd_per_unit"]) == (math.floor(2 * 146_000 / 12 / 0.145 * 0.7), 0.145)
+    assert (strict["eligible"], strict["limit"], strict["price"]) == (False, None, None)
+    unmet = {item["criterion"]: item for item in strict["unmet"]}
+    assert set(unmet) == {"country", "months_trading", "monthly_sales"}
+    assert unmet["months_trading"] == {"criterion": "months_trading", "found": 24.0, "needed": 36.0, "gap": 12.0}
+    assert unmet["monthly_sales"]["needed"] == 15_000.0
+    # a seller who withholds the data of a check has no limit
+    (criterion,) = hidden["products"][0]["unmet"]
+    assert (criterion["criterion"], criterion["needed"]) == ("checked_sales", "unmoved_parcel_share_180d")
+    assert (new["outcome"], new["band"]) == ("insufficient_history", None)
+    assert [item["criterion"] for item in new["products"][0]["unmet"]] == ["score"]
 
 
-def test_an_answer_is_the_same_whatever_came_after(desk: Desk) -> None:
+def test_later_products_and_data_do_not_change_the_result_for_a_time(desk: Desk) -> None:
     desk.put(LINE, LOAN)
     score = desk.score("S")
-    found = desk.eligibility(score["id"])
+    result = desk.eligibility(score["id"])
     desk.put({**LINE, "cap": 5_000})
-    land(desk.services.settings, {"S": {"settled_net_sales_365d": 1.0}}, "DE", replace(SNAPSHOT, data_version="next"))
-    assert desk.eligibility(score["id"], at=found["at"]) == found
+    later = replace(SNAPSHOT, data_version="next")
+    land(desk.services.settings, {"S": {"settled_net_sales_365d": 1.0}}, "DE", later)
+    assert desk.eligibility(score["id"], at=result["at"]) == result
     now = desk.eligibility(score["id"])
-    assert [(each["id"], each["version"], each["limit"]) for each in now["products"]] == [("line", 2, 5_000)]
+    assert [(item["id"], item["version"], item["limit"]) for item in now["products"]] == [("line", 2, 5_000)]
 
 
-def test_a_moment_must_have_gone_by_since_the_score(desk: Desk) -> None:
+def test_the_time_must_be_between_the_score_and_now(desk: Desk) -> None:
     score = desk.score("S")
-    scored, now = datetime.fromisoformat(score["scored_at"]), datetime.now(UTC)
-    for path, moment in (
-        (f"/v1/scores/{score['id']}/eligibility", now + timedelta(hours=1)),
-        (f"/v1/scores/{score['id']}/eligibility", scored - timedelta(seconds=1)),
+    path, now = f"/v1/scores/{score['id']}/eligibility", datetime.now(UTC)
+    for place, moment in (
+        (path, now + timedelta(hours=1)),
+        (path, datetime.fromisoformat(score["scored_at"]) - timedelta(seconds=1)),
         ("/v1/products", now + timedelta(hours=1)),
         ("/v1/products", now.replace(tzinfo=None)),
     ):
-        answer = desk.client.get(path, params={"at": moment.isoformat()})
-        assert (answer.status_code, answer.json()["errors"][0]["where"]) == (422, "query/at")
+        response = desk.client.get(place, params={"at": moment.isoformat()})
+        assert (response.status_code, response.json()["errors"][0]["where"]) == (422, "query/at")
 
 
-def test_a_score_of_old_data_or_expired_opens_nothing_and_says_so(desk: Desk) -> None:
+def test_an_expired_score_or_old_data_qualify_for_no_product(desk: Desk) -> None:
     desk.put(LINE)
     score = desk.score("S")
-    stored, expires = desk.stored(score["id"]), datetime.fromisoformat(score["expires_at"])
+    expires = datetime.fromisoformat(score["expires_at"])
     stale = datetime.combine(AS_OF, time(), UTC) + timedelta(days=8)
     instant = timedelta(milliseconds=1)
     for at, is_open in ((stale - instant, True), (stale, False), (expires - instant, False), (expires, False)):
-        with transaction(desk.services.engine) as connection:
-            known, found = offers_of_bank(connection, desk.services, stored, "Bank", at)
-            (offered,) = offers(connection, desk.services, stored, at)
-        answer = EligibilityResponse.of(known, eligibility_inputs(known, "USD", at), found, at)
-        assert (answer.expired, answer.data_too_old) == (at >= expires, at >= stale)
-        assert (answer.months_trading is None) is not is_open
-        assert answer.products[0].eligible is is_open is offered.eligibility.eligible
-        assert [str(each.criterion) for each in answer.products[0].unmet] == ([] if is_open else ["score"])
+        facts, offers = desk.offers(score["id"], at)
+        result = EligibilityResponse.of(facts, eligibility_inputs(facts, "USD", at), offers, at)
+        assert (result.expired, result.data_too_old) == (at >= expires, at >= stale)
+        assert (result.months_trading is None) is not is_open
+        assert result.products[0].eligible is is_open
+        assert [str(unmet.criterion) for unmet in result.products[0].unmet] == ([] if is_open else ["score"])
 
 
-def test_an_outcome_without_a_number_opens_nothing(stored_in: Settings, open_client: Opener) -> None:
-    land(stored_in, {"new": {"days_on_platform": 10.0}})
-    with open_client(stored_in, ["new"]) as client:
-        desk = Desk(client)
-        desk.put(LINE)
-        found = desk.eligibility(desk.score("new")["id"])
-    assert (found["outcome"], found["band"]) == ("insufficient_history", None)
-    assert [each["criterion"] for each in found["products"][0]["unmet"]] == ["score"]
-
-
-def test_products_of_every_bank_are_offered_but_of_the_revoked(desk: Desk) -> None:
+def test_sellers_see_products_of_active_banks_and_a_bank_only_its_own(desk: Desk) -> None:
     now, engine = datetime.now(UTC), desk.services.engine
     desk.put(LINE)
-    others = [
+    other, gone = (
         access.create_client(engine, ClientKind.BANK, name, now=now).client.id for name in ("Another bank", "Gone bank")
-    ]
+    )
     with transaction(engine, writes=True) as connection:
-        (mine,) = repository.list_products(connection, desk.bank)
-        for bank in others:
-            replace_products(connection, bank, {"theirs": mine.product})
-    access.revoke_client(engine, ClientKind.BANK, others[1], now)
+        (own,) = repository.list_products(connection, desk.bank)
+        for bank in (other, gone):
+            replace_products(connection, bank, {"theirs": own.product})
+    access.revoke_client(engine, ClientKind.BANK, gone, now)
     score = desk.score("S")
-    with transaction(engine) as connection:
-        found = offers(connection, desk.services, desk.stored(score["id"]))
-    assert [(each.bank_name, each.bank_id, each.product_id) for each in found] == [
-        ("Another bank", others[0], "theirs"),
+    offers = desk.offers(score["id"], datetime.now(UTC))[1]
+    assert [(offer.bank_name, offer.bank_id, offer.product_id) for offer in offers] == [
+        ("Another bank", other, "theirs"),
         ("Demo bank", desk.bank, "line"),
     ]
-    # a bank sees its own alone
-    assert [each["id"] for each in desk.eligibility(score["id"])["products"]] == ["line"]
-    assert [each["id"] for each in shown(desk)] == ["line"]
+    assert [item["id"] for item in desk.eligibility(score["id"])["products"]] == ["line"]
+    assert [item["id"] for item in desk.products()] == ["line"]
 
 
-def test_an_erased_sellers_eligibility_is_gone(desk: Desk) -> None:
+def test_the_eligibility_of_an_erased_seller_is_gone(desk: Desk) -> None:
     desk.put(LINE)
     score, services = desk.score("S"), desk.services
-    erase_seller(services.engine, services.vectors, seller_id="S", reason="asked", now=datetime.now(UTC))
-    answer = desk.client.get(f"/v1/scores/{score['id']}/eligibility")
-    assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
+    erase_seller(services.engine, services.vectors, seller_id="S", reason="requested", now=datetime.now(UTC))
+    response = desk.client.get(f"/v1/scores/{score['id']}/eligibility")
+    assert (response.status_code, response.json()["type"]) == (410, "/problems/erased")
 
 
-def test_without_vectors_no_currency_can_be_converted(desk: Desk) -> None:
+def test_products_need_exchange_rates(desk: Desk) -> None:
     desk.services.settings.vectors_path.unlink()
-    answer = desk.client.put("/v1/products", json={"products": [LINE]})
-    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-vectors")
-    assert shown(desk) == []
+    response = desk.client.put("/v1/products", json={"products": [LINE]})
+    assert (response.status_code, response.json()["type"]) == (503, "/problems/no-vectors")
+    assert desk.products() == []
 
 
-def test_a_country_that_the_platform_does_not_know_is_none(desk: Desk) -> None:
+def test_an_unknown_country_meets_no_list_of_countries(desk: Desk) -> None:
     land(desk.services.settings, {"S": {}}, "ZZ", replace(SNAPSHOT, data_version="next"))
     desk.put(LINE)
-    found = desk.eligibility(desk.score("S")["id"])
-    assert found["country"] is None
-    (unmet,) = found["products"][0]["unmet"]
+    result = desk.eligibility(desk.score("S")["id"])
+    assert result["country"] is None
+    (unmet,) = result["products"][0]["unmet"]
     assert unmet == {"criterion": "country", "found": None, "needed": "CN, VN", "gap": None}

@@ -1,4 +1,4 @@
-"""The versions of products in a database of each kind, whoever replaces them when."""
+"""The versions of products in the database, with concurrent writers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, select
 
 from api.auth import clients as access
 from api.auth.scopes import ClientKind
@@ -33,72 +33,68 @@ LISTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([1, 2]).map(lamb
 
 @pytest.fixture
 def engine(database: str) -> Iterator[Engine]:
-    opened = open_database(database)
-    yield opened
-    opened.dispose()
+    engine = open_database(database)
+    yield engine
+    engine.dispose()
 
 
 def new_bank(engine: Engine) -> str:
     return access.create_client(engine, ClientKind.BANK, "Bank", now=NOW).client.id
 
 
-def put(engine: Engine, bank: str, given: dict[str, Product], now: datetime) -> None:
+def put(engine: Engine, bank: str, wanted: dict[str, Product], now: datetime) -> None:
     with transaction(engine, writes=True) as connection:
-        replace_products(connection, bank, given, now)
+        replace_products(connection, bank, wanted, now)
 
 
-def held(engine: Engine, bank: str, at: datetime | None = None) -> dict[str, ProductVersion]:
+def products_of(engine: Engine, bank: str, at: datetime | None = None) -> dict[str, Product]:
     with transaction(engine) as connection:
-        return {each.product_id: each for each in repository.list_products(connection, bank, at)}
+        return {item.product_id: item.product for item in repository.list_products(connection, bank, at)}
 
 
-def test_a_product_is_read_back_as_it_was_written(engine: Engine) -> None:
+def versions_of(engine: Engine, bank: str) -> list[ProductVersion]:
+    with transaction(engine) as connection:
+        query = select(products).where(products.c.bank_id == bank).order_by(products.c.product_id, products.c.version)
+        return [repository.to_version(row) for row in connection.execute(query)]
+
+
+def test_a_product_is_read_as_it_was_written(engine: Engine) -> None:
     bank = new_bank(engine)
     put(engine, bank, {"a": LINE}, NOW)
-    assert held(engine, bank)["a"] == ProductVersion(bank, "a", 1, NOW, None, LINE)
+    (version,) = versions_of(engine, bank)
+    assert (version.version, version.since, version.until, version.product) == (1, NOW, None, LINE)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(LISTS, st.integers(-3, 10)), max_size=8))
-def test_what_held_at_a_moment_is_what_was_put_last_before_it(
-    engine: Engine, acts: list[tuple[dict[str, Product], int]]
+def test_the_products_of_a_time_are_those_of_the_last_change_before_it(
+    engine: Engine, changes: list[tuple[dict[str, Product], int]]
 ) -> None:
     bank, clock = new_bank(engine), NOW
-    given: list[tuple[datetime, dict[str, Product]]] = []
-    for wanted, seconds in acts:
+    expected: list[tuple[datetime, dict[str, Product]]] = [(datetime.min.replace(tzinfo=NOW.tzinfo), {})]
+    for wanted, seconds in changes:
         clock += timedelta(seconds=seconds)
         put(engine, bank, wanted, clock)
-        # what is as it was is no change, and a clock that was set back changes nothing of what began before
-        if wanted != (given[-1][1] if given else {}):
-            given.append((max([clock, *(at for at, _ in given)]), wanted))
-        assert {name: each.product for name, each in held(engine, bank).items()} == wanted
+        # an equal list is no change; a clock that was set back does not move a change before an earlier one
+        if wanted != expected[-1][1]:
+            expected.append((max(clock, expected[-1][0]), wanted))
+        assert products_of(engine, bank) == wanted
     tick = timedelta(microseconds=1)
-    for moment in {at + each for at, _ in given for each in (-tick, timedelta(0), tick)}:
-        expected = [wanted for at, wanted in given if at <= moment]
-        found = {name: each.product for name, each in held(engine, bank, moment).items()}
-        assert found == (expected[-1] if expected else {})
+    for moment in {at + step for at, _ in expected[1:] for step in (-tick, timedelta(0), tick)}:
+        assert products_of(engine, bank, moment) == [wanted for at, wanted in expected if at <= moment][-1]
     for name in NAMES:
-        versions = [each for each in everything(engine, bank) if each.product_id == name]
-        assert [each.version for each in versions] == list(range(1, len(versions) + 1))
+        versions = [item for item in versions_of(engine, bank) if item.product_id == name]
+        assert [item.version for item in versions] == list(range(1, len(versions) + 1))
         assert all(one.until is not None and one.until <= two.since for one, two in pairwise(versions))
 
 
-def everything(engine: Engine, bank: str) -> list[ProductVersion]:
-    with transaction(engine) as connection:
-        wanted = select(products).where(products.c.bank_id == bank).order_by(products.c.product_id, products.c.version)
-        return [repository.read(found) for found in connection.execute(wanted)]
-
-
-def test_of_many_who_replace_at_once_one_has_the_last_word(engine: Engine) -> None:
+def test_concurrent_changes_leave_one_list(engine: Engine) -> None:
     bank, other = new_bank(engine), new_bank(engine)
     put(engine, other, {"a": LINE}, NOW)
     lists = [{name: replace(LINE, cap=1_000 + number) for name in NAMES[: 1 + number % 3]} for number in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda given: put(engine, bank, given, NOW), lists))
-    assert {name: each.product for name, each in held(engine, bank).items()} in lists
-    assert len(held(engine, other)) == 1
-    with transaction(engine) as connection:
-        doubled = (
-            select(func.count()).where(products.c.until.is_(None)).group_by(products.c.bank_id, products.c.product_id)
-        )
-        assert set(connection.execute(doubled).scalars()) == {1}
+        list(pool.map(lambda wanted: put(engine, bank, wanted, NOW), lists))
+    assert products_of(engine, bank) in lists
+    current = [item.product_id for item in versions_of(engine, bank) if item.until is None]
+    assert len(current) == len(set(current))
+    assert products_of(engine, other) == {"a": LINE}

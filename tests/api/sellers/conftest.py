@@ -1,4 +1,4 @@
-"""Sellers with pictures: a small market taken the way of a delivery, enough of one category for peers."""
+"""Sellers with profiles: a small ingested market with enough sellers of one category for peers."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ if TYPE_CHECKING:
 
 AS_OF = MIDNIGHTS[0]
 SELLERS = tuple(f"S{number}" for number in range(70))
-TRICKY = "shop/<b>&\"' 店"
+EMPTY = "shop/<b>&\"' 店"
+"""A seller without orders, whose ID needs escaping."""
 COVERED = ("orders", "refunds", "traffic", "fulfilments", "ratings")
-"""Every table but purchases, which this platform never delivers."""
+"""All tables but purchases, which this platform does not deliver."""
 
 
 @pytest.fixture(scope="session")
-def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of vectors and pictures, made once."""
-    folder = tmp_path_factory.mktemp("pictured")
+def profiles_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of vectors and profiles."""
+    folder = tmp_path_factory.mktemp("profiles")
     rows = market(Shape(seed=11, sellers=len(SELLERS), events=60, absent=frozenset({"purchases"})))
     rows["sellers"] = [{**row, "category": "toys"} for row in rows["sellers"]]
-    rows["sellers"].append({**rows["sellers"][0], "seller_id": TRICKY})
+    rows["sellers"].append({**rows["sellers"][0], "seller_id": EMPTY})
     store = write_accepted(rows, folder)
-    features = compute_frame(store, pd.DataFrame({"seller_id": [*SELLERS, TRICKY], "as_of": AS_OF}))
+    features = compute_frame(store, pd.DataFrame({"seller_id": [*SELLERS, EMPTY], "as_of": AS_OF}))
     snapshot = Snapshot(AS_OF, "data-1", digest(CATALOGUE), dict.fromkeys(COVERED, AS_OF))
     VectorStore(folder / "vectors.db").replace(snapshot, rows_of(features), compute_profiles(store, features))
     return folder / "vectors.db"
 
 
 @pytest.fixture
-def settings(registry: str, pictured: Path, tmp_path: Path) -> Settings:
+def settings(registry: str, profiles_file: Path, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    shutil.copy(pictured, home / "vectors.db")
+    shutil.copy(profiles_file, home / "vectors.db")
     return Settings(home=home, MLFLOW_TRACKING_URI=registry)
 
 
 @pytest.fixture
 def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
-    """A bank whom these sellers, and one whom nobody knows, let look; on a database of each kind in turn."""
-    with open_client(stored_in, (*SELLERS, TRICKY, "unknown")) as opened:
+    """A bank with the consents of these sellers, and of one without data."""
+    with open_client(stored_in, (*SELLERS, EMPTY, "unknown")) as opened:
         yield opened

@@ -20,7 +20,7 @@ import sellerscore
 from api.app import open_services
 from api.consents import repository as consents
 from api.consents.repository import Consent
-from api.kit.database import transaction
+from api.kit.database import insert_row, transaction
 from api.kit.fields import Purpose
 from api.kit.middleware import RequestMetrics
 from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
@@ -90,7 +90,7 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
         for seller in sellers:
             asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
-            consents.insert_consent(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
+            insert_row(connection, consents.consents, Consent(f"of-{seller}", *asked, None, now, "tests"))
 
 
 def give(services: Services, sellers: tuple[str, ...]) -> None:
