@@ -1,19 +1,54 @@
-"""A registry of three versions to promote."""
+"""A registry of three versions to promote, gates that pass or fail, and failing moves of the champion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.training.conftest import copied_registry
-from tests.training.promotion.builders import lenient, wei
-from training.promotion import promote
-from training.registry import MODEL_NAME, Registry
+from training.gates import Check, GateVerdict
+from training.promotion import Approval, promote
+from training.registry import CHAMPION, MODEL_NAME, Registry, Version
 from training.registry.connection import connected
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 Promoted = Callable[..., Registry]
+PASSED = Check("sums", GateVerdict.PASSED, "all add up")
+FAILED = Check("drift", GateVerdict.FAILED, "PSI of the score: 0.4; limit: at most 0.25")
+
+
+def lenient(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED,)
+
+
+def strict(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED, FAILED)
+
+
+def wei(reason: str = "better on new sellers") -> Approval:
+    return Approval.now("Wei Zhang", reason)
+
+
+def alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, str], None]) -> None:
+    """Replace the move of the champion's alias by `move(client, number)`; other aliases move as usual."""
+    from mlflow import MlflowClient
+
+    real = MlflowClient.set_registered_model_alias
+
+    def moved(client: MlflowClient, name: str, alias: str, number: str) -> None:
+        if alias == CHAMPION:
+            with monkeypatch.context() as patch:
+                patch.setattr(MlflowClient, "set_registered_model_alias", real)
+                move(client, number)
+        else:
+            real(client, name, alias, number)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", moved)
 
 
 @pytest.fixture(scope="session")
