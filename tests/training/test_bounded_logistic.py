@@ -87,16 +87,6 @@ def test_without_active_bounds_it_equals_scikit_learn() -> None:
     assert fitted.margins(two) == pytest.approx(expected, abs=5e-3)
 
 
-def test_more_shrinkage_gives_smaller_weights_and_keeps_the_mean() -> None:
-    sample = informative()
-    sizes = []
-    for shrinkage in (1.0, 100.0, 10_000.0):
-        fitted = fit_bounded(normal_scores(sample), sample, shrinkage)
-        sizes.append(fitted.weights.sum())
-        assert (1 / (1 + np.exp(-fitted.margins(sample)))).mean() == pytest.approx(sample.bad.mean(), abs=1e-4)
-    assert sizes[0] > sizes[1] > sizes[2] > 0
-
-
 def test_outcomes_that_a_column_separates_give_finite_weights() -> None:
     value = np.linspace(-1, 1, 200)
     sample = sample_of(value[:, None], value > 0, (1,))

@@ -71,6 +71,7 @@ def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind
     before = booster.predict(base, raw_score=True)
     read = np.flatnonzero(booster.feature_importance())
     assert len(read) > 8
+    is_moving = False
     for place in read:
         known = ~np.isnan(base[:, place])
         for step in (0.01, 3.0, 1e6):
@@ -78,18 +79,8 @@ def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind
             moved[:, place] += step
             change = booster.predict(moved, raw_score=True) - before
             assert (change[known] * SIGNS[SOME[place]] >= -1e-12).all(), SOME[place]
-
-
-def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: FittedModel, loans: Dataset) -> None:
-    """The features that determine the outcomes do move the predictions, so that the test before is not empty."""
-    base = loans.features.to_numpy()[:150]
-    moving = [name for name in INFORMATIVE if SIGNS[name]]
-    assert moving
-    for name in moving:
-        low, high = base.copy(), base.copy()
-        low[:, SOME.index(name)], high[:, SOME.index(name)] = -3.0, 3.0
-        change = fitted.booster.predict(high, raw_score=True) - fitted.booster.predict(low, raw_score=True)
-        assert (change * SIGNS[name]).mean() > 0.05, name
+            is_moving |= bool((change[known] * SIGNS[SOME[place]] > 0.01).any())
+    assert is_moving
 
 
 def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,35 +227,27 @@ def test_every_parameter_is_one_that_lightgbm_has(loans: Dataset) -> None:
             assert f"[{name}: {int(value) if isinstance(value, bool) else value:g}]" in text, name
 
 
-def test_cross_validation_of_a_perfect_of_a_blind_and_of_an_inverse_predictor() -> None:
-    rng = np.random.default_rng(1)
-    bad = pd.Series(rng.random(120) < 0.25)
-    features = pd.DataFrame({"truth": bad.astype(float), "noise": rng.normal(size=120)})
-    perfect = cross_validated_auc(lambda _, __, outside: outside["truth"].to_numpy(), features, bad, 2)
-    blind = cross_validated_auc(lambda _, __, outside: np.zeros(len(outside)), features, bad, 2)
-    inverse = cross_validated_auc(lambda _, __, outside: -outside["truth"].to_numpy(), features, bad, 2)
-    assert (perfect.value, perfect.low, perfect.high) == (1.0, 1.0, 1.0)
-    assert (blind.value, blind.low, blind.high) == (0.5, 0.5, 0.5)
-    assert inverse.value == 0.0
-
-
 def test_cross_validation_predicts_held_out_rows_only() -> None:
     rng = np.random.default_rng(1)
     bad = pd.Series(rng.random(100) < 0.3)
     features = pd.DataFrame({"row": np.arange(100.0)})
-    times: list[int] = []
+    predicted: list[int] = []
 
     def predict(inside: pd.DataFrame, known: pd.Series, outside: pd.DataFrame) -> np.ndarray:
         assert set(inside["row"]).isdisjoint(outside["row"])
         assert inside.index.equals(known.index)
         assert (len(inside), len(outside)) == (80, 20)
-        times.extend(outside["row"].astype(int))
+        predicted.extend(outside["row"].astype(int))
         return rng.normal(size=len(outside))
 
     chance = cross_validated_auc(predict, features, bad, 3)
-    assert sorted(times) == sorted(list(range(100)) * 3)
+    assert sorted(predicted) == sorted(list(range(100)) * 3)
     assert chance.low < chance.value < chance.high
     assert chance.low < 0.5 < chance.high
+    truth = pd.DataFrame({"truth": bad.astype(float)})
+    for sign, expected in ((1, 1.0), (0, 0.5), (-1, 0.0)):
+        found = cross_validated_auc(lambda _, __, outside, by=sign: by * outside["truth"].to_numpy(), truth, bad, 2)
+        assert (found.value, found.low, found.high) == (expected,) * 3
 
 
 def test_the_logistic_baseline_accepts_missing_values_and_ranks(loans: Dataset) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.training.conftest import copied_registry
 from training.gates import Check, GateVerdict
 from training.promotion import Approval, promote
-from training.registry import CHAMPION, MODEL_NAME, Registry, Version
+from training.registry import CHAMPION, EXPERIMENT, MODEL_NAME, Registry, Version
 from training.registry.connection import connected
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, s
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry of three versions, each with its own run by Ana, without model files."""
     folder: Path = tmp_path_factory.mktemp("template")
-    with connected(Registry.on_sqlite(folder)) as client:
-        experiment = client.create_experiment("sellerscore")
+    with connected(copied_registry(empty_registry, folder)) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
         client.create_registered_model(MODEL_NAME)
         for _ in range(3):
             run = client.create_run(experiment, tags={"trained_by": "Ana Silva"}).info.run_id
