@@ -23,7 +23,9 @@ def write_invoices(folder: Path, repaid: int = 38, defaulted: int = 26, unknown:
     _write(folder / "enterprises.csv", ("enterprise_id", "defaulted"), firms)
     for name, partner in (("sales", "buyer_id"), ("purchase", "supplier_id")):
         columns = ("enterprise_id", "invoice_no", "invoice_date", partner, "status", *_AMOUNTS)
-        rows = [row for firm, outcome in firms for row in _invoices(rng, firm, defaulted=outcome == "true", partner=name)]
+        rows = [
+            row for firm, outcome in firms for row in _invoices(rng, firm, defaulted=outcome == "true", partner=name)
+        ]
         _write(folder / f"{name}_invoices.csv", columns, rows)
     return folder
 

@@ -35,19 +35,13 @@ def test_the_notebooks_are_numbered_in_the_order_to_read_them() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_stored_without_outputs_and_defines_nothing(path: Path) -> None:
+def test_a_notebook_is_stored_without_outputs_defines_nothing_and_imports_what_exists(path: Path) -> None:
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
     source = "\n".join(cell.source for cell in cells).replace("%matplotlib inline", "")
-    defining = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, defining)]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_imported_names_of_a_notebook_exist(path: Path) -> None:
-    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    source = "\n".join(cells).replace("%matplotlib inline", "")
-    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    nodes = list(ast.walk(ast.parse(source)))
+    assert not [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     own_imports = [node for node in imports if str(node.module).partition(".")[0] in PACKAGES]
     assert own_imports
     for node in own_imports:

@@ -1,20 +1,21 @@
-"""What the tests of training share, and third-party warnings that they meet: each by name, none ours to change."""
+"""Fixtures that tests of training share, and warnings of libraries that we cannot change."""
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
-from tests.training.forked import Forks, forking
+from tests.world import World, shared_world
 from training.registry import Registry, require
 
 _FILTERS = (
     # shap sets up its colour maps in matplotlib's older way when it is imported
     "ignore:The (set_bad|set_over|set_under) function will be deprecated:PendingDeprecationWarning",
-    # mlflow looks at the type hints of its own classes when its pyfunc is imported
+    # mlflow inspects the type hints of its own classes when its pyfunc is imported
     "ignore:.*Any type hint is inferred as AnyType:UserWarning",
     # mlflow compares a frame's columns with a range
     "ignore:Operation with range is deprecated",
@@ -29,15 +30,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """A process that has MLflow imported, to fork others from."""
-    with forking() as made:
-        yield made
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return shared_world(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Starts processes that have MLflow and `tests.training.processes` imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlflow", "tests.training.processes"])
+    return context
 
 
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a registry that was used for the first time; MLflow takes seconds to make its tables."""
+    """The folder of a registry that was used for the first time; MLflow takes seconds to create its tables."""
     folder: Path = tmp_path_factory.mktemp("empty-registry")
     require(Registry.on_sqlite(folder))
     return folder

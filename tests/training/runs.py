@@ -42,7 +42,7 @@ FINDINGS = (
 
 
 @cache
-def made_run() -> Run:
+def small_run() -> Run:
     """Return a run of the small model that studies are tested on, with a finding of each kind."""
     found = subject()
     bad, model = found.bad, found.probability

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightgbm
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -27,14 +27,12 @@ FALLING = Steps(2, np.array([0.5]), np.array([0.4, -0.2]), np.array([25, 75]))
 @st.composite
 def step_functions(draw: st.DrawFn) -> list[Steps]:
     """At most one step function for each column, of up to 21 steps, over the same number of rows."""
-    columns = draw(st.lists(st.integers(0, COLUMNS - 1), unique=True, max_size=COLUMNS))
-    total = 500
     found = []
-    for column in columns:
+    for column in draw(st.lists(st.integers(0, COLUMNS - 1), unique=True, max_size=COLUMNS)):
         edges = np.array(sorted(draw(st.sets(EDGES, max_size=20))))
         values = draw(st.lists(st.floats(-5, 5), min_size=len(edges) + 1, max_size=len(edges) + 1))
         rows = np.full(len(edges) + 1, 1)
-        rows[0] += total - rows.sum()
+        rows[0] += 500 - rows.sum()
         found.append(Steps(column, edges, np.array(values), rows))
     return found
 
@@ -61,32 +59,25 @@ def around(functions: list[Steps]) -> NDArray[np.float64]:
 
 @settings(max_examples=25)
 @given(step_functions(), st.floats(-10, 10))
-def test_margins_are_the_step_functions_at_edges_and_beyond(functions: list[Steps], intercept: float) -> None:
+@example([], -2.25)
+def test_lightgbm_and_scoring_read_the_step_functions(functions: list[Steps], intercept: float) -> None:
+    """A contribution is the value of the step, less its mean over the training rows."""
     matrix = around(functions)
     booster = additive_model(functions, intercept, COLUMNS)
     expected = added(functions, intercept, matrix)
-    assert booster.predict(matrix, raw_score=True).tolist() == expected.tolist()
-    again = lightgbm.Booster(model_str=booster.model_to_string())
-    assert again.predict(matrix, raw_score=True).tolist() == expected.tolist()
-
-
-@settings(max_examples=25)
-@given(step_functions(), st.floats(-10, 10))
-def test_scoring_reads_the_same_model_and_its_contributions_add_up(functions: list[Steps], intercept: float) -> None:
-    """Of an additive model a contribution is the value of the step, less its mean over the training rows."""
-    model = Model.from_text(additive_model(functions, intercept, COLUMNS).model_to_string())
-    matrix = around(functions)
-    found = contributions(model, matrix)
+    for each in (booster, lightgbm.Booster(model_str=booster.model_to_string())):
+        assert each.predict(matrix, raw_score=True).tolist() == expected.tolist()
+    found = contributions(Model.from_text(booster.model_to_string()), matrix)
     usual = {each.column: float(each.values @ each.rows) / float(each.rows.sum()) for each in functions}
     assert found.base == pytest.approx(intercept + sum(usual.values()), abs=1e-9)
-    assert found.base + found.values.sum(axis=1) == pytest.approx(added(functions, intercept, matrix), abs=1e-9)
+    assert found.base + found.values.sum(axis=1) == pytest.approx(expected, abs=1e-9)
     for column in range(COLUMNS):
         own = [each for each in functions if each.column == column]
         assert found.values[:, column] == pytest.approx(added(own, -usual.get(column, 0.0), matrix), abs=1e-9)
 
 
 def test_the_tables_of_scoring_agree_with_lightgbm_where_steps_are_many() -> None:
-    """Fifty steps are a tree of six levels; `prove` compares margins and contributions around every threshold."""
+    """Fifty steps are a tree of six levels; `verify_tables` compares margins and contributions at every threshold."""
     rng = np.random.default_rng(1)
     many = [
         Steps(column, np.sort(rng.normal(size=49)), np.sort(rng.normal(size=50)), rng.integers(1, 30, 50))
@@ -113,7 +104,7 @@ def test_a_missing_value_is_at_the_riskiest_end_once_columns_are_merged() -> Non
     assert contributions(model, shown).values[3] == pytest.approx([0.9 - -0.04, 0.0, 0.8 - -0.1])
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.floats(-3, 3), st.floats(-3, 3))
 def test_a_weighted_sum_has_the_weighted_margins(first: float, second: float) -> None:
     one, other = additive_model([STEEP, FALLING], -2.0, COLUMNS), additive_model([FALLING], 1.0, COLUMNS)
@@ -123,37 +114,15 @@ def test_a_weighted_sum_has_the_weighted_margins(first: float, second: float) ->
     assert found == pytest.approx(first * parts[0] + second * parts[1], abs=1e-12)
 
 
-@pytest.fixture(scope="module")
-def mean_of_two() -> tuple[Sample, list[lightgbm.Booster], lightgbm.Booster]:
-    """Boosted trees and step functions of the same columns, and their mean."""
+def test_the_mean_of_trees_and_step_functions_has_the_mean_margins_and_contributions() -> None:
     sample = Sample.of_dataset(dataset(400, 150)).select_columns(range(COLUMNS))
     trees = boost(sample, FitConfig(learning_rate=0.1, threads=1), 30)
     both = [trees, additive_model([STEEP, FALLING], -2.0, COLUMNS)]
-    return sample, both, weighted_sum(both, (0.5, 0.5))
-
-
-def test_the_mean_of_boosted_trees_and_step_functions(
-    mean_of_two: tuple[Sample, list[lightgbm.Booster], lightgbm.Booster],
-) -> None:
-    sample, both, mean = mean_of_two
-    parts = [each.predict(sample.matrix, raw_score=True) for each in both]
+    mean = weighted_sum(both, (0.5, 0.5))
     assert mean.num_trees() == sum(each.num_trees() for each in both)
-    assert np.abs(mean.predict(sample.matrix, raw_score=True) - (0.5 * parts[0] + 0.5 * parts[1])).max() <= 1e-12
-
-
-def test_contributions_to_a_mean_are_the_mean_of_the_contributions(
-    mean_of_two: tuple[Sample, list[lightgbm.Booster], lightgbm.Booster],
-) -> None:
-    sample, both, mean = mean_of_two
+    margins, *parts = (each.predict(sample.matrix, raw_score=True) for each in (mean, *both))
+    assert np.abs(margins - (0.5 * parts[0] + 0.5 * parts[1])).max() <= 1e-12
     rows = sample.matrix[0:50]
-    found, *parts = (contributions(Model.from_text(each.model_to_string()), rows) for each in (mean, *both))
-    assert found.base == pytest.approx(0.5 * parts[0].base + 0.5 * parts[1].base, abs=1e-9)
-    assert found.values == pytest.approx(0.5 * parts[0].values + 0.5 * parts[1].values, abs=1e-9)
-
-
-def test_a_model_without_steps_is_its_intercept() -> None:
-    booster = additive_model([], -2.25, COLUMNS)
-    assert booster.predict(np.zeros((2, COLUMNS)), raw_score=True).tolist() == [-2.25, -2.25]
-    found = contributions(Model.from_text(booster.model_to_string()), np.zeros((2, COLUMNS)))
-    assert found.base == -2.25
-    assert not found.values.any()
+    found, one, other = (contributions(Model.from_text(each.model_to_string()), rows) for each in (mean, *both))
+    assert found.base == pytest.approx(0.5 * one.base + 0.5 * other.base, abs=1e-9)
+    assert found.values == pytest.approx(0.5 * one.values + 0.5 * other.values, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Commands `train` and `train-table`: options, output and errors."""
+"""Commands `train` and `train-table`: options, progress, output and errors."""
 
 from __future__ import annotations
 
@@ -6,171 +6,165 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.training.conftest import copied_registry
-from tests.training.runs import made_run
+from tests.training.runs import small_run
 from tests.training.test_table_training import loans
 from training.cli import app
-from training.console import OutputFormat, print_run
+from training.console import OutputFormat, print_run, show_steps
 from training.errors import ConfigError, LabelError, RegistryError, TableError
 from training.evidence.study import Finding
-from training.registry import TABLES, RegisteredVersion, Registry, aliases, find_version
+from training.registry import TABLES, RegisteredVersion, aliases, find_version
 from training.registry.connection import connected
 from training.run import Run
 from training.table_training import TableRequest
 
 
-def shown(*arguments: str) -> dict[str, dict[str, object]]:
-    result = CliRunner().invoke(app, ["train", "--show-config", *arguments])
-    assert result.exit_code == 0, result.output
-    return tomllib.loads(result.stdout)
+def invoked(*arguments: str | Path) -> Result:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(each) for each in arguments])
 
 
-def test_trials_override_the_settings_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "trials"),
+    [((), 3), (("--trials", "50"), 50), (("--trials", "0"), 0)],
+)
+def test_trials_override_the_settings_file(tmp_path: Path, arguments: tuple[str, ...], trials: int) -> None:
     path = tmp_path / "training.toml"
     path.write_text("[search]\ntrials = 3\n[fit]\nseed = 8\n")
-    assert shown("--config", str(path))["search"]["trials"] == 3
-    found = shown("--config", str(path), "--trials", "50")
-    assert (found["search"]["trials"], found["fit"]["seed"]) == (50, 8)
-    assert shown("--config", str(path), "--trials", "0")["search"]["trials"] == 0
+    shown = tomllib.loads(invoked("train", "--show-config", "--config", path, *arguments).stdout)
+    assert (shown["search"]["trials"], shown["fit"]["seed"]) == (trials, 8)
 
 
 @pytest.mark.parametrize("trials", ["-1", "10001", "many"])
 def test_an_invalid_number_of_trials_is_rejected(trials: str) -> None:
-    assert CliRunner().invoke(app, ["train", "--show-config", "--trials", trials]).exit_code == 2
+    assert invoked("train", "--show-config", "--trials", trials).exit_code == 2
 
 
 def test_help_shows_the_options_and_examples() -> None:
-    said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--help"]).stdout
-    for words in (
-        "--trials",
-        "--trained-by",
-        "--engine",
-        "memory|batches|dask",
-        "Example: sellerscore train --trials 50",
-    ):
-        assert words in said
+    shown = invoked("train", "--help").stdout
+    for words in ("--trained-by", "memory|batches|dask", "Example: sellerscore train --trials 50"):
+        assert words in shown
+
+
+def test_a_log_has_one_line_per_step_with_the_elapsed_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_steps("Reading loans.csv") as step:
+        step("fit the model on [697] rows")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["    0 s  Reading loans.csv", "    0 s  Fit the model on [697] rows"]
+
+
+def test_a_terminal_shows_the_steps_on_standard_error_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with show_steps("Reading loans.csv") as step:
+        step("fit the model")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Fit the model" in shown.err or "Reading loans.csv" in shown.err
 
 
 def test_metrics_alarms_and_the_registered_version_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
-    print_run(made_run(), RegisteredVersion(3, "abc"), OutputFormat.TABLE)
+    run, version = small_run(), RegisteredVersion(3, "abc")
+    print_run(run, version, OutputFormat.TABLE)
     printed = capsys.readouterr().out
-    assert str(made_run().figures["auc"]) in printed
-    assert "Out-of-time test: 700 loans" in printed
-    assert "Alarm Leaks: A leaks.\nAlarm Leaks: B leaks." in printed
-    assert "Registered version 3" in printed
-    assert "MLflow run abc" in printed
-
-
-def test_json_output_has_metrics_facts_and_alarms(capsys: pytest.CaptureFixture[str]) -> None:
-    print_run(made_run(), RegisteredVersion(3, "abc"), OutputFormat.JSON)
+    for words in (
+        str(run.figures["auc"]),
+        "Out-of-time test: 700 loans",
+        "Alarm Leaks: A leaks.\nAlarm Leaks: B leaks.",
+        "Registered version 3",
+        "MLflow run abc",
+    ):
+        assert words in printed
+    print_run(run, version, OutputFormat.JSON)
     found = json.loads(capsys.readouterr().out)
-    assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", made_run().bundle.digest)
-    assert found["figures"]["auc"]["value"] == made_run().figures["auc"].value
+    assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", run.bundle.digest)
+    assert found["figures"]["auc"]["value"] == run.figures["auc"].value
     assert found["alarms"] == {"leaks": ["A leaks.", "B leaks."]}
     assert found["facts"]["test_rows"] == 700
 
 
-def test_ended_runs_of_killed_processes_are_reported_on_standard_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(*_: object) -> None:
-        raise LabelError("There are no loans.")
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a label table, in a state folder in which training stops before the first row is computed."""
 
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setattr("features.ingest.open_store", lambda _: None)
-    monkeypatch.setattr("training.registry.require", lambda _: ("train 9b02cf5a", "train 5a31de9b"))
-    monkeypatch.setattr("training.dataset.loan_labels", lambda *_: SimpleNamespace(rows=()))
-    monkeypatch.setattr("training.dataset.build", none)
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--output", "json"])
-    assert isinstance(result.exception, LabelError)
-    assert result.stdout == ""
-    assert "Marked runs of killed processes as KILLED in MLflow: train 9b02cf5a, train 5a31de9b." in result.stderr
-
-
-def test_settings_of_a_label_table_without_a_table_are_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setattr("features.ingest.open_store", lambda _: None)
-    monkeypatch.setattr("training.registry.require", lambda _: ())
-    settings = tmp_path / "training.toml"
-    settings.write_text("[labels]\nhorizon_days = 56\n")
-    result = CliRunner().invoke(app, ["train", "--config", str(settings)])
-    assert isinstance(result.exception, ConfigError)
-    assert "describe a label table. Name the table with --labels" in str(result.exception)
-
-
-def test_the_embargo_without_a_horizon_is_reported_on_standard_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def stop(*_: object) -> None:
         raise LabelError("Enough.")
 
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     monkeypatch.setattr("features.ingest.open_store", lambda _: None)
-    monkeypatch.setattr("training.registry.require", lambda _: ())
+    monkeypatch.setattr("training.registry.require", lambda _: ("train 9b02cf5a", "train 5a31de9b"))
     monkeypatch.setattr("training.dataset.build", stop)
-    table, settings = tmp_path / "labels.csv", tmp_path / "training.toml"
+    path = tmp_path / "training.toml"
+    path.write_text("[labels]\nhorizon_days = 30\n")
+    return path
+
+
+def test_killed_runs_and_an_embargo_without_a_horizon_are_reported_on_standard_error(
+    settings: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "labels.csv"
     table.write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-02-01\n")
-    settings.write_text("[labels]\nhorizon_days = 30\n")
-    runner, command = CliRunner(env={"COLUMNS": "300"}), ["train", "--labels", str(table)]
-    assert "so the embargo is 366 days" in runner.invoke(app, command).stderr
-    assert "embargo" not in runner.invoke(app, [*command, "--config", str(settings)]).stderr
+    result = invoked("train", "--labels", table, "--output", "json")
+    assert isinstance(result.exception, LabelError)
+    assert result.stdout == ""
+    assert "Marked runs of killed processes as KILLED in MLflow: train 9b02cf5a, train 5a31de9b." in result.stderr
+    assert "so the embargo is 366 days" in result.stderr
+    assert "embargo" not in invoked("train", "--labels", table, "--config", settings).stderr
 
 
-FACTS = {**made_run().facts, "kind": "table", "command": "sellerscore train-table loans.csv --target status"}
+def test_settings_of_a_label_table_without_a_table_are_rejected(settings: Path) -> None:
+    result = invoked("train", "--config", settings)
+    assert isinstance(result.exception, ConfigError)
+    assert "describe a label table. Name the table with --labels" in str(result.exception)
+
+
+FACTS = {**small_run().facts, "kind": "table", "command": "sellerscore train-table loans.csv --target status"}
 COLUMNS = Finding("columns", "Columns of the table", "4 features come from the columns of the table.")
-TABLE_RUN = replace(made_run(), facts=FACTS, findings=(*made_run().findings, COLUMNS))
+TABLE_RUN = replace(small_run(), facts=FACTS, findings=(*small_run().findings, COLUMNS))
 
 
 @pytest.fixture
-def home(tmp_path: Path, empty_registry: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    copied_registry(empty_registry, tmp_path)
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table in an empty state folder."""
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     loans(300).to_csv(tmp_path / "loans.csv", index=False)
-    return tmp_path
+    return tmp_path / "loans.csv"
 
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[TableRequest]:
-    """Return what is trained on; the run is one that is made already."""
-    asked: list[TableRequest] = []
+    """The requests to train on a table; each gets the same run."""
+    received: list[TableRequest] = []
 
     def run(_: object, request: TableRequest, __: object) -> Run:
-        asked.append(request)
+        received.append(request)
         return TABLE_RUN
 
     monkeypatch.setattr("training.table_training.train_table", run)
-    return asked
-
-
-def invoked(home: Path, *arguments: str) -> Result:
-    runner = CliRunner(env={"COLUMNS": "250"})
-    return runner.invoke(app, ["train-table", str(home / "loans.csv"), *arguments], catch_exceptions=False)
+    return received
 
 
 @pytest.mark.slow
 def test_a_table_run_is_logged_with_its_evidence_and_no_version_exists(
-    home: Path, requests: list[TableRequest]
+    table: Path, requests: list[TableRequest], empty_registry: Path
 ) -> None:
+    registry = copied_registry(empty_registry, table.parent)
     options = ("--target", "status", "--bad", "CHGOFF", "--time", "approved", "--group", "bank")
     declared = ("--raises", "amount", "--lowers", "staff", "--leave-out", "term", "--horizon-days", "90")
-    printed = invoked(home, *options, *declared).stdout
+    printed = invoked("train-table", table, *options, *declared).stdout
     signs = {"amount": 1, "staff": -1}
     assert requests == [TableRequest("loans.csv", "status", "CHGOFF", "approved", "bank", signs, ("term",), 90)]
-    assert "later rows of other groups" in printed
-    assert "Alarm Leaks: A leaks." in printed
-    assert "cannot become the champion" in printed
-    registry = Registry.on_sqlite(home)
+    for words in ("later rows of other groups", "Alarm Leaks: A leaks.", "cannot become the champion"):
+        assert words in printed
     with connected(registry) as client:
         experiment = client.get_experiment_by_name(TABLES)
         (run,) = client.search_runs([experiment.experiment_id])
@@ -187,27 +181,30 @@ def test_a_table_run_is_logged_with_its_evidence_and_no_version_exists(
         find_version(registry)
 
 
-@pytest.mark.slow
-def test_json_output_of_a_table_run_has_the_run_and_its_metrics(home: Path, requests: list[TableRequest]) -> None:
-    found = json.loads(invoked(home, "--target", "status", "--bad", "CHGOFF", "--output", "json").stdout)
+def test_json_output_of_a_table_run_has_the_run_and_its_metrics(
+    table: Path, requests: list[TableRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.registry.require", lambda _: ())
+    monkeypatch.setattr("training.registry.log_table_run", lambda *_: "abc")
+    found = json.loads(
+        invoked("train-table", table, "--target", "status", "--bad", "CHGOFF", "--output", "json").stdout
+    )
     assert requests
     assert set(found) == {"run_id", "figures", "logistic", "facts", "alarms"}
-    assert found["figures"]["auc"]["value"] == TABLE_RUN.figures["auc"].value
+    assert (found["run_id"], found["figures"]["auc"]["value"]) == ("abc", TABLE_RUN.figures["auc"].value)
 
 
-@pytest.mark.slow
-def test_a_column_with_two_directions_is_rejected(home: Path) -> None:
-    with pytest.raises(TableError, match="'term' is named by --raises and by --lowers"):
-        invoked(home, "--target", "status", "--raises", "term", "--lowers", "term")
-
-
-@pytest.mark.slow
-def test_an_unusable_table_is_rejected_before_the_registry_is_contacted(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--raises", "term", "--lowers", "term"), "'term' is named by --raises and by --lowers"),
+        ((), "Name the one that means bad with --bad"),
+    ],
+)
+def test_an_unusable_request_is_rejected_before_the_registry_is_contacted(
+    table: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    def reached(_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("training.registry.require", reached)
-    with pytest.raises(TableError, match="Name the one that means bad with --bad"):
-        invoked(home, "--target", "status")
+    result = invoked("train-table", table, "--target", "status", *arguments)
+    assert isinstance(result.exception, TableError)
+    assert words in str(result.exception)
+    assert not (table.parent / "mlflow.db").exists()

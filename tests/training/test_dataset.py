@@ -16,15 +16,10 @@ from features.errors import StoreError
 from features.ingest import OperatingStore, StoredDelivery, open_store
 from features.pipeline import compute_frame, latest_midnight
 from tests.training.datasets import OBSERVED, TABLES, dataset
-from tests.world import World, shared_world
+from tests.world import World
 from training.dataset import EXAMPLE_SELLER, Origin, build, example_row, loan_labels, served_rows
 from training.errors import LabelError
-from training.labels import Labels
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return shared_world(tmp_path_factory)
+from training.labels import Labels, read_label_table
 
 
 def labels_as_of(seller: str, day: date) -> Labels:
@@ -41,51 +36,63 @@ def without(store: OperatingStore, table: str) -> OperatingStore:
     return OperatingStore(store.folder, tuple(kept))
 
 
+@pytest.fixture
+def store(world: World, monkeypatch: pytest.MonkeyPatch) -> OperatingStore:
+    """The world's store, of which only the first feature is computed."""
+
+    def compute_first(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+        return compute_frame(store, pairs, CATALOGUE[:1])
+
+    monkeypatch.setattr("training.dataset.compute_frame", compute_first)
+    return open_store(world.home / "operating")
+
+
 @pytest.mark.parametrize("table", ["loans", "instalments", "payments"])
-def test_loans_need_all_three_tables(world: World, table: str) -> None:
+def test_loans_need_all_three_tables(store: OperatingStore, table: str) -> None:
     with pytest.raises(LabelError, match=f"The store has no {table}"):
-        loan_labels(without(open_store(world.home / "operating"), table))
+        loan_labels(without(store, table))
 
 
-def test_the_dataset_has_the_origin_of_its_rows(world: World) -> None:
-    store = open_store(world.home / "operating")
-    made = build(store, labels_as_of("S-000001", latest_midnight(store)))
-    assert made.origin.data == ("simulated by sellerscore, seed 7",)
-    assert made.origin.through == latest_midnight(store)
+def test_the_dataset_has_the_origin_and_the_covered_tables_of_its_rows(store: OperatingStore) -> None:
+    found = build(without(store, "purchases"), labels_as_of("S-000001", latest_midnight(store)))
+    assert found.origin.data == ("simulated by sellerscore, seed 7",)
+    assert found.origin.through == latest_midnight(store)
+    assert "orders" in found.tables
+    assert "purchases" not in found.tables
     assert str(Origin()) == "not recorded"
 
 
-def test_a_label_after_the_data_is_rejected(world: World) -> None:
-    store = open_store(world.home / "operating")
-    beyond = latest_midnight(store) + timedelta(days=1)
-    with pytest.raises(LabelError, match="operating data end at"):
-        build(store, labels_as_of("S-000001", beyond))
-
-
-def test_a_label_before_a_seller_joined_differs_from_an_unknown_seller(world: World) -> None:
-    store = open_store(world.home / "operating")
-    with pytest.raises(LabelError, match=r"1 of the labelled sellers joined after 2015-01-01.*is 'S-000001'"):
-        build(store, labels_as_of("S-000001", date(2015, 1, 1)))
-    with pytest.raises(LabelError, match=r"1 of the labelled sellers are not in the store\. The first is 'nobody'"):
-        build(store, labels_as_of("nobody", latest_midnight(store)))
-
-
-def test_a_table_without_coverage_is_not_required_of_sellers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_alone(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        return compute_frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
-
-    monkeypatch.setattr("training.dataset.compute_frame", first_alone)
-    store = without(open_store(world.home / "operating"), "purchases")
-    assert "purchases" not in build(store, labels_as_of("S-000000", latest_midnight(store))).tables
+@pytest.mark.parametrize(
+    ("seller", "day", "words"),
+    [
+        ("S-000001", timedelta(days=1), "operating data end at"),
+        ("S-000001", date(2015, 1, 1), r"1 of the labelled sellers joined after 2015-01-01.*is 'S-000001'"),
+        ("nobody", timedelta(), r"1 of the labelled sellers are not in the store\. The first is 'nobody'"),
+    ],
+)
+def test_a_label_without_data_is_rejected(
+    store: OperatingStore, seller: str, day: date | timedelta, words: str
+) -> None:
+    as_of = latest_midnight(store) + day if isinstance(day, timedelta) else day
+    with pytest.raises(LabelError, match=words):
+        build(store, labels_as_of(seller, as_of))
 
 
 def test_a_missing_file_of_the_store_is_an_error(world: World, tmp_path: Path) -> None:
     store = open_store(world.copy(tmp_path).home / "operating")
     store.files("orders")[0].unlink()
     shutil.rmtree(store.folder / "tiles")  # with intact tiles, the rows are not read
-    pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
     with pytest.raises(StoreError, match="cannot be read"):
-        compute_frame(store, pairs, CATALOGUE[:1])
+        compute_frame(store, labels_as_of("S-000001", date(2025, 1, 1)).rows, CATALOGUE[:1])
+
+
+def test_a_column_of_a_label_table_is_no_feature(store: OperatingStore, tmp_path: Path) -> None:
+    rows = loan_labels(store).rows.head(60)
+    later = rows.assign(days_past_due_later=rows["bad"] * 120.0, as_of=rows["as_of"].dt.strftime("%Y-%m-%d"))
+    later.to_csv(tmp_path / "labels.csv", index=False)
+    found = build(store, read_label_table(tmp_path / "labels.csv"))
+    assert tuple(found.features.columns) == (CATALOGUE[0].name,)
+    assert set(found.rows.columns) == {"seller_id", "as_of", "bad"}
 
 
 COVERS = dict.fromkeys(TABLES, OBSERVED)
@@ -109,11 +116,7 @@ def test_the_input_example_has_typical_values_and_no_seller() -> None:
     assert EXAMPLE_SELLER not in set(loans.rows["seller_id"])
     assert row["as_of"] == loans.rows["as_of"].max().date().isoformat()
     assert {name: row[name] for name in NAMES} == loans.features.median().to_dict()
-
-
-def test_the_input_example_of_an_always_missing_feature_is_missing() -> None:
-    loans = dataset(60)
-    loans.features[NAMES[0]] = np.nan
+    loans.features[NAMES[0]] = np.nan  # always missing
     example = example_row(loans, COVERS)
     assert example[NAMES].dtypes.eq("float64").all()
     assert np.isnan(example[NAMES[0]][0])

@@ -18,8 +18,8 @@ from lightgbm.dask import DaskLGBMRegressor
 import training.engine_dask
 import training.sample
 from tests.counts import repeat
-from tests.training.datasets import NAMES, SIGNS, dataset
-from training.config import TrainConfig
+from tests.training.datasets import INFORMATIVE, NAMES, SIGNS, dataset
+from training.config import FeatureConfig, TrainConfig
 from training.dataset import Dataset
 from training.engine_dask import SCHEDULER, boost_on, cluster
 from training.engines import Engine, open_engine
@@ -89,7 +89,9 @@ def test_both_workers_train_with_the_settings_of_one_machine(
 
 
 @pytest.mark.soak
-def test_it_ranks_other_loans_as_well_as_one_machine(fitted: FittedModel, alone: FittedModel) -> None:
+def test_it_ranks_other_loans_as_well_as_one_machine(
+    fitted: FittedModel, alone: FittedModel, stored: Sample, loans: Dataset
+) -> None:
     """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
     unseen = dataset(3000, 1000, seed=2)
     bad = unseen.rows["bad"].to_numpy()
@@ -103,10 +105,6 @@ def test_it_ranks_other_loans_as_well_as_one_machine(fitted: FittedModel, alone:
         half = (noise.high - noise.low) / 2
         assert max(abs(difference.low), abs(difference.high)) < half, (name, difference, noise)
     assert theirs["auc"] > 0.7
-
-
-@pytest.mark.soak
-def test_margins_out_of_fold_are_those_of_other_models(fitted: FittedModel, stored: Sample, loans: Dataset) -> None:
     margins = fitted.booster.predict(loans.features.to_numpy(), raw_score=True)
     assert np.isfinite(fitted.out_of_fold).all()
     assert auc(stored.bad == 1, fitted.out_of_fold) < auc(stored.bad == 1, margins) - 0.03
@@ -157,7 +155,7 @@ def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
     monkeypatch.setattr("training.run.STUDIES", {})
     monkeypatch.setattr(training.sample, "ROWS_AT_ONCE", 1_000)
     loans = dataset(8_000, 2_500)
-    config = TrainConfig(fit=CONFIG, refits=RefitConfig(0))
+    config = TrainConfig(features=FeatureConfig(tuple(INFORMATIVE)), fit=CONFIG, refits=RefitConfig(0))
     with open_engine(Engine.DASK, tmp_path) as dask:
         ours = train(loans, config, engine=dask)
     theirs = train(loans, config)
@@ -177,20 +175,17 @@ def test_an_unreachable_scheduler_is_an_error(monkeypatch: pytest.MonkeyPatch) -
             pass
 
 
-def test_workers_that_cannot_open_the_rows_are_an_error(client: Client, tmp_path: Path) -> None:
-    sample = stored_sample(dataset(300, 100), tmp_path / "rows.parquet")
-    (tmp_path / "rows.parquet").unlink()
-    with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet. The first is tcp://"):
-        boost_on(client, sample, CONFIG, 1)
-
-
-def test_a_cluster_without_workers_is_an_error(stored: Sample) -> None:
+def test_workers_that_are_missing_or_cannot_open_the_rows_are_an_error(client: Client, tmp_path: Path) -> None:
     class Empty:
         def run(self, _: object) -> dict[str, bool]:
             return {}
 
+    sample = stored_sample(dataset(300, 100), tmp_path / "rows.parquet")
+    (tmp_path / "rows.parquet").unlink()
+    with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet. The first is tcp://"):
+        boost_on(client, sample, CONFIG, 1)
     with pytest.raises(ClusterError, match=r"has no workers\. Start workers"):
-        boost_on(Empty(), stored, CONFIG, 1)
+        boost_on(Empty(), sample, CONFIG, 1)
 
 
 def test_a_failed_worker_is_an_error(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:

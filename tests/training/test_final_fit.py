@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from scoring.bundle import Bundle, pack
 from scoring.model import Calibration
-from tests.training.datasets import dataset
+from tests.training.datasets import boosted_trees, dataset
 from tests.training.evidence.subjects import subject
 from training.dataset import Dataset
 from training.engines import memory_engine
 from training.evidence.final_fit import study_final_fit
+from training.evidence.study import Finding
 from training.final_fit import FinalFit, fit_final
-from training.fit import FitConfig, fit_sample, out_of_fold
+from training.fit import FitConfig, out_of_fold
 from training.package import Package
 from training.sample import Sample
 from training.split import SplitConfig, out_of_time
@@ -32,33 +35,15 @@ def loans() -> Dataset:
     return found
 
 
-@pytest.fixture(scope="module")
-def tested(loans: Dataset) -> Package:
+def test_it_trains_on_all_matured_loans_and_predicts_the_test_loans_out_of_fold(loans: Dataset) -> None:
     split = out_of_time(loans, SplitConfig(test_days=300, embargo_days=100))
-    return Package(split.train, fit_sample(Sample.of_dataset(split.train), CONFIG), Calibration(0.9, 0.1), {})
-
-
-@pytest.fixture(scope="module")
-def holdout(loans: Dataset) -> Dataset:
-    return out_of_time(loans, SplitConfig(test_days=300, embargo_days=100)).test
-
-
-@pytest.fixture(scope="module")
-def final(loans: Dataset, tested: Package, holdout: Dataset) -> FinalFit:
-    return fit_final(loans, holdout, tested, CONFIG, memory_engine())
-
-
-def test_it_trains_on_all_matured_loans_only(loans: Dataset, final: FinalFit) -> None:
+    holdout, fitted = split.test, boosted_trees(split.train, CONFIG, 10)
+    final = fit_final(loans, holdout, Package(split.train, fitted, Calibration(0.9, 0.1), {}), CONFIG, memory_engine())
     assert final.rows == len(loans.rows) - 1
     assert final.bad == int(loans.rows["bad"].iloc[1:].sum())
     assert final.parts.reference.population.startswith(f"{final.rows} training rows")
-
-
-def test_predictions_of_the_test_loans_are_out_of_fold(
-    loans: Dataset, tested: Package, holdout: Dataset, final: FinalFit
-) -> None:
     matured = loans.select(pd.Series(loans.rows.index > 0))
-    margins = out_of_fold(Sample.of_dataset(matured), CONFIG, tested.fitted.recipe)
+    margins = out_of_fold(Sample.of_dataset(matured), CONFIG, fitted.recipe)
     known = matured.rows.assign(margin=margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
     wanted = holdout.rows.assign(margin=final.margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
     assert wanted.tolist() == known.loc[wanted.index].tolist()
@@ -67,9 +52,16 @@ def test_predictions_of_the_test_loans_are_out_of_fold(
     assert not np.allclose(seen, final.margins)
 
 
-def test_a_final_fit_that_gives_the_same_scores_raises_no_alarm() -> None:
+def found_for(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Finding:
+    """Study a final fit whose margins are those of the tested model after a change."""
     tested = subject()
-    found = study_final_fit(tested, _final(tested.probability))
+    margins = np.log(tested.probability / (1 - tested.probability))
+    final = FinalFit(tested.bundle, 2_000, 300, date(2025, 1, 2), change(margins))  # type: ignore[arg-type]
+    return study_final_fit(tested, final)
+
+
+def test_a_final_fit_that_gives_the_same_scores_raises_no_alarm() -> None:
+    found = found_for(lambda margins: margins)
     assert found.alarms == ()
     assert found.figures["rank_correlation"] == pytest.approx(1.0)
     assert found.figures["probability_ratio"] == pytest.approx(1.0)
@@ -86,16 +78,9 @@ def test_a_final_fit_that_gives_the_same_scores_raises_no_alarm() -> None:
         (lambda margins: 4 * margins - 3 * margins.mean(), "PSI of the score"),
     ],
 )
-def test_a_final_fit_that_gives_other_scores_raises_an_alarm(change: object, alarm: str) -> None:
-    assert callable(change)
-    tested = subject()
-    margins = np.log(tested.probability / (1 - tested.probability))
-    found = study_final_fit(tested, replace(_final(tested.probability), margins=change(margins)))
+def test_a_final_fit_that_gives_other_scores_raises_an_alarm(
+    change: Callable[[NDArray[np.float64]], NDArray[np.float64]], alarm: str
+) -> None:
+    found = found_for(change)
     assert any(alarm in each for each in found.alarms)
     assert all("train again" in each for each in found.alarms)
-
-
-def _final(probability: np.ndarray) -> FinalFit:
-    parts = subject().bundle
-    margins = np.log(probability / (1 - probability))
-    return FinalFit(parts, 2_000, 300, pd.Timestamp("2025-01-02").date(), margins)  # type: ignore[arg-type]

@@ -23,6 +23,9 @@ from training.stability import measure_stability
 
 pytestmark = pytest.mark.slow
 
+SOME = NAMES[:24]
+"""Features of the catalogue, with and without a bearing on the outcomes."""
+
 CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
 
 
@@ -32,7 +35,8 @@ def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> FittedModel:
 
 @pytest.fixture(scope="module")
 def loans() -> Dataset:
-    return dataset(900, 300)
+    every = dataset(900, 300)
+    return replace(every, features=every.features[SOME])
 
 
 @pytest.fixture(scope="module")
@@ -40,27 +44,24 @@ def fitted(loans: Dataset) -> FittedModel:
     return fitted_on(loans)
 
 
-def test_the_same_data_gives_the_same_model_and_margins(loans: Dataset, fitted: FittedModel) -> None:
-    again = fitted_on(loans)
-    assert again.booster.model_to_string() == fitted.booster.model_to_string()
+def test_the_same_data_and_seed_give_the_same_model_and_margins(loans: Dataset, fitted: FittedModel) -> None:
+    again, other = fitted_on(loans), fitted_on(loans, replace(CONFIG, seed=8))
+    text, same, differs = (each.booster.model_to_string().split("parameters:")[0] for each in (fitted, again, other))
+    assert text == same != differs
     assert again.out_of_fold.tobytes() == fitted.out_of_fold.tobytes()
-
-
-def test_another_seed_gives_another_model(loans: Dataset, fitted: FittedModel) -> None:
-    other = fitted_on(loans, replace(CONFIG, seed=8))
-    assert (
-        other.booster.model_to_string().split("parameters:")[0]
-        != fitted.booster.model_to_string().split("parameters:")[0]
-    )
+    assert np.isfinite(fitted.out_of_fold).all()
+    assert fitted.out_of_fold.shape == (len(loans.rows),)
+    assert fitted.booster.feature_name() == SOME
+    assert fitted.booster.num_trees() == fitted.recipe.rounds >= 1
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind) -> None:
     """Labels that speak against the signs, so that only the constraint keeps the model from following them."""
     rng = np.random.default_rng(2)
-    signed = [name for name in NAMES if SIGNS[name]]
+    signed = [name for name in SOME if SIGNS[name]]
     against = sum(-SIGNS[name] * loans.features[name].fillna(0.0) for name in signed[:6]) + loans.features[
-        [name for name in NAMES if not SIGNS[name]]
+        [name for name in SOME if not SIGNS[name]]
     ].fillna(0.0).sum(axis=1)
     bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
     sample = Sample.of(loans.features, bad, loans.rows["seller_id"])
@@ -69,94 +70,80 @@ def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind
     base = loans.features.to_numpy()[:150]
     before = booster.predict(base, raw_score=True)
     read = np.flatnonzero(booster.feature_importance())
-    assert len(read) > 10
+    assert len(read) > 8
+    is_moving = False
     for place in read:
         known = ~np.isnan(base[:, place])
-        for step in (0.01, 0.3, 3.0, 1e6):
+        for step in (0.01, 3.0, 1e6):
             moved = base.copy()
             moved[:, place] += step
             change = booster.predict(moved, raw_score=True) - before
-            assert (change[known] * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
-
-
-def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: FittedModel, loans: Dataset) -> None:
-    """The features that made the outcomes do move the predictions, so that the test before is not empty."""
-    base = loans.features.to_numpy()[:150]
-    moving = [name for name in INFORMATIVE if SIGNS[name]]
-    assert moving
-    for name in moving:
-        low, high = base.copy(), base.copy()
-        low[:, NAMES.index(name)], high[:, NAMES.index(name)] = -3.0, 3.0
-        change = fitted.booster.predict(high, raw_score=True) - fitted.booster.predict(low, raw_score=True)
-        assert (change * SIGNS[name]).mean() > 0.05, name
+            assert (change[known] * SIGNS[SOME[place]] >= -1e-12).all(), SOME[place]
+            is_moving |= bool((change[known] * SIGNS[SOME[place]] > 0.01).any())
+    assert is_moving
 
 
 def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[set[str], set[str]]] = []
+    parts: list[tuple[set[str], set[str]]] = []
     sellers = loans.rows["seller_id"]
 
-    class Watched(sklearn.model_selection.StratifiedGroupKFold):
+    class Recorded(sklearn.model_selection.StratifiedGroupKFold):
         def split(self, *arguments: object, **named: object) -> object:
             for inside, outside in super().split(*arguments, **named):
-                seen.append((set(sellers.iloc[inside]), set(sellers.iloc[outside])))
+                parts.append((set(sellers.iloc[inside]), set(sellers.iloc[outside])))
                 yield inside, outside
 
-    monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Watched)
+    monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Recorded)
     fitted_on(loans, replace(CONFIG, max_rounds=5))
-    assert len(seen) == 2 * CONFIG.folds  # once to choose the recipe, once for the margins
-    assert all(inside.isdisjoint(outside) for inside, outside in seen)
-    assert set.union(*(outside for _, outside in seen[CONFIG.folds :])) == set(sellers)
+    assert len(parts) == 2 * CONFIG.folds  # once to choose the recipe, once for the margins
+    assert all(inside.isdisjoint(outside) for inside, outside in parts)
+    assert set.union(*(outside for _, outside in parts[CONFIG.folds :])) == set(sellers)
 
 
-def test_early_stopping_uses_later_rows_of_other_sellers(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds are those after which the loss on the rows left out is least, on average over the origins."""
-    parts: list[tuple[int, int]] = []
+@pytest.fixture
+def boosts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sample, Sample | None, int]]:
+    """What trees were grown on, what stopped them, and after how many rounds."""
+    grown: list[tuple[Sample, Sample | None, int]] = []
     original = training.fit.boost
 
-    def watched(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
+    def recorded(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
         booster = original(sample, config, rounds, stop_on)
-        assert stop_on is not None
-        assert sample.days is not None
-        assert stop_on.days is not None
-        assert sample.days.max() < stop_on.days.min()
-        assert set(sample.sellers).isdisjoint(stop_on.sellers)
-        parts.append((len(sample.bad), booster.best_iteration))
+        grown.append((sample, stop_on, booster.best_iteration))
         return booster
 
-    monkeypatch.setattr(training.fit, "boost", watched)
-    recipe, choice = choose_recipe(Sample.of_dataset(loans), CONFIG)
-    assert len(parts) == 2 * CONFIG.origins
-    rows, best = np.array(parts).T
-    assert (recipe.kind, recipe.rounds) == (Kind.LIGHTGBM, round(float(best @ rows / rows.sum())))
+    monkeypatch.setattr(training.fit, "boost", recorded)
+    return grown
+
+
+def test_early_stopping_uses_later_rows_of_other_sellers(
+    loans: Dataset, boosts: list[tuple[Sample, Sample | None, int]]
+) -> None:
+    """Rounds are those after which the loss on the rows left out is least, on average over the origins."""
+    sample = Sample.of_dataset(loans)
+    recipe, choice = choose_recipe(sample, CONFIG)
+    assert len(boosts) == 2 * CONFIG.origins
+    for inside, outside, _ in boosts:
+        assert outside is not None
+        assert inside.days is not None
+        assert outside.days is not None
+        assert inside.days.max() < outside.days.min()
+        assert set(inside.sellers).isdisjoint(outside.sellers)
+    best = np.average([rounds for *_, rounds in boosts], weights=[len(inside.bad) for inside, *_ in boosts])
+    assert recipe == Recipe(Kind.LIGHTGBM, round(float(best)), recipe.shrinkage)
     assert choice is not None
     assert choice.is_named
-    assert choose_recipe(Sample.of_dataset(loans), CONFIG, compare=False) == (
-        Recipe(Kind.LIGHTGBM, recipe.rounds, 1.0),
-        None,
-    )
+    assert choose_recipe(sample, CONFIG, compare=False) == (Recipe(Kind.LIGHTGBM, recipe.rounds, 1.0), None)
+    random = replace(sample, bad=np.random.default_rng(3).permutation(sample.bad))
+    assert 1 <= choose_recipe(random, CONFIG, compare=False)[0].rounds < recipe.rounds / 2
 
 
-def test_random_outcomes_stop_training_early(loans: Dataset) -> None:
-    rng = np.random.default_rng(3)
-    sample = Sample.of_dataset(loans)
-    usual, _ = choose_recipe(sample, CONFIG)
-    shuffled, _ = choose_recipe(replace(sample, bad=rng.permutation(sample.bad)), CONFIG)
-    assert 1 <= shuffled.rounds < usual.rounds / 2
-
-
-def test_without_time_the_recipe_is_chosen_on_folds_of_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = dataset(400, 150, days=1)
-    of_folds = [len(outside) for _, outside in Sample.of_dataset(made).folds(CONFIG.folds, CONFIG.seed)]
-    left_out: list[int] = []
-    original = training.fit.boost
-
-    def watched(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
-        left_out.append(0 if stop_on is None else len(stop_on.bad))
-        return original(sample, config, rounds, stop_on)
-
-    monkeypatch.setattr(training.fit, "boost", watched)
-    choose_recipe(Sample.of_dataset(made), CONFIG)
-    assert left_out == of_folds
+def test_without_time_the_recipe_is_chosen_on_folds_of_sellers(
+    boosts: list[tuple[Sample, Sample | None, int]],
+) -> None:
+    sample = Sample.of_dataset(dataset(400, 150, days=1))
+    choose_recipe(sample, CONFIG, compare=False)
+    expected = [len(outside) for _, outside in sample.folds(CONFIG.folds, CONFIG.seed)]
+    assert [0 if outside is None else len(outside.bad) for _, outside, _ in boosts] == expected
 
 
 def test_the_model_and_its_folds_read_only_stable_columns(loans: Dataset) -> None:
@@ -166,7 +153,7 @@ def test_the_model_and_its_folds_read_only_stable_columns(loans: Dataset) -> Non
     expected = measure_stability(sample, CONFIG.stability)
     assert found.stability.selected == expected.selected
     assert found.features == sample.select_columns(expected.selected).columns.read_features
-    read = {NAMES[place] for place in np.flatnonzero(found.booster.feature_importance())}
+    read = {SOME[place] for place in np.flatnonzero(found.booster.feature_importance())}
     assert read <= found.features < sample.columns.read_features
     assert len(read & set(INFORMATIVE)) >= len(INFORMATIVE) - 2
     inside, outside = sample.folds(CONFIG.folds, CONFIG.seed)[0]
@@ -177,68 +164,55 @@ def test_the_model_and_its_folds_read_only_stable_columns(loans: Dataset) -> Non
     assert found.out_of_fold[outside].tolist() == expected_margins.tolist()
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_kind_named_by_the_settings_is_chosen(loans: Dataset, kind: Kind) -> None:
+@pytest.mark.parametrize("model", [*map(str, Kind), "auto"])
+def test_the_kind_named_by_the_settings_is_chosen_after_all_are_compared(loans: Dataset, model: str) -> None:
     part = loans.select(loans.rows.index.to_series() < 500)
     sample = Sample.of_dataset(part).select_columns(range(6))
-    found = fit_sample(sample, replace(CONFIG, model=kind.value, origins=1))
-    assert found.recipe.kind is kind
-    assert found.choice is not None
-    assert found.choice.is_named
-    assert "as set by fit.model" in found.choice.finding().summary
-    assert np.isfinite(found.out_of_fold).all()
-
-
-def test_settings_that_name_no_kind_compare_all(loans: Dataset) -> None:
-    sample = Sample.of_dataset(loans).select_columns(range(6))
-    found = fit_sample(sample, replace(CONFIG, model="auto"))
+    found = fit_sample(sample, replace(CONFIG, model=model, origins=1))
     assert found.choice is not None
     assert found.choice.recipe == found.recipe
     assert found.choice.out_of_time
     assert set(found.choice.losses) == set(Kind)
+    assert np.isfinite(found.out_of_fold).all()
+    if model != "auto":
+        assert found.recipe.kind == model
+        assert found.choice.is_named
+        assert "as set by fit.model" in found.choice.finding().summary
 
 
-def test_margins_come_from_models_not_trained_on_the_seller() -> None:
-    """Outcomes depend on the seller only: the model fits them in sample, but out of fold they are chance."""
+def test_margins_come_from_models_not_trained_on_the_seller(loans: Dataset, fitted: FittedModel) -> None:
+    bad = loans.rows["bad"].to_numpy()
+    in_sample = auc(bad, fitted.booster.predict(loans.features.to_numpy()))
+    assert 0.65 < auc(bad, fitted.out_of_fold) < in_sample
+    # where outcomes depend on the seller only, the model fits them in sample, but out of fold they are chance
     rng = np.random.default_rng(4)
     seller = rng.integers(0, 40, 1200)
-    bad = pd.Series(rng.random(40)[seller] < 0.4)
     features = pd.DataFrame({"free": rng.normal(size=40)[seller], "other": rng.normal(size=40)[seller]})
-    found = fit(features, bad, pd.Series(seller), replace(CONFIG, patience=120))
-    assert auc(bad.to_numpy(), found.out_of_fold) < 0.7
+    outcomes = pd.Series(rng.random(40)[seller] < 0.4)
+    found = fit(features, outcomes, pd.Series(seller), replace(CONFIG, patience=120))
+    assert auc(outcomes.to_numpy(), found.out_of_fold) < 0.7
 
 
-def test_out_of_fold_margins_rank_loans(loans: Dataset, fitted: FittedModel) -> None:
-    out_of_fold = auc(loans.rows["bad"].to_numpy(), fitted.out_of_fold)
-    in_sample = auc(loans.rows["bad"].to_numpy(), fitted.booster.predict(loans.features.to_numpy()))
-    assert 0.65 < out_of_fold < in_sample
+@pytest.mark.parametrize(
+    ("rows", "bad", "expected"),
+    [
+        # a leaf holds a hundredth of the rows, within bounds
+        *((100, 10, {"min_data_in_leaf": 5}), (499, 49, {"min_data_in_leaf": 5}), (600, 60, {"min_data_in_leaf": 6})),
+        *((4_000, 400, {"min_data_in_leaf": 40}), (1_000_000, 100_000, {"min_data_in_leaf": 40})),
+        # few bad loans grow shallow trees
+        *((200_000, 20, {"max_depth": 2}), (200_000, 199, {"max_depth": 2})),
+        *((200_000, 200, {"max_depth": 4}), (200_000, 100_000, {"max_depth": 4})),
+        # few rows use one thread
+        *((19_999, 1_999, {"num_threads": 1}), (20_000, 2_000, {"num_threads": 3})),
+    ],
+)
+def test_parameters_follow_the_number_of_rows(rows: int, bad: int, expected: dict[str, int]) -> None:
+    assert expected.items() <= FitConfig(threads=3).parameters(Columns.of(SOME), rows, bad).items()
+    assert FitConfig(max_depth=1).parameters(Columns.of(SOME), rows, bad)["max_depth"] == 1
 
 
-def test_every_row_has_a_margin_and_the_model_has_feature_names(fitted: FittedModel, loans: Dataset) -> None:
-    assert np.isfinite(fitted.out_of_fold).all()
-    assert fitted.out_of_fold.shape == (len(loans.rows),)
-    assert fitted.booster.feature_name() == NAMES
-    assert fitted.booster.num_trees() == fitted.recipe.rounds >= 1
-
-
-@pytest.mark.parametrize(("rows", "least"), [(100, 5), (499, 5), (600, 6), (4_000, 40), (1_000_000, 40)])
-def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: int) -> None:
-    assert FitConfig().parameters(Columns.of(NAMES), rows, rows // 10)["min_data_in_leaf"] == least
-
-
-@pytest.mark.parametrize(("bad", "depth"), [(20, 2), (199, 2), (200, 4), (100_000, 4)])
-def test_few_bad_loans_grow_shallow_trees(bad: int, depth: int) -> None:
-    assert FitConfig().parameters(Columns.of(NAMES), 200_000, bad)["max_depth"] == depth
-    assert FitConfig(max_depth=1).parameters(Columns.of(NAMES), 200_000, bad)["max_depth"] == 1
-
-
-@pytest.mark.parametrize(("rows", "threads"), [(19_999, 1), (20_000, 3)])
-def test_few_rows_use_one_thread(rows: int, threads: int) -> None:
-    assert FitConfig(threads=3).parameters(Columns.of(NAMES), rows, rows // 10)["num_threads"] == threads
-
-
-def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
-    columns = Columns.of(NAMES)
+def test_every_parameter_is_one_that_lightgbm_has(loans: Dataset) -> None:
+    columns = Columns.of(SOME)
     parameters = FitConfig().parameters(columns, len(loans.rows), int(loans.rows["bad"].sum())) | {"num_iterations": 1}
     assert parameters["monotone_constraints"] == list(columns.signs)
     assert parameters["feature_fraction"] == FitConfig().feature_fraction
@@ -253,39 +227,31 @@ def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
             assert f"[{name}: {int(value) if isinstance(value, bool) else value:g}]" in text, name
 
 
-def test_cross_validation_of_a_perfect_of_a_blind_and_of_an_inverse_predictor() -> None:
-    rng = np.random.default_rng(1)
-    bad = pd.Series(rng.random(120) < 0.25)
-    features = pd.DataFrame({"truth": bad.astype(float), "noise": rng.normal(size=120)})
-    perfect = cross_validated_auc(lambda _, __, outside: outside["truth"].to_numpy(), features, bad, 2)
-    blind = cross_validated_auc(lambda _, __, outside: np.zeros(len(outside)), features, bad, 2)
-    inverse = cross_validated_auc(lambda _, __, outside: -outside["truth"].to_numpy(), features, bad, 2)
-    assert (perfect.value, perfect.low, perfect.high) == (1.0, 1.0, 1.0)
-    assert (blind.value, blind.low, blind.high) == (0.5, 0.5, 0.5)
-    assert inverse.value == 0.0
-
-
 def test_cross_validation_predicts_held_out_rows_only() -> None:
     rng = np.random.default_rng(1)
     bad = pd.Series(rng.random(100) < 0.3)
     features = pd.DataFrame({"row": np.arange(100.0)})
-    times: list[int] = []
+    predicted: list[int] = []
 
     def predict(inside: pd.DataFrame, known: pd.Series, outside: pd.DataFrame) -> np.ndarray:
         assert set(inside["row"]).isdisjoint(outside["row"])
         assert inside.index.equals(known.index)
         assert (len(inside), len(outside)) == (80, 20)
-        times.extend(outside["row"].astype(int))
+        predicted.extend(outside["row"].astype(int))
         return rng.normal(size=len(outside))
 
     chance = cross_validated_auc(predict, features, bad, 3)
-    assert sorted(times) == sorted(list(range(100)) * 3)
+    assert sorted(predicted) == sorted(list(range(100)) * 3)
     assert chance.low < chance.value < chance.high
     assert chance.low < 0.5 < chance.high
+    truth = pd.DataFrame({"truth": bad.astype(float)})
+    for sign, expected in ((1, 1.0), (0, 0.5), (-1, 0.0)):
+        found = cross_validated_auc(lambda _, __, outside, by=sign: by * outside["truth"].to_numpy(), truth, bad, 2)
+        assert (found.value, found.low, found.high) == (expected,) * 3
 
 
 def test_the_logistic_baseline_accepts_missing_values_and_ranks(loans: Dataset) -> None:
-    features, bad = loans.features[NAMES[:30]].assign(store_count=np.nan), loans.rows["bad"]
+    features, bad = loans.features[SOME[:30]].assign(store_count=np.nan), loans.rows["bad"]
     half = len(features) // 2
     predicted = logistic().fit(features[:half], bad[:half]).predict_proba(features[half:])[:, 1]
     assert auc(bad[half:].to_numpy(), predicted) > 0.7

@@ -7,23 +7,18 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from features.catalogue import CATALOGUE
-from features.ingest import OperatingStore, ingest, open_store
+from features.ingest import ingest, open_store
 from features.pipeline import accepted_rows, compute_frame, latest_midnight
-from tests.world import World, shared_world
+from tests.world import World
 from training.dataset import build, loan_labels
-from training.labels import Labels, read_label_table
+from training.labels import Labels
 from training.registry import Registry, find_version
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("future"))
-
-
 def test_rows_known_after_the_loan_leave_the_training_set_as_it_was(world: World, tmp_path: Path) -> None:
+    world = world.copy(tmp_path)
     folder = world.home / "operating"
     store = open_store(folder)
     labels = loan_labels(store)
@@ -41,22 +36,8 @@ def test_rows_known_after_the_loan_leave_the_training_set_as_it_was(world: World
     assert (compute_frame(store, bad, [each for each in CATALOGUE if each.name == "orders_90d"]) > 0).all(axis=None)
 
 
-def test_a_column_of_a_label_table_is_no_feature(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_alone(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        return compute_frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
-
-    monkeypatch.setattr("training.dataset.compute_frame", first_alone)
-    store = open_store(world.home / "operating")
-    rows = loan_labels(store).rows.head(60)
-    later = rows.assign(days_past_due_later=rows["bad"] * 120.0, as_of=rows["as_of"].dt.strftime("%Y-%m-%d"))
-    later.to_csv(tmp_path / "labels.csv", index=False)
-    dataset = build(store, read_label_table(tmp_path / "labels.csv"))
-    assert tuple(dataset.features.columns) == (CATALOGUE[0].name,)
-    assert set(dataset.rows.columns) == {"seller_id", "as_of", "bad"}
-
-
 def _orders_of_the_bad(labels: Labels, covered: date, folder: Path, operating: Path) -> Path:
-    """A delivery that tells the labels: orders from the days before each bad loan, known only now."""
+    """Write a delivery that reveals the labels: orders from the days before each bad loan, known only now."""
     stores = accepted_rows(open_store(operating), "stores").drop_duplicates("seller_id")
     bad = labels.rows[labels.rows["bad"]].merge(stores[["seller_id", "store_id"]], on="seller_id")
     known = pd.Timestamp(covered) + timedelta(hours=12)

@@ -45,15 +45,6 @@ def loan(due: Sequence[tuple[date, int]], paid: Sequence[tuple[datetime, int]], 
     return Loan("L-1", "S-1", _at(start, hours=15, minutes=30), tuple(due), tuple(paid))
 
 
-def verdict(one: Loan, observed: date = YEAR_ON, definition: DefaultDefinition | None = None) -> bool | None:
-    """Return the label of one loan; a loan of another seller keeps the result from being empty."""
-    known = Loan("L-0", "S-0", _at(date(2020, 1, 1)), ((date(2020, 1, 9), 0),), ())
-    labels = label_loans(tables([one, known]), observed, definition)
-    rows = labels.rows[labels.rows["seller_id"] == "S-1"]
-    assert len(rows) + labels.censored == 1
-    return bool(rows["bad"].iloc[0]) if len(rows) else None
-
-
 @st.composite
 def loans(draw: st.DrawFn) -> list[Loan]:
     """Loans with instalments that are paid early, late, in part, several at once, or never."""
@@ -108,53 +99,47 @@ LIMIT = _at(date(2024, 5, 19))
 """The midnight at which that instalment is 90 days past due."""
 
 
+LATE = timedelta(days=1)
+NEXT = [*DUE, (START + timedelta(days=60), 10_000)]
+END = after_months(START, 12)
+OVERPAID = _at(date(2024, 2, 1))
+
+
 @pytest.mark.parametrize(
-    ("paid", "bad"),
+    ("one", "observed", "bad"),
     [
-        ([], True),
-        ([(LIMIT - timedelta(microseconds=1), 10_000)], False),
-        ([(LIMIT, 10_000)], True),
-        ([(LIMIT - timedelta(days=1), 9_999)], True),
-        ([(LIMIT - timedelta(days=100), 4_000), (LIMIT - timedelta(days=1), 6_000)], False),
-        ([(LIMIT - timedelta(days=1), 9_999), (LIMIT, 1)], True),
+        # a payment counts until the midnight of day 90
+        (loan(DUE, []), YEAR_ON, True),
+        (loan(DUE, [(LIMIT - timedelta(microseconds=1), 10_000)]), YEAR_ON, False),
+        (loan(DUE, [(LIMIT, 10_000)]), YEAR_ON, True),
+        (loan(DUE, [(LIMIT - LATE, 9_999)]), YEAR_ON, True),
+        (loan(DUE, [(LIMIT - 100 * LATE, 4_000), (LIMIT - LATE, 6_000)]), YEAR_ON, False),
+        (loan(DUE, [(LIMIT - LATE, 9_999), (LIMIT, 1)]), YEAR_ON, True),
+        # an overpayment covers the next instalment
+        (loan(NEXT, [(OVERPAID, 20_000)]), YEAR_ON, False),
+        (loan(NEXT, [(OVERPAID, 19_999)]), YEAR_ON, True),
+        # an open loan counts from the midnight that shows it bad
+        (loan(DUE, []), LIMIT.date() - LATE, None),
+        (loan(DUE, []), LIMIT.date(), True),
+        # a loan that pays is open for twelve months
+        (loan([(START, 0)], []), date(2025, 1, 19), None),
+        (loan([(START, 0)], []), date(2025, 1, 20), False),
+        (loan([(date(2024, 2, 29), 0)], [], date(2024, 2, 29)), date(2025, 2, 27), None),
+        (loan([(date(2024, 2, 29), 0)], [], date(2024, 2, 29)), date(2025, 2, 28), False),
+        (loan([(date(2023, 3, 1), 0)], [], date(2023, 3, 1)), date(2024, 2, 29), None),
+        (loan([(date(2023, 3, 1), 0)], [], date(2023, 3, 1)), date(2024, 3, 1), False),
+        # days past due only after the twelve months are not bad
+        (loan([(END - 90 * LATE, 100)], []), YEAR_ON, True),
+        (loan([(END - 89 * LATE, 100)], []), YEAR_ON, False),
     ],
 )
-def test_a_payment_counts_until_the_midnight_of_day_90(paid: list[tuple[datetime, int]], bad: bool) -> None:
-    assert verdict(loan(DUE, paid)) is bad
-
-
-def test_an_overpayment_covers_the_next_instalment() -> None:
-    due = [*DUE, (START + timedelta(days=60), 10_000)]
-    assert verdict(loan(due, [(_at(date(2024, 2, 1)), 20_000)])) is False
-    assert verdict(loan(due, [(_at(date(2024, 2, 1)), 19_999)])) is True
-
-
-@pytest.mark.parametrize(
-    ("observed", "expected"),
-    [(LIMIT.date() - timedelta(days=1), None), (LIMIT.date(), True), (date(2025, 6, 1), True)],
-)
-def test_an_open_loan_counts_from_the_midnight_that_shows_it_bad(observed: date, expected: bool | None) -> None:
-    assert verdict(loan(DUE, []), observed) is expected
-
-
-@pytest.mark.parametrize(
-    ("start", "last_open", "over"),
-    [
-        (START, date(2025, 1, 19), date(2025, 1, 20)),
-        (date(2024, 2, 29), date(2025, 2, 27), date(2025, 2, 28)),
-        (date(2023, 3, 1), date(2024, 2, 29), date(2024, 3, 1)),
-    ],
-)
-def test_a_loan_that_pays_is_open_for_twelve_months(start: date, last_open: date, over: date) -> None:
-    paying = loan([(start, 0)], [], start)
-    assert verdict(paying, last_open) is None
-    assert verdict(paying, over) is False
-
-
-def test_days_past_due_only_after_the_twelve_months_are_not_bad() -> None:
-    end = after_months(START, 12)
-    assert verdict(loan([(end - timedelta(days=90), 100)], [])) is True
-    assert verdict(loan([(end - timedelta(days=89), 100)], [])) is False
+def test_a_loan_is_bad_good_or_open(one: Loan, observed: date, bad: bool | None) -> None:
+    """The label of one loan; a loan of another seller keeps the result from being empty."""
+    known = Loan("L-0", "S-0", _at(date(2020, 1, 1)), ((date(2020, 1, 9), 0),), ())
+    labels = label_loans(tables([one, known]), observed)
+    found = labels.rows.loc[labels.rows["seller_id"] == "S-1", "bad"].tolist()
+    assert found == ([] if bad is None else [bad])
+    assert labels.censored == (bad is None)
 
 
 def test_the_definition_has_the_configured_values() -> None:
@@ -162,9 +147,13 @@ def test_the_definition_has_the_configured_values() -> None:
     assert labels.definition == "30+ days past due within 6 months"
 
 
-def test_no_loans_are_an_error() -> None:
-    with pytest.raises(LabelError, match="None of the 0 loans has instalments"):
-        label_loans(tables([]), YEAR_ON)
+def test_a_loan_without_instalments_is_counted_and_not_good() -> None:
+    mute = Loan("L-2", "S-2", _at(date(2020, 1, 1)), (), ())
+    labels = label_loans(tables([loan(DUE, []), mute]), YEAR_ON)
+    assert (labels.rows["seller_id"].tolist(), labels.unscheduled) == (["S-1"], 1)
+    for number, none in enumerate(([], [mute])):
+        with pytest.raises(LabelError, match=f"None of the {number} loans has instalments"):
+            label_loans(tables(none), YEAR_ON)
 
 
 def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -204,6 +193,7 @@ def test_a_label_table_is_sorted_and_accepts_several_spellings_of_true(tmp_path:
         ("seller_id,bad,as_of\nS-1,true,2024-01-01,9,9\n", "more fields on its lines than in its header"),
         ("seller_id,bad,as_of\nS-0,S-1,true,2024-01-01\n", "more fields on its lines than in its header"),
         ("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01,9\n", "cannot be read as CSV"),
+        ("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01\nS-1,false,2024-01-01\n", "Line 4"),
     ],
 )
 def test_an_invalid_label_table_is_a_one_line_error(tmp_path: Path, text: str, sentence: str) -> None:
@@ -213,27 +203,11 @@ def test_an_invalid_label_table_is_a_one_line_error(tmp_path: Path, text: str, s
 
 
 def test_a_missing_or_undecodable_label_table_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match="There is no label table at"):
-        read_label_table(tmp_path / "none.csv")
-    with pytest.raises(LabelError, match="There is no label table at"):
-        read_label_table(tmp_path)
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(LabelError, match="There is no label table at"):
+            read_label_table(path)
     with pytest.raises(LabelError, match=r"labels\.csv"):
         read_label_table(table(tmp_path, "seller_id,bad,as_of\n卖家,true,2024-01-01\n", "gb18030"))
-
-
-def test_a_loan_without_instalments_is_counted_and_not_good() -> None:
-    mute = Loan("L-2", "S-2", _at(date(2020, 1, 1)), (), ())
-    labels = label_loans(tables([loan(DUE, []), mute]), YEAR_ON)
-    assert (labels.rows["seller_id"].tolist(), labels.unscheduled) == (["S-1"], 1)
-    with pytest.raises(LabelError, match="None of the 1 loans has instalments"):
-        label_loans(tables([mute]), YEAR_ON)
-
-
-def test_a_repeated_label_is_rejected_with_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
-    path.write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01\nS-1,false,2024-01-01\n")
-    with pytest.raises(LabelError, match="Line 4"):
-        read_label_table(path)
 
 
 SIX_WEEKS = LabelConfig(horizon_days=42, definition="sales below half of those before")
@@ -257,13 +231,9 @@ def test_rows_whose_horizon_has_not_ended_are_censored(
     assert labels.censored == 3 - len(sellers)
     assert labels.matured_through == date(2024, len(sellers), 1)
     assert (labels.horizon_days, labels.definition) == (42, "sales below half of those before")
-
-
-def test_without_matured_rows_the_error_names_the_last_possible_day(tmp_path: Path) -> None:
-    path = table(tmp_path, THREE)
+    assert len(read_label_table(table(tmp_path, THREE), LabelConfig(), date(2020, 1, 1)).rows) == 3
     with pytest.raises(LabelError, match=r"None of the 3 rows .* Use rows as of 2023-12-31 or earlier, or correct"):
-        read_label_table(path, SIX_WEEKS, date(2024, 2, 11))
-    assert len(read_label_table(path, LabelConfig(), date(2020, 1, 1)).rows) == 3
+        read_label_table(table(tmp_path, THREE), SIX_WEEKS, date(2024, 2, 11))
 
 
 def test_a_note_explains_the_embargo_of_a_table_without_a_horizon(tmp_path: Path) -> None:

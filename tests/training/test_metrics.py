@@ -34,16 +34,12 @@ def drawn(count: int, seed: int = 3) -> tuple[NDArray[np.bool_], NDArray[np.floa
 
 @_QUICK
 @given(outcomes())
-def test_auc_counts_pairs_and_ties_as_half(found: tuple[NDArray[np.bool_], NDArray[np.float64]]) -> None:
+def test_auc_counts_ties_as_half_and_ks_is_the_largest_gap(
+    found: tuple[NDArray[np.bool_], NDArray[np.float64]],
+) -> None:
     bad, probability = found
     pairs = [(b > g) + (b == g) / 2 for b in probability[bad] for g in probability[~bad]]
     assert auc(bad, probability) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
-
-
-@_QUICK
-@given(outcomes())
-def test_ks_is_the_largest_gap_at_any_cutoff(found: tuple[NDArray[np.bool_], NDArray[np.float64]]) -> None:
-    bad, probability = found
     gaps = [abs((probability[bad] <= cut).mean() - (probability[~bad] <= cut).mean()) for cut in probability]
     assert ks(bad, probability) == pytest.approx(max(gaps), abs=1e-12)
 
@@ -58,13 +54,9 @@ def test_figures_agree_with_scikit_learn() -> None:
     assert figures["gini"].value == pytest.approx(2 * roc_auc_score(bad, probability) - 1, abs=1e-12)
     assert figures["brier"].value == pytest.approx(brier_score_loss(bad, probability), abs=1e-12)
     assert figures["log_loss"].value == pytest.approx(log_loss(bad, probability), abs=1e-12)
-
-
-def test_certain_predictions_have_a_finite_log_loss() -> None:
-    bad = np.array([True, False, True, False])
-    assert evaluate(bad, np.array([0.0, 1.0, 1.0, 0.0]))["log_loss"].value == pytest.approx(
-        -np.log(1e-15) / 2, rel=0.01
-    )
+    certain = evaluate(np.array([True, False, True, False]), np.array([0.0, 1.0, 1.0, 0.0]))["log_loss"]
+    assert certain.value == pytest.approx(-np.log(1e-15) / 2, rel=0.01)
+    assert str(Estimate(0.8121, 0.79, 0.8333)) == "0.812 (0.790 to 0.833)"
 
 
 def test_intervals_hold_their_value_and_narrow_with_the_rows() -> None:
@@ -74,10 +66,15 @@ def test_intervals_hold_their_value_and_narrow_with_the_rows() -> None:
             assert estimate.low <= estimate.value <= estimate.high
     for name in ("auc", "gini", "brier", "log_loss"):
         assert many[name].high - many[name].low < (few[name].high - few[name].low) / 2
+    assert few["auc"].low > 0.5
+    bad, probability = drawn(2_000)
+    chance = evaluate(bad, np.random.default_rng(0).permutation(probability))["auc"]
+    assert chance.low < 0.5 < chance.high
+    assert evaluate(*drawn(200), seed=1) == evaluate(*drawn(200), seed=1) != evaluate(*drawn(200), seed=2)
 
 
 def test_rows_of_one_seller_are_drawn_together() -> None:
-    """Four copies of each row say no more than one, if they are of one seller."""
+    """Four copies of each row contain no more information than one, if they are of one seller."""
     bad, probability = drawn(400)
     once = evaluate(bad, probability)["auc"]
     copies = np.repeat(bad, 4), np.repeat(probability, 4)
@@ -87,35 +84,13 @@ def test_rows_of_one_seller_are_drawn_together() -> None:
     width = once.high - once.low
     assert clustered.high - clustered.low == pytest.approx(width, rel=0.25)
     assert alone.high - alone.low < 0.7 * width
-
-
-def test_where_each_row_has_its_own_seller_nothing_changes() -> None:
-    bad, probability = drawn(200)
-    assert evaluate(bad, probability, sellers=pd.Series(range(200))) == evaluate(bad, probability)
+    assert evaluate(bad, probability, sellers=pd.Series(range(400))) == evaluate(bad, probability)
 
 
 def test_a_draw_of_sellers_never_lacks_an_outcome() -> None:
     bad = np.array([True, True, False, False])
     found = evaluate(bad, np.array([0.4, 0.3, 0.2, 0.1]), sellers=pd.Series(["a", "a", "b", "b"]))
     assert found["auc"] == Estimate(1.0, 1.0, 1.0)
-
-
-def test_intervals_are_those_of_the_seed() -> None:
-    bad, probability = drawn(200)
-    assert evaluate(bad, probability, seed=1) == evaluate(bad, probability, seed=1)
-    assert evaluate(bad, probability, seed=1)["auc"] != evaluate(bad, probability, seed=2)["auc"]
-
-
-def test_an_interval_of_chance_holds_a_half_and_one_of_skill_does_not() -> None:
-    bad, probability = drawn(2_000)
-    shuffled = np.random.default_rng(0).permutation(probability)
-    chance, skill = evaluate(bad, shuffled)["auc"], evaluate(bad, probability)["auc"]
-    assert chance.low < 0.5 < chance.high
-    assert skill.low > 0.5
-
-
-def test_an_estimate_is_written_as_its_docstring_says() -> None:
-    assert str(Estimate(0.8121, 0.79, 0.8333)) == "0.812 (0.790 to 0.833)"
 
 
 def test_calibration_finds_the_slope_and_intercept_that_made_the_outcomes() -> None:
@@ -148,10 +123,3 @@ def test_a_calibration_of_other_folds_does_not_fit_the_level_that_it_is_judged_b
     changed = bad.copy()
     changed[first] = ~changed[first]
     assert calibrate_out_of_fold(margins, changed, folds)[first].tolist() == found[first].tolist()
-
-
-def test_probabilities_are_the_logistic_of_the_calibrated_margin() -> None:
-    from scoring.model import Calibration
-
-    found = probabilities(Calibration(2.0, -1.0), np.array([0.5, 0.0]))
-    assert found.tolist() == pytest.approx([0.5, 1 / (1 + np.e)], abs=1e-15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -38,11 +39,8 @@ def test_scored_are_the_features_that_were_selected(loans: Dataset, selected: Fi
     bundle = Bundle.from_files(pack(bundle_parts(Package(loans, selected, Calibration(0.9, 0.1), {}))))
     assert {entry.name for entry in bundle.sheet.scored_entries} == selected.features < set(NAMES) - NOT_SCORED
     assert bundle.sheet.names == tuple(NAMES)
-
-
-def test_an_always_missing_feature_is_not_scored(loans: Dataset) -> None:
     every = boosted_trees(loans, CONFIG, 20)
-    assert "ad_spend_share_90d" in every.features
+    assert "ad_spend_share_90d" in every.features, "a feature that is always missing"
     bundle = Bundle.from_files(pack(bundle_parts(Package(loans, every, Calibration(0.9, 0.1), {}))))
     scored = {entry.name for entry in bundle.sheet.scored_entries}
     assert scored == set(NAMES) - NOT_SCORED - {"ad_spend_share_90d"}
@@ -60,6 +58,21 @@ def test_only_features_that_were_selected_have_a_reach(loans: Dataset, selected:
     assert {entry.name for entry in bundle_parts(package).sheet.entries if entry.reach} == {one}
 
 
-def test_every_reason_group_of_scored_features_has_a_label() -> None:
-    labelled = {group.name for group in reason_catalogue().groups}
-    assert {feature.reason_group for feature in CATALOGUE if feature.scored} <= labelled
+def test_every_scored_feature_has_texts_for_each_reader_in_both_languages() -> None:
+    """Texts about order checks never accuse."""
+    catalogue = reason_catalogue()
+    groups = {group.name for group in catalogue.groups}
+    accusing = re.compile(r"fake|fraud|suspicious|unusual|genuine|dishonest|虚假|刷单|可疑|欺诈|异常")
+    for feature in CATALOGUE:
+        if not feature.scored:
+            continue
+        entry = catalogue.of_feature[feature.name]
+        assert feature.reason_group in groups
+        assert all(text.count("{value}") == text.count("{typical}") == 1 for text in entry.side.all())
+        assert not any("{" in text for text in entry.missing.all())
+        for texts in (entry.side, entry.missing):
+            for wording in (texts.bank, texts.seller, texts.letter):
+                assert wording.en.isascii()
+                assert re.search(r"[\u4e00-\u9fff]", wording.zh)
+            if feature.reason_group == "integrity":
+                assert not [text for text in texts.all() if accusing.search(text)]

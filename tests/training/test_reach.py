@@ -12,7 +12,7 @@ from features.catalogue import CATALOGUE
 from features.ingest import OperatingStore, open_store
 from features.pipeline import all_sellers, latest_midnight
 from tests.frames import frame_of
-from tests.world import shared_world
+from tests.world import World
 from training.package import HISTORY
 from training.reach import MIN_SELLERS, SIZE, ObservedReach, advisable_features, observed_reach
 
@@ -22,8 +22,8 @@ Values = dict[str, float]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
-    return open_store(shared_world(tmp_path_factory).home / "operating")
+def store(world: World) -> OperatingStore:
+    return open_store(world.home / "operating")
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,13 @@ def asked_about() -> set[str]:
 Pair = tuple[str, Values, Values]
 
 
-def pairs(store: OperatingStore) -> list[Pair]:
-    """Count what the features asked about were of each seller who was known at the start of a span, and at its end."""
+def pairs(store: OperatingStore, computed: pd.DataFrame) -> list[Pair]:
+    """Return the values of each seller who was known at the start of a span, and those at its end."""
     days = [latest_midnight(store) - timedelta(days=90 * back) for back in range(5)]
-    every = pd.concat([all_sellers(store, day) for day in days])
     at: dict[date, dict[str, Values]] = {day: {} for day in days}
-    for (seller, day), row in frame_of(store, every, asked_about()).iterrows():
+    for (seller, day), row in computed.iterrows():
         at[day.date()][seller] = dict(row)
+    assert all(set(all_sellers(store, day)["seller_id"]) <= set(at[day]) for day in days)
     found = []
     for start, end in ((at[days[span + 1]], at[days[span]]) for span in range(4)):
         found += [(seller, start[seller], end[seller]) for seller in start]
@@ -68,14 +68,16 @@ def pairs(store: OperatingStore) -> list[Pair]:
     ]
 
 
-def test_the_reach_is_what_one_in_ten_sellers_achieves(store: OperatingStore, reached: ObservedReach) -> None:
-    seen = pairs(store)
+def test_the_reach_is_what_one_in_ten_sellers_achieves(
+    store: OperatingStore, reached: ObservedReach, computed: list[pd.DataFrame]
+) -> None:
+    every = pairs(store, pd.concat(computed))
     assert reached.sizes is not None
-    assert reached.sizes.limits == pytest.approx(np.percentile([b[SIZE] for _, b, _ in seen], [100 / 3, 200 / 3]))
-    told = 0
+    assert reached.sizes.limits == pytest.approx(np.percentile([b[SIZE] for _, b, _ in every], [100 / 3, 200 / 3]))
+    count = 0
     for feature in advisable_features():
         for size in range(3):
-            of_size = [pair for pair in seen if sum(pair[1][SIZE] > limit for limit in reached.sizes.limits) == size]
+            of_size = [pair for pair in every if sum(pair[1][SIZE] > limit for limit in reached.sizes.limits) == size]
             known = [(s, b[feature.name], a[feature.name]) for s, b, a in of_size if not np.isnan(b[feature.name])]
             reach = reached.by_feature.get(feature.name, (None,) * 3)[size]
             if len({seller for seller, _, _ in known}) < MIN_SELLERS:
@@ -88,13 +90,13 @@ def test_the_reach_is_what_one_in_ten_sellers_achieves(store: OperatingStore, re
             if move <= 0:
                 assert reach is None
                 continue
-            told += 1
+            count += 1
             after = [after for _, _, after in known if not np.isnan(after)]
             assert reach is not None
             assert (reach.best, reach.move) == pytest.approx(
                 (np.percentile(after, 10 if feature.sign > 0 else 90), move)
             )
-    assert told >= 3
+    assert count >= 3
 
 
 def test_advisable_features_follow_honest_work_with_the_shortest_window() -> None:

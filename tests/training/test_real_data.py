@@ -44,12 +44,11 @@ def judged() -> TableResult:
 
 def test_folds_leave_out_every_row_once_and_the_other_split_a_quarter() -> None:
     bad = np.arange(1_000) % 4 == 0
-    folds = list(five_folds(bad))
-    assert sorted(np.concatenate([outside for _, outside in folds]).tolist()) == list(range(1_000))
-    assert {(len(outside), int(bad[outside].sum())) for _, outside in folds} == {(200, 50)}
+    folds = [outside for _, outside in five_folds(bad)]
+    assert sorted(np.concatenate(folds).tolist()) == list(range(1_000))
+    assert {(len(outside), int(bad[outside].sum())) for outside in folds} == {(200, 50)}
     ((inside, outside),) = a_quarter(bad)
-    assert len(outside) == 250
-    assert sorted([*inside, *outside]) == list(range(1_000))
+    assert (len(outside), sorted([*inside, *outside])) == (250, list(range(1_000)))
 
 
 def test_a_table_is_tested_on_rows_that_were_not_trained_on(judged: TableResult) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,19 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalogue import CATALOGUE, Feature, digest
-from scoring import Bundle, assess
+from features.catalogue import CATALOGUE, digest
+from scoring import assess
 from tests.training.datasets import COVERED, NAMES, dataset, small_scorecard
 from training.candidates import SHRINKAGES
-from training.config import TrainConfig
-from training.dataset import NOT_SCORED, Dataset, to_vectors
+from training.config import FeatureConfig, TrainConfig
+from training.dataset import Dataset, to_vectors
 from training.evidence.metrics import auc
 from training.evidence.model_card import CardInput, sections
 from training.evidence.report_blocks import Code
 from training.evidence.studies import STUDIES, Study
 from training.evidence.study import Finding, ReviewedModel, scores
 from training.fit import FitConfig
-from training.package import ACTIVITY, HISTORY, reason_catalogue
+from training.package import ACTIVITY, HISTORY
 from training.refits import RefitConfig
 from training.run import Run, train
 from training.search import SearchConfig
@@ -34,143 +33,123 @@ from training.split import out_of_time
 
 pytestmark = pytest.mark.slow
 
+ONLY = (*[feature.name for feature in CATALOGUE if feature.scored][:20], "ad_spend_share_90d")
 CONFIG = TrainConfig(
-    fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1), refits=RefitConfig(0)
+    features=FeatureConfig(ONLY),
+    fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1),
+    refits=RefitConfig(0),
 )
-
-
-@pytest.fixture(scope="module")
-def loans() -> Dataset:
-    # one feature was never known, as with a table that was not delivered
-    made = dataset(1_500, 500)
-    return replace(made, features=made.features.assign(ad_spend_share_90d=np.nan))
+SEARCHED = replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2))
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A run with what it said on its way, and the model as its studies saw it."""
+class Observed:
+    """A run, its steps, and the model as its studies received it."""
 
     run: Run
     steps: list[str]
     subject: ReviewedModel
 
+    def finding(self, name: str) -> Finding:
+        return next(each for each in self.run.findings if each.name == name)
 
-def watched(loans: Dataset, config: TrainConfig, studies: Mapping[str, Study]) -> Watched:
+
+def observed(loans: Dataset, config: TrainConfig, studies: Mapping[str, Study]) -> Observed:
     steps: list[str] = []
-    given: list[ReviewedModel] = []
+    received: list[ReviewedModel] = []
 
-    def seen(subject: ReviewedModel) -> Finding:
-        given.append(subject)
-        return Finding("seen", "Seen", "Asked: nothing.")
+    def last(subject: ReviewedModel) -> Finding:
+        received.append(subject)
+        return Finding("last", "Last", "Asked: nothing.")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.STUDIES", {**studies, "seen": seen})
+        patch.setattr("training.run.STUDIES", {**studies, "last": last})
         patch.setattr("training.refits.fit_scorecard", small_scorecard)
         if not studies:
             patch.setattr("training.run.fit_scorecard", small_scorecard)
         found = train(loans, config, steps.append)
-    return Watched(found, steps, given[0])
-
-
-def _without_studies(patch: pytest.MonkeyPatch) -> None:
-    """Leave out of a run what takes long and is not in the bundle."""
-    patch.setattr("training.run.STUDIES", {})
-    patch.setattr("training.run.fit_scorecard", small_scorecard)
-    patch.setattr("training.refits.fit_scorecard", small_scorecard)
+    return Observed(found, steps, received[0])
 
 
 @pytest.fixture(scope="module")
-def whole(loans: Dataset) -> Watched:
+def loans() -> Dataset:
+    """Loans with a feature that was never known, as with a table that was not delivered."""
+    complete = dataset(1_500, 500)
+    return replace(complete, features=complete.features.assign(ad_spend_share_90d=np.nan))
+
+
+@pytest.fixture(scope="module")
+def whole(loans: Dataset) -> Observed:
     """A run with a search, refits and every study."""
-    return watched(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)), STUDIES)
+    return observed(loans, SEARCHED, STUDIES)
 
 
 @pytest.fixture(scope="module")
-def run(whole: Watched) -> Run:
+def run(whole: Observed) -> Run:
     return whole.run
 
 
 @pytest.fixture(scope="module")
-def of_one_midnight() -> Watched:
-    return watched(dataset(300, days=1), CONFIG, {})
+def of_one_midnight() -> Observed:
+    return observed(dataset(300, days=1), CONFIG, {})
 
 
-def test_progress_is_reported_for_every_long_step(whole: Watched) -> None:
-    begun = [step.split()[0] for step in whole.steps]
-    fitted = [
-        "search",
-        "search",
-        "search",
-        "select",
-        "fit",
-        "record",
-        "test",
-        "refit",
-        "refit",
-        "scorecard",
-        "scorecard",
-        "fit",
+def test_progress_is_reported_for_every_long_step(whole: Observed) -> None:
+    first = ["search"] * 3 + ["select", "fit", "record", "test"] + ["refit"] * 2 + ["scorecard"] * 2 + ["fit"]
+    count = len(STUDIES) + 1
+    assert [step.split()[0] for step in whole.steps] == [*first, *["study"] * count]
+    assert whole.steps[-1] == f"study {count} of {count}: last"
+
+
+def test_the_sheet_has_the_catalogue_and_the_medians_and_tables_of_the_training_data(
+    loans: Dataset, whole: Observed
+) -> None:
+    sheet = whole.run.tested.sheet
+    assert [(entry.name, entry.sign, entry.label, entry.unit) for entry in sheet.entries] == [
+        (feature.name, feature.sign, feature.label, feature.unit) for feature in CATALOGUE
     ]
-    assert begun == [*fitted, *["study"] * (len(STUDIES) + 1)]
-    assert whole.steps[-1] == f"study {len(STUDIES) + 1} of {len(STUDIES) + 1}: seen"
-
-
-def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Run) -> None:
     trained = out_of_time(loans, CONFIG.split).train.features
-    for entry in run.tested.sheet.entries:
-        known = trained[entry.name].dropna()
-        assert entry.typical == (pytest.approx(float(np.median(known))) if len(known) else None)
-    assert run.tested.sheet.entries[NAMES.index("ad_spend_share_90d")].typical is None
-
-
-def test_the_sheet_has_the_catalogue_and_the_tables_of_the_training_data(run: Run) -> None:
-    sheet = run.tested.sheet
-    assert sheet.names == tuple(feature.name for feature in CATALOGUE)
-    assert [(entry.sign, entry.label, entry.unit) for entry in sheet.entries] == [
-        (feature.sign, feature.label, feature.unit) for feature in CATALOGUE
-    ]
+    typical = [np.nan if entry.typical is None else entry.typical for entry in sheet.entries]
+    assert typical == pytest.approx(trained.median().tolist(), nan_ok=True)
+    assert sheet.entries[NAMES.index("ad_spend_share_90d")].typical is None
     assert sheet.catalogue == digest(CATALOGUE)
     assert sheet.required_tables == ("orders", "refunds")
     assert (sheet.history, sheet.activity) == (HISTORY, ACTIVITY)
     scored = {entry.name for entry in sheet.scored_entries}
-    assert scored < {entry.name for entry in sheet.entries if entry.typical is not None} - NOT_SCORED
-    assert len(scored) == run.facts["features"]
-    rested_on = {table for feature in CATALOGUE if feature.name in scored for table in feature.tables}
-    assert set(sheet.optional_tables) == rested_on - {*sheet.required_tables}
-    (selection,) = (each.tables["Features"] for each in run.findings if each.name == "stability")
+    assert scored < set(ONLY) - {"ad_spend_share_90d"}
+    assert len(scored) == whole.run.facts["features"]
+    needed = {table for feature in CATALOGUE if feature.name in scored for table in feature.tables}
+    assert set(sheet.optional_tables) == needed - {*sheet.required_tables}
+    selection = whole.finding("stability").tables["Features"]
     assert scored == set(selection["feature"][selection["kept"]])
 
 
-def test_the_reference_has_the_metrics_and_the_population(loans: Dataset, run: Run) -> None:
-    reference = run.tested.reference
-    assert reference.validation == {name: estimate.value for name, estimate in run.figures.items()}
-    trained = out_of_time(loans, CONFIG.split).train
+def test_the_reference_has_the_metrics_the_population_and_the_track_record(
+    loans: Dataset, whole: Observed, of_one_midnight: Observed
+) -> None:
+    reference, trained = whole.run.tested.reference, out_of_time(loans, CONFIG.split).train
+    assert reference.validation == {name: estimate.value for name, estimate in whole.run.figures.items()}
     assert reference.population.startswith(f"{len(trained.rows)} training rows as of ")
     assert trained.digest[:19] in reference.population
     assert set(reference.libraries) >= {"lightgbm", "numpy"}
-
-
-def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: Watched) -> None:
-    record = run.tested.reference.track_record
+    first, *rest = reference.intended_use
+    assert first.startswith("The model ranks online sellers")
+    assert any("Not for consumers" in each for each in rest)
+    assert all(each.startswith("- ") for each in rest)
+    record, alone = reference.track_record, of_one_midnight.run.bundle.reference.track_record
     assert record is not None
-    assert record.count == run.facts["test_rows"]
-    assert "never saw" in record.loans
-    (bands,) = (each for each in run.findings if each.name == "bands")
-    judged = {row["band"]: (row["rows"], row["bad"]) for row in bands.tables["By band"].to_dict("records")}
-    assert {each.name: (each.loans, each.bad) for each in record.bands if each.loans} == judged
-    alone = of_one_midnight.run.bundle.reference.track_record
     assert alone is not None
+    assert record.count == whole.run.facts["test_rows"]
+    bands = whole.finding("bands").tables["By band"].to_dict("records")
+    assert {each.name: (each.loans, each.bad) for each in record.bands if each.loans} == {
+        row["band"]: (row["rows"], row["bad"]) for row in bands
+    }
+    assert "never saw" in record.loans
     assert "was not trained on its seller" in alone.loans
 
 
-def test_the_bundle_states_the_intended_use(run: Run) -> None:
-    use = run.bundle.reference.intended_use
-    assert use[0].startswith("The model ranks online sellers")
-    assert any("Not for consumers" in each for each in use[1:])
-    assert all(each.startswith("- ") for each in use[1:])
-
-
-def test_the_served_bundle_is_trained_on_all_matured_loans(loans: Dataset, run: Run) -> None:
+def test_the_served_bundle_is_trained_on_all_matured_loans(loans: Dataset, whole: Observed) -> None:
+    run = whole.run
     matured = loans.rows["as_of"] <= pd.Timestamp(loans.labels.matured_through)
     assert run.facts["served_rows"] == int(matured.sum()) > run.facts["train_rows"] + run.facts["test_rows"]
     assert run.facts["served_before"] == (loans.labels.matured_through + timedelta(days=1)).isoformat()
@@ -182,54 +161,69 @@ def test_the_served_bundle_is_trained_on_all_matured_loans(loans: Dataset, run: 
     assert tested is not None
     assert replace(served, loans=tested.loans) == tested
     assert f"predicted by the tested model, which has the same recipe and {run.facts['train_rows']:,}" in served.loans
-    (found,) = (each for each in run.findings if each.name == "final_fit")
+    found = whole.finding("final_fit")
     assert found.figures["rank_correlation"] > 0.5
     assert found.figures["rows"] == run.facts["served_rows"]
 
 
-def test_without_further_loans_the_tested_bundle_serves(of_one_midnight: Watched) -> None:
+def test_labels_of_one_midnight_are_tested_out_of_fold_and_the_tested_bundle_serves(of_one_midnight: Observed) -> None:
     run = of_one_midnight.run
+    assert run.facts["evidence"] == "out_of_fold"
+    assert run.facts["train_rows"] == run.facts["test_rows"] == 300
+    assert run.figures["auc"].value < 0.95
     assert run.files == run.tested_files
     assert "served_rows" not in run.facts
-    (found,) = (each for each in run.findings if each.name == "final_fit")
-    assert found.summary.startswith("Does not apply")
+    assert of_one_midnight.finding("final_fit").summary.startswith("Does not apply")
 
 
-def test_metrics_are_those_of_later_loans_of_other_sellers(loans: Dataset, run: Run) -> None:
-    test = out_of_time(loans, CONFIG.split).test
-    probability = [
-        result.probability_of_default for result in assess(run.tested, to_vectors(indexed(test), covers(test)))
-    ]
-    assert run.figures["auc"].value == pytest.approx(auc(test.rows["bad"].to_numpy(), np.array(probability)), abs=1e-4)
-    errors = np.array(probability) - test.rows["bad"].to_numpy()
-    assert run.figures["brier"].value == pytest.approx(float((errors**2).mean()), abs=1e-5)
-    assert run.facts["test_rows"] == len(test.rows)
-    assert run.facts["evidence"] == "out_of_time"
+def test_metrics_and_predictions_are_those_of_later_loans_of_other_sellers(loans: Dataset, whole: Observed) -> None:
+    run, test = whole.run, out_of_time(loans, CONFIG.split).test
+    indexed = test.features.set_index(pd.MultiIndex.from_frame(test.rows[["seller_id", "as_of"]]))
+    vectors = to_vectors(indexed, dict.fromkeys(COVERED, test.rows["as_of"].max().date()))
+    probability = np.array([result.probability_of_default for result in assess(run.tested, vectors)])
+    bad = test.rows["bad"].to_numpy()
+    assert run.figures["auc"].value == pytest.approx(auc(bad, probability), abs=1e-4)
+    assert run.figures["brier"].value == pytest.approx(float(((probability - bad) ** 2).mean()), abs=1e-5)
+    assert (run.facts["test_rows"], run.facts["evidence"]) == (len(test.rows), "out_of_time")
     assert run.logistic_figures["auc"].value > 0.5
+    assert run.predictions is not None
+    np.testing.assert_array_equal(run.predictions["probability"], whole.subject.probability)
+    assert run.figures["auc"].value == auc(run.predictions["bad"].to_numpy(), whole.subject.probability)
 
 
-def indexed(part: Dataset) -> pd.DataFrame:
-    return part.features.set_index(pd.MultiIndex.from_frame(part.rows[["seller_id", "as_of"]]))
+@pytest.fixture
+def only_the_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out of a run what takes long and is not in the bundle."""
+    monkeypatch.setattr("training.run.STUDIES", {})
+    monkeypatch.setattr("training.run.fit_scorecard", small_scorecard)
+    monkeypatch.setattr("training.refits.fit_scorecard", small_scorecard)
 
 
-def covers(part: Dataset) -> dict[str, object]:
-    last = part.rows["as_of"].max().date()
-    return dict.fromkeys(COVERED, last)
-
-
-def test_the_same_inputs_give_the_same_bundle_and_digest(
-    loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("only_the_bundle")
+def test_the_same_inputs_give_the_same_bundle_and_digest(loans: Dataset, run: Run) -> None:
     """With a search too, whose trials depend on a seed."""
-    _without_studies(monkeypatch)
-    again = train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)))
+    again = train(loans, SEARCHED)
     assert again.files == run.files
     assert again.facts == run.facts
+    assert (run.facts["dataset"], run.facts["config"]) == (loans.digest, SEARCHED.digest)
+    assert str(run.facts["inputs"]).startswith("sha256:")
+    assert run.facts["inputs"] not in {run.facts["dataset"], run.facts["config"]}
 
 
-def test_other_inputs_have_another_digest(loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_studies(monkeypatch)
-    assert train(loans, CONFIG).facts["inputs"] != run.facts["inputs"]
+@pytest.mark.usefixtures("only_the_bundle")
+def test_the_settings_of_the_card_reproduce_the_model_without_a_search(
+    loans: Dataset, run: Run, tmp_path: Path
+) -> None:
+    card = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
+    codes = [each.text for part in sections(card) for each in part.blocks if isinstance(each, Code)]
+    (printed,) = (each for each in codes if "[fit]" in each)
+    file = tmp_path / "training.toml"
+    file.write_text(printed)
+    config = read_settings(file, TrainConfig)
+    assert config.search.trials == 0
+    repeated = train(loans, config)
+    assert repeated.bundle.model_digest == run.bundle.model_digest
+    assert repeated.facts["inputs"] != run.facts["inputs"], "other settings have another digest"
 
 
 def test_the_dataset_digest_depends_on_the_content(loans: Dataset) -> None:
@@ -247,62 +241,36 @@ def test_the_dataset_digest_depends_on_the_content(loans: Dataset) -> None:
     assert len({each.digest for each in [loans, *others]}) == 8
 
 
-def test_one_digest_identifies_all_inputs(loans: Dataset, run: Run) -> None:
-    assert run.facts["dataset"] == loans.digest
-    assert run.facts["config"] == replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)).digest
-    assert str(run.facts["inputs"]).startswith("sha256:")
-    assert run.facts["inputs"] not in {run.facts["dataset"], run.facts["config"]}
+def test_every_study_has_a_finding(whole: Observed) -> None:
+    first = ("search", "stability", "candidates", "backtest", "rounds", "scorecard")
+    assert [finding.name for finding in whole.run.findings] == [*first, *STUDIES, "last", "final_fit"]
+    weights = whole.finding("scorecard").tables["Features"]
+    assert set(weights["feature"]) == set(ONLY) - {"ad_spend_share_90d"}
+    assert whole.finding("monotone").figures["violations"] == 0.0
+    assert whole.finding("reasons").figures["kept_under_refits"] > 0.0
+    assert "there are no operating data" in whole.finding("fake_orders").summary
 
 
-def test_labels_of_one_midnight_are_tested_out_of_fold(of_one_midnight: Watched) -> None:
-    found = of_one_midnight.run
-    assert found.facts["evidence"] == "out_of_fold"
-    assert found.facts["train_rows"] == found.facts["test_rows"] == 300
-    assert found.figures["auc"].value < 0.95
-    assert Bundle.from_files(found.files).digest == found.bundle.digest
+def test_facts_have_the_recipe_and_the_settings_found_by_the_search(whole: Observed) -> None:
+    facts, search = whole.run.facts, whole.finding("search")
+    assert len(search.tables["Trials"]) == facts["search.trials"] == 2
+    best = search.tables["Trials"].sort_values("log_loss").iloc[0]
+    is_used = "The best trial is used." in search.summary
+    assert facts["fit.learning_rate"] == (best["learning_rate"] if is_used else CONFIG.fit.learning_rate)
+    assert whole.finding("candidates").summary.startswith(f"The {facts['model']} is chosen. ")
+    assert facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
+    assert facts["rounds"] == whole.finding("rounds").figures["rounds"]
+    assert facts["shrinkage"] in SHRINKAGES
 
 
-def test_findings_include_the_scorecard_and_the_search(run: Run) -> None:
-    found = {finding.name: finding for finding in run.findings}
-    assert len(found["search"].tables["Trials"]) == 2
-    weights = found["scorecard"].tables["Features"]
-    assert set(weights["feature"]) == set(NAMES) - NOT_SCORED - {"ad_spend_share_90d"}
-
-
-def test_a_run_has_the_predictions_of_its_metrics(whole: Watched) -> None:
-    predictions = whole.run.predictions
-    assert predictions is not None
-    np.testing.assert_array_equal(predictions["probability"], whole.subject.probability)
-    assert whole.run.figures["auc"].value == auc(predictions["bad"].to_numpy(), predictions["probability"].to_numpy())
-
-
-def test_every_study_has_a_finding(run: Run) -> None:
-    assert [finding.name for finding in run.findings] == [
-        "search",
-        "stability",
-        "candidates",
-        "backtest",
-        "rounds",
-        "scorecard",
-        *STUDIES,
-        "seen",
-        "final_fit",
-    ]
-    found = {finding.name: finding for finding in run.findings}
-    assert found["monotone"].figures["violations"] == 0.0
-    assert found["reasons"].figures["kept_under_refits"] > 0.0
-    assert "there are no operating data" in found["fake_orders"].summary
-
-
-def test_studies_receive_scores_that_match_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
+def test_studies_receive_the_scores_of_test_rows_and_out_of_fold_scores_of_training_rows(
+    whole: Observed, of_one_midnight: Observed
+) -> None:
+    """The scores by the model itself separate good and bad better, because it was trained on these rows."""
     for found in (whole.subject, of_one_midnight.subject):
         scale = found.bundle.policy.scale
-        worth = [scale.points_at(probability) for probability in found.probability]
-        assert found.score == pytest.approx(np.clip(worth, scale.min, scale.max), abs=0.5001)
-
-
-def test_studies_receive_out_of_fold_scores_of_training_rows(whole: Watched, of_one_midnight: Watched) -> None:
-    """The scores by the model itself separate good and bad better, because it was trained on these rows."""
+        points = [scale.points_at(probability) for probability in found.probability]
+        assert found.score == pytest.approx(np.clip(points, scale.min, scale.max), abs=0.5001)
     found = whole.subject
     bad = found.train.rows["bad"].to_numpy()
     own = scores(found.bundle, found.train.features.to_numpy())
@@ -310,61 +278,7 @@ def test_studies_receive_out_of_fold_scores_of_training_rows(whole: Watched, of_
     assert of_one_midnight.subject.train_score.tolist() == of_one_midnight.subject.score.tolist()
 
 
-def test_facts_have_the_settings_found_by_the_search(run: Run) -> None:
-    found = {finding.name: finding for finding in run.findings}["search"]
-    best = found.tables["Trials"].sort_values("log_loss").iloc[0]
-    taken = "The best trial is used." in found.summary
-    assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
-    assert run.facts["search.trials"] == 2
-
-
-def test_the_recipe_is_among_the_facts(run: Run) -> None:
-    (choice,) = (each for each in run.findings if each.name == "candidates")
-    assert choice.summary.startswith(f"The {run.facts['model']} is chosen. ")
-    assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
-    (rounds,) = (each for each in run.findings if each.name == "rounds")
-    assert run.facts["rounds"] == rounds.figures["rounds"]
-    assert run.facts["shrinkage"] in SHRINKAGES
-
-
-def test_the_settings_of_the_card_reproduce_the_model_without_a_search(
-    loans: Dataset, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _without_studies(monkeypatch)
-    given = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
-    codes = [each.text for part in sections(given) for each in part.blocks if isinstance(each, Code)]
-    (printed,) = (each for each in codes if "[fit]" in each)
-    file = tmp_path / "training.toml"
-    file.write_text(printed)
-    config = read_settings(file, TrainConfig)
-    assert config.search.trials == 0
-    assert train(loans, config).bundle.model_digest == run.bundle.model_digest
-
-
 def test_every_plot_is_drawn_and_closed(run: Run) -> None:
     assert set(run.plots) == {"roc", "calibration", "score_distribution"}
     assert all(figure.axes and figure.axes[0].has_data() for figure in run.plots.values())
     assert plt.get_fignums() == []
-
-
-@pytest.mark.parametrize("feature", [each for each in CATALOGUE if each.scored], ids=lambda each: each.name)
-def test_every_scored_feature_has_texts_for_each_reader_in_both_languages(feature: Feature) -> None:
-    catalogue = reason_catalogue()
-    entry = catalogue.of_feature[feature.name]
-    assert feature.reason_group in {group.name for group in catalogue.groups}
-    for text in entry.side.all():
-        assert text.count("{value}") == text.count("{typical}") == 1
-    assert not any("{" in text for text in entry.missing.all())
-    for texts in (entry.side, entry.missing):
-        for wording in (texts.bank, texts.seller, texts.letter):
-            assert wording.en.isascii()
-            assert re.search(r"[\u4e00-\u9fff]", wording.zh)
-
-
-def test_reasons_about_order_checks_never_accuse() -> None:
-    catalogue = reason_catalogue()
-    accusing = re.compile(r"fake|fraud|suspicious|unusual|genuine|dishonest|虚假|刷单|可疑|欺诈|异常")
-    for feature in CATALOGUE:
-        if feature.scored and feature.reason_group == "integrity":
-            entry = catalogue.of_feature[feature.name]
-            assert not [text for texts in (entry.side, entry.missing) for text in texts.all() if accusing.search(text)]

@@ -61,13 +61,6 @@ def test_periods_have_about_equal_numbers_of_bad_loans() -> None:
     assert min(counts) > 0.8 * max(counts)
 
 
-def test_there_are_no_periods_without_time() -> None:
-    made = dataset(300)
-    timeless = Sample.of(made.features, made.rows["bad"], made.rows["seller_id"])
-    assert timeless.periods(4, 1) == []
-    assert timeless.origins(3, 7) == []
-
-
 def test_origins_leave_out_later_rows_of_other_sellers(sample: Sample) -> None:
     parts = sample.origins(3, 7)
     assert len(parts) == 6
@@ -80,8 +73,10 @@ def test_origins_leave_out_later_rows_of_other_sellers(sample: Sample) -> None:
     # all rows but those of the first period are left out once
     first = sample.periods(4, 10)[0]
     assert sorted(left_out) == sorted(set(range(len(sample.bad))) - set(first))
-    # a later origin learns from more rows
+    # a later origin has more rows to train on
     assert len(parts[0][0]) < len(parts[2][0]) < len(parts[4][0])
+    first, again, other = (sample.origins(1, seed)[0][1].tolist() for seed in (7, 7, 8))
+    assert first == again != other
 
 
 @settings(max_examples=30)
@@ -100,17 +95,14 @@ def test_origins_keep_days_together_for_any_seed(seed: int, count: int, days: in
             assert 5 <= sample.bad[places].sum() <= len(places) - 5
 
 
-def test_the_seed_determines_the_halves_of_sellers(sample: Sample) -> None:
-    first, again, other = (sample.origins(1, seed)[0][1].tolist() for seed in (7, 7, 8))
-    assert first == again != other
-
-
-def test_one_day_or_too_few_bad_loans_have_no_origins() -> None:
-    assert Sample.of_dataset(dataset(300, days=1)).origins(3, 7) == []
-    made = dataset(900, 300)
-    days = made.rows["as_of"]
-    only_early = made.rows["bad"] & (days < days.quantile(0.02))
-    assert Sample.of(made.features, only_early, made.rows["seller_id"], days).origins(3, 7) == []
+def test_no_time_one_day_or_too_few_bad_loans_have_no_origins() -> None:
+    loans = dataset(900, 300)
+    days, sellers = loans.rows["as_of"], loans.rows["seller_id"]
+    timeless = Sample.of(loans.features, loans.rows["bad"], sellers)
+    early = Sample.of(loans.features, loans.rows["bad"] & (days < days.quantile(0.02)), sellers, days)
+    for sample in (timeless, early, Sample.of_dataset(dataset(300, days=1))):
+        assert sample.origins(3, 7) == []
+    assert timeless.periods(4, 1) == []
 
 
 def test_select_columns_keeps_the_rows(sample: Sample) -> None:

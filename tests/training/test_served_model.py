@@ -19,16 +19,12 @@ import pytest
 from features.catalogue import CATALOGUE
 from features.store.vectors import VectorStore
 from tests.command import CLOCK, done
-from tests.world import World, shared_world
+from tests.world import World
 from training.registry import MODEL_NAME, Registry
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
-
-
 def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: Path) -> None:
+    world = world.copy(tmp_path)
     found = json.loads(done(world.home, "score", "--output", "json"))
     seller, said = found["seller_id"], found["assessment"]
     stored = VectorStore(world.home / "vectors.db").latest(seller)

@@ -54,6 +54,7 @@ def test_a_column_that_reverses_between_periods_is_not_selected() -> None:
     found = measure_stability(sample, 2.5)
     assert found.periods == MOST_PERIODS
     assert kept_names(found) == {"steady", "weaker", "falling"}
+    assert kept_names(measure_stability(sample, 0.0)) == set(NAMES)
     # without time nothing shows that it turns
     timeless = measure_stability(sample_of(timed=False), 2.5)
     assert timeless.periods == 1
@@ -77,10 +78,7 @@ def test_a_column_with_the_wrong_sign_is_not_selected() -> None:
     found = measure_stability(replace(sample, columns=wrong), 2.5)
     assert found.gini[0] < -0.2
     assert "steady" not in kept_names(found)
-
-
-def test_a_threshold_of_0_selects_every_column() -> None:
-    assert kept_names(measure_stability(sample_of(), 0.0)) == set(NAMES)
+    assert not measure_stability(replace(sample, bad=np.ones(len(sample.bad)), days=None), 2.5).gini.any()
 
 
 def test_the_strongest_columns_are_always_selected() -> None:
@@ -107,12 +105,6 @@ def test_both_columns_of_a_feature_without_a_direction_are_selected() -> None:
     assert [names[columns.feature_of[place]] for place in found.selected] == ["valley", "valley", *names[1:-1]]
 
 
-def test_equal_outcomes_have_a_gini_of_0() -> None:
-    sample = sample_of()
-    found = measure_stability(replace(sample, bad=np.ones(len(sample.bad)), days=None), 2.5)
-    assert not found.gini.any()
-
-
 def test_the_finding_lists_every_column_with_its_gini() -> None:
     sample = sample_of()
     found = stability_finding(sample, measure_stability(sample, 2.5))
@@ -126,40 +118,40 @@ def test_the_finding_lists_every_column_with_its_gini() -> None:
     assert table.loc["constant", "gini"] == 0.0
 
 
-def said(sample: Sample, errors: float) -> str:
+def summary(sample: Sample, errors: float) -> str:
     return stability_finding(sample, measure_stability(sample, errors)).summary
 
 
-def test_with_a_threshold_of_0_the_text_claims_no_selection() -> None:
+@pytest.fixture
+def free() -> Sample:
+    """The sample with a feature without a declared direction, which has two columns."""
+    sample, columns = sample_of(), Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
+    return replace(sample, matrix=np.asarray(sample.matrix)[:, columns.feature_of], columns=columns)
+
+
+def test_the_text_claims_only_what_was_measured() -> None:
     for timed in (True, False):
-        text = said(sample_of(timed=timed), 0.0)
+        text = summary(sample_of(timed=timed), 0.0)
         assert text.startswith("All 6 columns that a model may read are selected: the threshold of the selection")
         assert "by more than chance" not in text
         assert ("Stability over time cannot be measured" in text) != timed
-
-
-def test_of_one_period_the_text_claims_no_stability() -> None:
-    text = said(sample_of(timed=False), 2.5)
+    text = summary(sample_of(timed=False), 2.5)
     assert "4 are selected: over all training loans they rank" in text
     assert "Stability over time cannot be measured: the training loans make one period only." in text
     assert "1 periods" not in text
 
 
-def test_columns_selected_without_ranking_are_counted() -> None:
+def test_columns_selected_without_ranking_are_counted(free: Sample) -> None:
+    assert "Exceptions are 2 that belong to a feature without a declared direction." in summary(free, 2.5)
+    assert f"of the {MIN_SELECTED} strongest, which are always selected." in summary(sample_of(), 1_000.0)
+
+
+def test_the_text_explains_why_there_are_more_columns_than_features(free: Sample) -> None:
     sample = sample_of()
-    columns = Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
-    assert "Exceptions are 2 that belong to a feature without a declared direction." in said(
-        replace(sample, matrix=np.asarray(sample.matrix)[:, columns.feature_of], columns=columns), 2.5
+    assert "The columns come from" not in summary(sample, 0.0)
+    assert "The columns come from 6 features: a feature without a declared direction has two columns" in summary(
+        free, 0.0
     )
-    assert f"of the {MIN_SELECTED} strongest, which are always selected." in said(sample, 1_000.0)
-
-
-def test_the_text_explains_why_there_are_more_columns_than_features() -> None:
-    sample = sample_of()
-    assert "The columns come from" not in said(sample, 0.0)
-    columns = Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
-    free = replace(sample, matrix=np.asarray(sample.matrix)[:, columns.feature_of], columns=columns)
-    assert "The columns come from 6 features: a feature without a declared direction has two columns" in said(free, 0.0)
     names = ("steady", "age_rising", "age_falling", "turning", "constant", "falling")
     split = replace(sample, columns=Columns(names, sample.columns.feature_of, sample.columns.signs))
-    assert "along NAME_falling it may only fall (1 such column)" in said(split, 0.0)
+    assert "along NAME_falling it may only fall (1 such column)" in summary(split, 0.0)

@@ -1,4 +1,4 @@
-"""Training on tables: the split by time and group, settings by size, and alarms for leaks."""
+"""Training on tables: directions of columns, the split by time and group, settings by size, and alarms for leaks."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.config import TrainConfig
+from training.dataset import Dataset
 from training.errors import TableError, TrainingError
-from training.evidence.metrics import auc
 from training.evidence.model_card import write_card
 from training.evidence.model_card_evidence import CardInput
 from training.evidence.model_checks import study_leaks
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES
-from training.fit import fit_sample
+from training.evidence.study import assess_rows
 from training.refits import RefitConfig
 from training.run import Run
-from training.sample import Sample
-from training.table_directions import Direction, apply_directions
+from training.table_directions import CLEAR, FALLING, RISING, apply_directions, find_directions
 from training.table_training import TableRequest, command_of, read_request, table_config, train_table, usable_columns
+from training.tables import TableForm, as_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -56,63 +57,85 @@ def loans(rows: int = 1_500, seed: int = 1) -> pd.DataFrame:
 HONEST = TableRequest("loans.csv", "status", bad="chgoff", leave_out=("term", "charged_off"))
 
 
-def quick(patch: pytest.MonkeyPatch) -> None:
-    """Leave out of a run what takes long and is tested elsewhere."""
-    patch.setattr("training.run.STUDIES", {"leaks": study_leaks})
-    patch.setattr("training.table_training.RefitConfig", lambda _: RefitConfig(0))
+def quick_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
+    """Return the settings of a table with fewer rounds and refits."""
+    config = table_config(dataset, request)
+    fit = replace(config.fit, learning_rate=0.2, max_rounds=60, patience=10, folds=3)
+    return replace(config, fit=fit, refits=RefitConfig(1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_runs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.table_training.table_config", quick_config)
+        yield
 
 
 @pytest.fixture
-def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick(monkeypatch)
+def one_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.run.STUDIES", {"leaks": study_leaks})
 
 
 @pytest.fixture(scope="module")
-def whole() -> Iterator[Run]:
+def whole() -> Run:
     """A run with every study, on a table without leaks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.table_training.RefitConfig", lambda _: RefitConfig(1))
-        yield train_table(loans(900), HONEST)
+    return train_table(loans(900), HONEST)
 
 
-def test_a_column_whose_risk_is_high_at_both_ends_is_read() -> None:
-    """It ranks rows in neither direction, so that a selection by direction would leave it out."""
-    made, unseen = valley(1_200), valley(1_500, seed=2)
-    request = TableRequest("loans.csv", "bad")
-    config = table_config(read_request(made, request)[0], request)
-    samples = []
-    for each in (made, unseen):
-        dataset, _ = read_request(each, request)
-        samples.append(apply_directions(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
-    fitted = fit_sample(Sample.of_dataset(samples[0]), replace(config.fit, model="lightgbm", max_rounds=150, folds=2))
-    assert {"age_rising", "age_falling"} <= fitted.features
-    margins = fitted.booster.predict(samples[1].features.to_numpy(), raw_score=True)
-    assert auc(unseen["bad"].to_numpy(dtype=bool), margins) > 0.75
+def risks(rows: int = 1_000, noise: int = 5) -> Dataset:
+    """Risk rises with debt, falls with income, has a valley in age, and has nothing to do with noise."""
+    rng = np.random.default_rng(1)
+    debt, income, age = rng.normal(size=(3, rows))
+    bad = rng.random(rows) < 1 / (1 + np.exp(1.0 - debt + income - age**2 + 1.0))
+    noisy = {f"noise_{number}": rng.normal(size=rows) for number in range(noise)}
+    shown = np.where(rng.random(rows) < 0.2, np.nan, income)
+    columns = {"debt": debt, "income": shown, "age": age, "one": 1.0, **noisy, "bad": bad.astype(int)}
+    return as_dataset(pd.DataFrame(columns), TableForm("bad", 1))
 
 
-def valley(rows: int, seed: int = 1) -> pd.DataFrame:
-    """Risk is high for the youngest and the oldest; nothing else counts."""
-    rng = np.random.default_rng(seed)
-    columns = {name: rng.normal(size=rows) for name in ("age", "one", "two", "three")}
-    bad = rng.random(rows) < 1 / (1 + np.exp(2.0 - 1.5 * columns["age"] ** 2))
-    return pd.DataFrame({**columns, "bad": bad.astype(int)})
+def test_clear_directions_come_from_the_rows_declared_ones_stay_and_noise_sets_none() -> None:
+    found = {each.column: each for each in find_directions(risks(noise=300), {"income": 1})}
+    assert {name: (found[name].sign, found[name].source) for name in ("debt", "income", "age", "one")} == {
+        "debt": (1, "training rows"),
+        "income": (1, "declared"),
+        "age": (0, "none"),
+        "one": (0, "none"),
+    }
+    assert found["income"].standard_errors < -CLEAR
+    # one column in 370 is clear by chance
+    assert len([each for each in found.values() if each.column.startswith("noise") and each.sign]) <= 4
+
+
+def test_a_column_without_a_direction_is_two_features_of_the_same_values() -> None:
+    rows = risks()
+    found = apply_directions(rows, find_directions(rows, {}))
+    assert {"debt", "income", "age" + RISING, "age" + FALLING} <= set(found.features)
+    assert "age" not in found.features
+    assert (found.signs["age" + RISING], found.signs["age" + FALLING]) == (1, -1)
+    assert set(found.signs) == set(found.features)
+    assert set(found.signs.values()) == {1, -1}
+    pd.testing.assert_series_equal(found.features["age" + RISING], rows.features["age"], check_names=False)
+    assert replace(found, features=rows.features, signs=rows.signs).digest == rows.digest
 
 
 def alarms_of(run: Run) -> tuple[str, ...]:
     return next(finding.alarms for finding in run.findings if finding.name == "leaks")
 
 
-@pytest.mark.usefixtures("quick_runs")
-@pytest.mark.parametrize("leaking", ["term", "charged_off"])
-def test_the_leak_alarm_rings_on_a_column_that_carries_the_outcome(leaking: str) -> None:
-    others = tuple({"term", "charged_off"} - {leaking})
-    run = train_table(loans(), TableRequest("loans.csv", "status", bad="CHGOFF", time="approved", leave_out=others))
-    assert any(alarm.startswith(f"{leaking} alone") for alarm in alarms_of(run))
+@pytest.mark.usefixtures("one_study")
+def test_columns_that_carry_the_outcome_raise_the_leak_alarm() -> None:
+    run = train_table(loans(), TableRequest("loans.csv", "status", bad="CHGOFF", time="approved"))
+    for leaking in ("term", "charged_off"):
+        assert any(alarm.startswith(f"{leaking} alone") for alarm in alarms_of(run))
+    # without groups, every row but those of the embargo of one day is in one part
+    assert run.facts["train_rows"] + run.facts["test_rows"] >= 1_495
+    assert run.facts["test_rows"] == pytest.approx(450, abs=10)
 
 
-@pytest.mark.usefixtures("quick_runs")
-def test_a_clean_table_rings_no_leak_alarm_and_the_test_is_later_and_of_other_groups() -> None:
-    table = loans(2_000)
+@pytest.mark.usefixtures("one_study")
+def test_a_clean_table_raises_no_alarm_and_the_test_is_later_and_of_other_groups() -> None:
+    """It has a column of numbers that float32 cannot hold."""
+    table = loans().assign(huge=np.where(np.arange(1_500) % 7 == 0, 1e300, -1e300))
     run = train_table(
         table, TableRequest("loans.csv", "status", "CHGOFF", "approved", "bank", leave_out=HONEST.leave_out)
     )
@@ -126,47 +149,25 @@ def test_a_clean_table_rings_no_leak_alarm_and_the_test_is_later_and_of_other_gr
     assert run.figures["auc"].value > 0.6
 
 
-@pytest.mark.usefixtures("quick_runs")
-def test_without_groups_every_row_is_in_one_part() -> None:
-    run = train_table(loans(), replace(HONEST, time="approved"))
-    facts = run.facts
-    assert facts["train_rows"] + facts["test_rows"] >= 1_495  # all but the rows of the embargo of one day
-    assert facts["test_rows"] == pytest.approx(450, abs=10)
-
-
-@pytest.mark.usefixtures("quick_runs")
+@pytest.mark.usefixtures("one_study")
 def test_a_single_feature_is_enough() -> None:
-    table = loans(400)[["status", "term"]]
-    run = train_table(table, TableRequest("loans.csv", "status", bad="CHGOFF"))
+    run = train_table(loans(400)[["status", "term"]], TableRequest("loans.csv", "status", bad="CHGOFF"))
     (found,) = (each for each in run.findings if each.name == "leaks")
     assert found.figures["lost_without_one_auc"] == 0.0
 
 
-@pytest.mark.usefixtures("quick_runs")
-def test_numbers_beyond_those_of_float32_are_ranked() -> None:
-    table = loans(400)
-    table["huge"] = np.where(np.arange(400) % 7 == 0, 1e300, -1e300)
-    assert train_table(table, HONEST).figures["auc"].value > 0
-
-
-def test_columns_of_one_name_are_one_sentence() -> None:
+def test_an_unusable_table_is_one_sentence() -> None:
     table = loans(50)
-    table = table.set_axis([*table.columns[:-1], table.columns[0]], axis=1)
     with pytest.raises(TableError, match="Give each column its own name"):
-        train_table(table, HONEST)
-
-
-def test_times_of_different_zones_are_one_sentence() -> None:
-    table = loans(50)
-    table["approved"] = np.where(np.arange(50) % 2 == 0, "2024-01-01T00:00:00-05:00", "2024-02-01T00:00:00+09:00")
+        train_table(table.set_axis([*table.columns[:-1], table.columns[0]], axis=1), HONEST)
+    zones = np.where(np.arange(50) % 2 == 0, "2024-01-01T00:00:00-05:00", "2024-02-01T00:00:00+09:00")
     with pytest.raises(TableError, match="times in different time zones"):
-        train_table(table, replace(HONEST, time="approved"))
-
-
-def test_rows_that_cannot_be_parted_by_time_are_one_sentence() -> None:
-    request = replace(HONEST, time="approved", horizon_days=3_000)
+        train_table(table.assign(approved=zones), replace(HONEST, time="approved"))
     with pytest.raises(TableError, match=r"are as of 2\d.* before it are excluded \(--horizon-days\)\. Use rows of"):
-        train_table(loans(300), request)
+        train_table(loans(300), replace(HONEST, time="approved", horizon_days=3_000))
+    for rows in (0, 5):
+        with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Use a table"):
+            train_table(table.head(rows).assign(status=None), TableRequest("t", "status"))
 
 
 def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
@@ -185,24 +186,23 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
         CardInput(whole.bundle, whole.figures, whole.logistic_figures, whole.findings, whole.plots, whole.facts)
     )
     page = text["model_card.md"]
-    assert "The service cannot score with this model." in page
-    assert "sellerscore train-table loans.csv --target status --bad chgoff" in page
-    assert "This model was trained on a table. It is not registered and cannot be promoted." in page
-    assert "The rows come from the table loans.csv. The figures are valid for rows like these." in page
-    assert "sellerscore promote" not in page
-    assert "1970" not in page
+    for words in (
+        "The service cannot score with this model.",
+        "sellerscore train-table loans.csv --target status --bad chgoff",
+        "This model was trained on a table. It is not registered and cannot be promoted.",
+        "The rows come from the table loans.csv. The figures are valid for rows like these.",
+        "## Backtest on folds of borrowers",
+        "of other borrowers",
+    ):
+        assert words in page
+    for words in ("sellerscore promote", "1970", "earlier origins", "other sellers"):
+        assert words not in page
     assert "training rows without dates" in whole.bundle.reference.population
-    assert "## Backtest on folds of borrowers" in page
-    assert "earlier origins" not in page
-    assert "of other borrowers" in page
-    assert "other sellers" not in page
     assert "over borrowers." in found["discrimination"].summary
     assert "marketplace" not in page.partition("## Limitations")[2].partition("##")[0]
 
 
 def test_scores_of_a_table_have_points_that_sum_and_generic_reasons(whole: Run) -> None:
-    from training.evidence.study import assess_rows
-
     dataset, _ = read_request(loans(900), HONEST)
     names = whole.bundle.sheet.names
     base = [name.removesuffix("_rising").removesuffix("_falling") for name in names]
@@ -216,7 +216,7 @@ def test_scores_of_a_table_have_points_that_sum_and_generic_reasons(whole: Run) 
     assert any(reason.statement.startswith("Low amount: ") for reason in reasons)
 
 
-@pytest.mark.usefixtures("quick_runs")
+@pytest.mark.usefixtures("one_study")
 def test_noise_is_not_ranked_out_of_fold() -> None:
     """Directions that were chosen on the rows that are then predicted would rank even noise."""
     rng = np.random.default_rng(3)
@@ -226,31 +226,29 @@ def test_noise_is_not_ranked_out_of_fold() -> None:
 
 
 def test_settings_follow_from_the_number_of_bad_rows() -> None:
-    sizes = [table_config(read_request(loans(rows), HONEST)[0], HONEST).fit.num_leaves for rows in (400, 2_000, 12_000)]
+    fits = [table_config(read_request(loans(rows), HONEST)[0], HONEST).fit for rows in (400, 2_000, 12_000)]
+    sizes = [fit.num_leaves for fit in fits]
     assert sizes == sorted(sizes)
-    assert sizes[0] == 4
-    assert sizes[-1] == 31
+    assert (sizes[0], sizes[-1]) == (4, 31)
+    # every column is selected: one whose risk is high at both ends ranks rows in neither direction
+    assert {fit.stability for fit in fits} == {0.0}
 
 
-def test_missingness_of_an_excluded_column_stays_a_feature() -> None:
-    table = loans(300)
-    table = table.assign(recovered=np.where(table["status"] == "CHGOFF", 1.0, np.nan))
+def test_unusable_columns_are_excluded_with_the_reason_and_their_missingness_stays_a_feature() -> None:
+    table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
+    table["recovered"] = np.where(table["status"] == "CHGOFF", 1.0, np.nan)
     kept, why = usable_columns(table, HONEST)
+    assert {"amount", "staff", "new", "place"} <= set(kept)
+    assert {name: why[name] for name in ("one", "wide", "mixed", "name", "term")} == {
+        "one": "one value in every row",
+        "wide": "one value in every row",
+        "mixed": "neither numbers nor text",
+        "name": "text with 300 different values; up to 50 are used",
+        "term": "stated with --leave-out",
+    }
     assert "recovered" not in kept
     assert kept["recovered_known"].tolist() == (table["status"] == "CHGOFF").astype(float).tolist()
     assert why["recovered"] == "one value, or none; whether it has a value is the feature recovered_known"
-
-
-def test_unusable_columns_are_excluded_with_the_reason() -> None:
-    table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
-    kept, why = usable_columns(table, HONEST)
-    assert {"amount", "staff", "new", "place"} <= set(kept)
-    assert why["one"] == "one value in every row"
-    assert why["wide"] == "one value in every row"
-    assert why["mixed"] == "neither numbers nor text"
-    assert "empty_known" not in kept
-    assert why["name"] == "text with 300 different values; up to 50 are used"
-    assert why["term"] == "stated with --leave-out"
 
 
 @pytest.mark.parametrize(
@@ -273,13 +271,6 @@ def test_a_request_that_does_not_fit_the_table_is_an_error(request_: TableReques
         read_request(loans(200), request_)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("rows", [0, 5])
-def test_a_target_without_values_is_an_error(rows: int) -> None:
-    table = loans(200).head(rows).assign(status=None)
-    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Use a table"):
-        read_request(table, TableRequest("t", "status"))
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,62 @@
-"""A registry of three versions to promote."""
+"""A registry of three versions to promote, gates that pass or fail, and failing moves of the champion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.training.conftest import copied_registry
-from tests.training.promotion.builders import lenient, wei
-from training.promotion import promote
-from training.registry import MODEL_NAME, Registry
+from training.gates import Check, GateVerdict
+from training.promotion import Approval, promote
+from training.registry import CHAMPION, EXPERIMENT, MODEL_NAME, Registry, Version
 from training.registry.connection import connected
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 Promoted = Callable[..., Registry]
+PASSED = Check("sums", GateVerdict.PASSED, "all add up")
+FAILED = Check("drift", GateVerdict.FAILED, "PSI of the score: 0.4; limit: at most 0.25")
+
+
+def lenient(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED,)
+
+
+def strict(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED, FAILED)
+
+
+def wei(reason: str = "better on new sellers") -> Approval:
+    return Approval.now("Wei Zhang", reason)
+
+
+def alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, str], None]) -> None:
+    """Replace the move of the champion's alias by `move(client, number)`; other aliases move as usual."""
+    from mlflow import MlflowClient
+
+    real = MlflowClient.set_registered_model_alias
+
+    def moved(client: MlflowClient, name: str, alias: str, number: str) -> None:
+        if alias == CHAMPION:
+            with monkeypatch.context() as patch:
+                patch.setattr(MlflowClient, "set_registered_model_alias", real)
+                move(client, number)
+        else:
+            real(client, name, alias, number)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", moved)
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry of three versions, each with its own run by Ana, without model files."""
     folder: Path = tmp_path_factory.mktemp("template")
-    with connected(Registry.on_sqlite(folder)) as client:
-        experiment = client.create_experiment("sellerscore")
+    with connected(copied_registry(empty_registry, folder)) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
         client.create_registered_model(MODEL_NAME)
         for _ in range(3):
             run = client.create_run(experiment, tags={"trained_by": "Ana Silva"}).info.run_id

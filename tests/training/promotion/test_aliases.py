@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.training.promotion.builders import PASSED, alias_moves, lenient, wei
-from tests.training.promotion.conftest import Promoted
+from tests.training.promotion.conftest import PASSED, Promoted, alias_moves, lenient, wei
 from training.errors import PromotionError, RegistryError
 from training.gates import Check
 from training.promotion import promote, rollback
@@ -81,11 +82,9 @@ def test_a_champion_moved_right_after_a_promotion_is_reported(
         promote(registry, "3", wei(), lenient)
 
 
-@pytest.mark.parametrize("is_moved", [False, True], ids=["before the move", "right after the move"])
-def test_a_failed_promotion_leaves_a_champion_and_a_rollback_target(
-    promoted: Promoted, monkeypatch: pytest.MonkeyPatch, is_moved: bool
-) -> None:
-    registry = promoted("1", "2")
+@contextmanager
+def without_network(monkeypatch: pytest.MonkeyPatch, *, is_moved: bool) -> Iterator[None]:
+    """Lose the network when the champion's alias moves: before the move, or right after."""
 
     def failing(client: MlflowClient, number: str) -> None:
         if is_moved:
@@ -95,7 +94,16 @@ def test_a_failed_promotion_leaves_a_champion_and_a_rollback_target(
     with monkeypatch.context() as patch:
         alias_moves(patch, failing)
         with pytest.raises(RegistryError, match="failed: the network is gone"):
-            promote(registry, "3", wei(), lenient)
+            yield
+
+
+@pytest.mark.parametrize("is_moved", [False, True], ids=["before the move", "right after the move"])
+def test_a_failed_promotion_leaves_a_champion_and_a_rollback_target(
+    promoted: Promoted, monkeypatch: pytest.MonkeyPatch, is_moved: bool
+) -> None:
+    registry = promoted("1", "2")
+    with without_network(monkeypatch, is_moved=is_moved):
+        promote(registry, "3", wei(), lenient)
     assert aliases(registry)[CHAMPION] == (3 if is_moved else 2)
     record = find_version(registry, "3").record
     assert f"{INTENDED}approved_by" in record
@@ -107,15 +115,8 @@ def test_a_failed_promotion_leaves_a_champion_and_a_rollback_target(
 
 def test_an_interrupted_rollback_is_completed(promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = promoted("1", "2", "1")
-
-    def failing(client: MlflowClient, number: str) -> None:
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, number)
-        raise OSError("the network is gone")
-
-    with monkeypatch.context() as patch:
-        alias_moves(patch, failing)
-        with pytest.raises(RegistryError, match="failed: the network is gone"):
-            rollback(registry, wei())
+    with without_network(monkeypatch, is_moved=True):
+        rollback(registry, wei())
     assert aliases(registry)[CHAMPION] == 2
     with pytest.raises(PromotionError, match="Version 1, the predecessor of version 2, was withdrawn"):
         rollback(registry, wei())
@@ -123,14 +124,8 @@ def test_an_interrupted_rollback_is_completed(promoted: Promoted, monkeypatch: p
 
 def test_a_failed_promotion_keeps_the_rollback_target(promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = promoted("1", "2", "3")
-
-    def failing(_: MlflowClient, __: str) -> None:
-        raise OSError("the network is gone")
-
-    with monkeypatch.context() as patch:
-        alias_moves(patch, failing)
-        with pytest.raises(RegistryError, match="failed: the network is gone"):
-            promote(registry, "2", wei("once more"), lenient)
+    with without_network(monkeypatch, is_moved=False):
+        promote(registry, "2", wei("once more"), lenient)
     assert rollback(registry, wei()).champion == 2
     assert find_version(registry, "2").record["approved_because"] == "better on new sellers"
     assert rollback(registry, wei()).champion == 1
@@ -148,15 +143,10 @@ def intended_tags(registry: Registry, version: str) -> set[str]:
     return {name for name in find_version(registry, version).record if name.startswith(INTENDED)}
 
 
-def ended_process() -> str:
-    """Return a process of this host with the ID of this process and another start."""
-    host, pid, _ = current_process().split()
-    return f"{host} {pid} 1"
-
-
 def test_intended_tags_of_an_ended_process_are_removed(promoted: Promoted) -> None:
     registry = promoted("1")
-    leave_intended(registry, "3", ended_process())
+    host, pid, _ = current_process().split()
+    leave_intended(registry, "3", f"{host} {pid} 1")  # an earlier process with the same ID
     assert promote(registry, "2", wei(), lenient).champion == 2
     assert intended_tags(registry, "3") == set()
     assert "approved_by" not in find_version(registry, "3").record

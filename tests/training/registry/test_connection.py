@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
-from tests.training.forked import Forks
+from tests.training.processes import use_registry
 from training.errors import RegistryError
 from training.registry import Registry, find_version, require
 from training.registry.connection import connected
@@ -26,12 +27,6 @@ def test_an_unreachable_registry_is_reported(uri: str, tmp_path: Path, monkeypat
         with pytest.raises(RegistryError, match="registry") as error:
             use(Registry(uri, tmp_path))
         assert "\n" not in str(error.value)
-
-
-def test_error_messages_contain_no_password(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError) as error:
-        find_version(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
-    assert "secret" not in str(error.value)
 
 
 def test_a_server_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,11 +57,13 @@ def test_a_missing_database_driver_is_reported(tmp_path: Path) -> None:
     assert "psycopg2, which is not installed. Install it, or set MLFLOW_TRACKING_URI" in str(error.value)
 
 
-def test_another_file_is_reported_and_not_changed(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database, but other text\n" * 99)
-    with pytest.raises(RegistryError, match="failed: "):
+def test_a_damaged_file_is_reported_with_advice_and_not_changed(tmp_path: Path) -> None:
+    file, text = tmp_path / "mlflow.db", "not a database, but other text\n" * 99
+    file.write_text(text)
+    advice = r"\. Restore the file from a backup, or move it away to start with an empty registry\.$"
+    with pytest.raises(RegistryError, match=advice):
         find_version(Registry.in_folder(tmp_path))
-    assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
+    assert file.read_text() == text
 
 
 def test_the_state_folder_has_a_registry_unless_a_server_is_set(
@@ -79,23 +76,10 @@ def test_the_state_folder_has_a_registry_unless_a_server_is_set(
     assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
 
 
-def test_concurrent_first_uses_create_one_registry(forks: Forks, tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from training.registry import Registry, require; "
-        "require(Registry.on_sqlite(Path(sys.argv[0])))"
-    )
-    started = [forks.start(code, tmp_path) for _ in range(4)]
-    assert [process.wait() for process in started] == [0] * 4
-
-
-def test_a_damaged_file_is_reported_with_advice(tmp_path: Path) -> None:
-    file = tmp_path / "mlflow.db"
-    file.write_bytes(b"no database at all, whatever its name says" * 100)
-    with (
-        pytest.raises(
-            RegistryError,
-            match=r"\. Restore the file from a backup, or move it away to start with an empty registry\.$",
-        ),
-        connected(Registry(f"sqlite:///{file}", tmp_path)) as client,
-    ):
-        client.search_registered_models()
+def test_concurrent_first_uses_create_one_registry(processes: ForkServerContext, tmp_path: Path) -> None:
+    started = [processes.Process(target=use_registry, args=(tmp_path,), daemon=True) for _ in range(4)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0] * 4

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import time
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.training.conftest import copied_registry
-from tests.training.forked import Child, Forks
+from tests.training.processes import stay_in_a_run
 from training.errors import RegistryError
 from training.registry import EXPERIMENT, Registry, require
 from training.registry.connection import connected
@@ -21,19 +22,7 @@ from training.registry.run_lifecycle import PROCESS, current_process, has_ended,
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-_STAYS = """
-import sys, time
-from pathlib import Path
-from training.registry import Registry
-from training.registry.run_lifecycle import start_run
-from training.registry.connection import connected
-registry = Registry.on_sqlite(Path(sys.argv[0]))
-with connected(registry) as client:
-    experiment = client.get_experiment_by_name("sellerscore").experiment_id
-    with start_run(experiment, "train stays"):
-        print("started", flush=True)
-        time.sleep(300)
-"""
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -42,29 +31,24 @@ def registry(empty_registry: Path, tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def other(registry: Registry, forks: Forks, tmp_path: Path) -> Child:
+def other(registry: Registry, processes: ForkServerContext, tmp_path: Path) -> ForkServerProcess:
     """Another process with a running run."""
     assert registry
-    child = forks.start(_STAYS, tmp_path)
-    assert forks.line() == "started"
-    return child
+    started = processes.Event()
+    process = processes.Process(target=stay_in_a_run, args=(tmp_path, started), daemon=True)
+    process.start()
+    assert started.wait(60)
+    return process
 
 
-def runs(registry: Registry) -> list[Run]:
+def run_of(registry: Registry) -> Run:
     with connected(registry) as client:
-        return list(client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id]))
+        (run,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    return run
 
 
 def status(registry: Registry) -> str:
-    (run,) = runs(registry)
-    return str(run.info.status)
-
-
-def create_running(registry: Registry, process: str | None) -> None:
-    """Create a run in the state RUNNING, with its process or without."""
-    with connected(registry) as client:
-        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-        client.create_run(experiment, tags={} if process is None else {PROCESS: process}, run_name="train abandoned")
+    return str(run_of(registry).info.status)
 
 
 def run_until(registry: Registry, end: BaseException | None, act: int | None = None) -> None:
@@ -82,9 +66,8 @@ def run_until(registry: Registry, end: BaseException | None, act: int | None = N
 
 def test_a_successful_run_is_finished_and_names_its_process(registry: Registry) -> None:
     run_until(registry, None)
-    (run,) = runs(registry)
-    assert run.info.status == "FINISHED"
-    assert run.data.tags[PROCESS] == current_process()
+    assert run_of(registry).info.status == "FINISHED"
+    assert run_of(registry).data.tags[PROCESS] == current_process()
 
 
 @pytest.mark.parametrize(
@@ -112,38 +95,43 @@ def test_sigterm_ends_the_run_as_killed_and_restores_the_handler(registry: Regis
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_terminated_process_ends_its_run(registry: Registry, other: Child) -> None:
-    os.kill(other.pid, signal.SIGTERM)
-    assert other.wait() == 128 + signal.SIGTERM
+def test_a_terminated_process_ends_its_run(registry: Registry, other: ForkServerProcess) -> None:
+    other.terminate()
+    other.join()
+    assert other.exitcode == 128 + signal.SIGTERM
     assert status(registry) == "KILLED"
 
 
-def test_the_next_training_ends_an_abandoned_run(registry: Registry, other: Child) -> None:
+def test_the_next_training_ends_an_abandoned_run(registry: Registry, other: ForkServerProcess) -> None:
     assert require(registry) == ()
     assert status(registry) == "RUNNING"
-    os.kill(other.pid, signal.SIGKILL)
-    assert other.wait() == -signal.SIGKILL
+    other.kill()
+    other.join()
     assert status(registry) == "RUNNING"
     assert require(registry) == ("train stays",)
     assert status(registry) == "KILLED"
     assert require(registry) == ()
 
 
-def test_a_reused_process_id_is_another_process(registry: Registry) -> None:
+def test_only_runs_of_ended_processes_of_this_host_are_ended(registry: Registry) -> None:
+    """A process that has the ID of an ended one is another process."""
     host, pid, start = current_process().split()
-    create_running(registry, f"{host} {pid} {int(start) - 1}")
-    assert require(registry) == ("train abandoned",)
-
-
-@pytest.mark.parametrize(
-    "process",
-    [None, "", "scoring-1", "scoring-1 first 7", "another-host 4000000 7", current_process()],
-    ids=["none", "empty", "a host", "no number", "another host", "running"],
-)
-def test_other_runs_stay_running(registry: Registry, process: str | None) -> None:
-    create_running(registry, process)
-    assert require(registry) == ()
-    assert status(registry) == "RUNNING"
+    processes = {
+        "no process": None,
+        "no text": "",
+        "a host": "scoring-1",
+        "no number": "scoring-1 first 7",
+        "another host": "another-host 4000000 7",
+        "this process": current_process(),
+        "an ended process": f"{host} {pid} {int(start) - 1}",
+    }
+    with connected(registry) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+        for name, process in processes.items():
+            client.create_run(experiment, tags={} if process is None else {PROCESS: process}, run_name=name)
+        assert require(registry) == ("an ended process",)
+        states = {run.info.run_name: run.info.status for run in client.search_runs([experiment])}
+    assert states == {**dict.fromkeys(processes, "RUNNING"), "an ended process": "KILLED"}
 
 
 def test_an_ended_process_is_detected_before_its_parent_collects_it() -> None:

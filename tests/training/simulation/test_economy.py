@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.training.simulation.delivery import Delivery
+from tests.training.simulation.conftest import Delivery
 from training.simulation import SimulationConfig
 from training.simulation.economy import run_economy
 from training.simulation.market import build_market
@@ -112,14 +112,9 @@ def test_fakers_sell_without_visits_in_the_weeks_before_a_loan(delivery: Deliver
     lift = (orders / visits / usual).dropna()
     by_kind = lift.groupby(truth["is_faker"]).median()
     assert by_kind[True] > 1.2 * by_kind[False]
-
-
-def test_only_fakers_buy_from_themselves(delivery: Delivery) -> None:
-    orders = orders_with_seller(delivery)
-    own = orders[orders["buyer_id"] == orders["store_id"]]
-    truth = delivery.truth().drop_duplicates("seller_id").set_index("seller_id")
+    own = sold[sold["buyer_id"] == sold["store_id"]]
     assert len(own) > 0
-    assert truth.loc[own["seller_id"].unique(), "is_faker"].all()
+    assert truth.loc[own["seller_id"].unique(), "is_faker"].all(), "only fakers buy from themselves"
 
 
 def test_the_last_shock_begins_in_the_out_of_time_period_and_costs_orders() -> None:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.schema import TABLES, Kind, Table
-from tests.training.simulation.delivery import MONEY, Delivery
+from features.schema import BY_NAME, TABLES, Kind, Table
+from tests.training.simulation.conftest import MONEY, Delivery
 from training.simulation import SimulationConfig, SimulationError, run, sellers, simulate
 from training.simulation.write import new_delivery
 
@@ -28,6 +28,7 @@ TYPES = {
     Kind.NUMBER: pa.float64(),
     Kind.COUNT: pa.int32(),
 }
+REFERENCES = {"seller_id": "sellers", "store_id": "stores", "order_id": "orders", "loan_id": "loans"}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -39,15 +40,11 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_columns_and_types_follow_the_contract(delivery: Delivery, table: Table) -> None:
+def test_a_table_follows_the_contract(delivery: Delivery, table: Table) -> None:
     schema = pq.read_schema(delivery.folder / f"{table.name}.parquet")
     assert {name: schema.field(name).type for name in schema.names} == {
         column.name: TYPES[column.kind] for column in table.columns
     }
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_valid_rows_have_values_and_unique_keys(delivery: Delivery, table: Table) -> None:
     rows = delivery.good(table.name)
     assert len(rows) > 0
     assert not rows.isna().any().any()
@@ -57,65 +54,38 @@ def test_valid_rows_have_values_and_unique_keys(delivery: Delivery, table: Table
             assert set(rows[column.name]) <= set(column.allowed)
         if column.minimum is not None:
             assert rows[column.name].min() >= column.minimum
+        if column.name in REFERENCES:
+            assert set(rows[column.name]) <= set(delivery.good(REFERENCES[column.name]).iloc[:, 0])
+    assert rows["known_at"].max() <= delivery.end
+    if table.event_time not in {None, "due_on"}:
+        assert (rows["known_at"] >= pd.to_datetime(rows[table.event_time])).all()
+    assert len(delivery.raw(table.name)) == delivery.summary.rows[table.name]
 
 
 @pytest.mark.parametrize("table", sorted(MONEY))
 def test_bad_rows_are_counted(delivery: Delivery, table: str) -> None:
-    rows, summary = delivery.raw(table), delivery.summary
-    bad = delivery.bad(table)
+    summary, bad = delivery.summary, delivery.bad(table)
     assert bad.sum() == summary.malformed[table] > 0
-    kept = rows[~bad]
-    assert kept.duplicated().sum() == summary.duplicates[table]
-    key = next(t.key for t in TABLES if t.name == table)
-    assert kept.drop_duplicates().duplicated(list(key)).sum() == summary.conflicts[table]
+    rest = delivery.raw(table)[~bad]
+    assert rest.duplicated().sum() == summary.duplicates[table]
+    assert rest.drop_duplicates().duplicated(list(BY_NAME[table].key)).sum() == summary.conflicts[table]
     assert 0.0005 < bad.mean() < 0.002
 
 
-def test_row_counts_match_the_files_and_the_configuration(delivery: Delivery) -> None:
-    rows = delivery.summary.rows
-    assert {name: len(delivery.raw(name)) for name in (table.name for table in TABLES)} == {
-        name: count for name, count in rows.items() if name != "truth"
-    }
+def test_the_numbers_of_rows_are_as_configured_and_some_are_late(delivery: Delivery) -> None:
+    rows, orders = delivery.summary.rows, delivery.raw("orders")
     assert rows["orders"] == pytest.approx(240 * 400, rel=0.3)
     assert 0.04 < rows["refunds"] / rows["orders"] < 0.10
-
-
-def test_rows_become_known_after_the_event_and_before_the_delivery(delivery: Delivery) -> None:
-    for table in TABLES:
-        rows = delivery.good(table.name)
-        assert rows["known_at"].max() <= delivery.end
-        if table.event_time not in {None, "due_on"}:
-            assert (rows["known_at"] >= pd.to_datetime(rows[table.event_time])).all()
-
-
-def test_about_one_row_in_seventy_is_late(delivery: Delivery) -> None:
-    orders = delivery.raw("orders")
     late = (orders["known_at"] - orders["ordered_at"] > pd.Timedelta(days=1)).sum()
     assert late == delivery.summary.late["orders"]
     assert 0.01 < late / len(orders) < 0.02
+    amounts = delivery.good("orders")["amount"]
+    assert np.array_equal(amounts.round(2), amounts)
 
 
-def test_every_row_refers_to_delivered_rows(delivery: Delivery) -> None:
-    known = {name: set(delivery.good(name).iloc[:, 0]) for name in ("sellers", "stores", "orders", "loans")}
-    for table in TABLES:
-        rows = delivery.good(table.name)
-        for name, ids in (
-            ("seller_id", "sellers"),
-            ("store_id", "stores"),
-            ("order_id", "orders"),
-            ("loan_id", "loans"),
-        ):
-            if name in rows.columns:
-                assert set(rows[name]) <= known[ids], (table.name, name)
-
-
-def test_covers_through_is_the_midnight_after_the_last_day(delivery: Delivery) -> None:
-    covers = json.loads((delivery.folder / "delivery.json").read_text())["covers_through"]
-    assert covers == {table.name: delivery.config.end.isoformat() for table in TABLES}
-
-
-def test_the_delivery_states_that_it_is_simulated_and_with_which_seed(delivery: Delivery) -> None:
+def test_the_delivery_states_its_seed_and_covers_the_last_day_of_every_table(delivery: Delivery) -> None:
     terms = json.loads((delivery.folder / "delivery.json").read_text())
+    assert terms["covers_through"] == {table.name: delivery.config.end.isoformat() for table in TABLES}
     assert terms["source"] == f"simulated by sellerscore, seed {delivery.config.seed}"
 
 
@@ -144,37 +114,23 @@ def test_more_sellers_do_not_change_earlier_chunks(tmp_path: Path, monkeypatch: 
     assert len(more) > len(few)
 
 
-def test_progress_counts_sellers_up_to_all(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    simulate(SMALL, tmp_path / "out", progress=lambda done, of: told.append((done, of)))
-    assert told == [(12, 12)]
-
-
-def test_a_folder_with_files_is_rejected_and_not_changed(tmp_path: Path) -> None:
+def test_a_folder_with_files_or_a_file_is_rejected_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "orders.parquet").write_text("mine")
     with pytest.raises(SimulationError, match=r"is not empty\. Use a new or empty folder"):
         simulate(SMALL, tmp_path)
+    with pytest.raises(SimulationError, match="is a file"):
+        simulate(SMALL, tmp_path / "orders.parquet")
     assert (tmp_path / "orders.parquet").read_text() == "mine"
 
 
-def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(SimulationError, match="is a file"):
-        simulate(SMALL, tmp_path / "out")
-
-
-def test_an_interrupted_run_leaves_no_files(tmp_path: Path) -> None:
-    def cut(_done: int, _of: int) -> None:
+def test_progress_counts_sellers_and_an_interrupted_run_leaves_no_files(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        assert (done, total) == (12, 12)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(SMALL, tmp_path / "out", progress=cut)
+        simulate(SMALL, tmp_path / "out", progress=interrupt)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_amounts_have_two_decimals(delivery: Delivery) -> None:
-    amounts = delivery.good("orders")["amount"]
-    assert np.array_equal(amounts.round(2), amounts)
 
 
 def test_an_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,3 +151,25 @@ def test_an_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         new_delivery(tmp_path / "d", date(2024, 1, 1), "a test"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("sellers", 0, "from 1 to 999999"),
+        ("days", 365, "from 366 to 3660"),
+        ("seed", -1, "from 0 to"),
+        ("orders_per_seller", 3, "from 20 to"),
+        ("faker_share", 1.5, "from 0.0 to 1.0"),
+        ("faker_share", float("nan"), "from 0.0 to 1.0"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: float, allowed: str) -> None:
+    with pytest.raises(SimulationError, match=f"{name} is {value}. Use a value {allowed}"):
+        SimulationConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_the_end_is_the_day_after_the_last_and_the_start_is_within_the_contract() -> None:
+    assert SimulationConfig(start=date(2023, 1, 1), days=366).end == date(2024, 1, 2)
+    with pytest.raises(SimulationError, match="The first day 1950-01-01 is not allowed"):
+        SimulationConfig(start=date(1950, 1, 1))
