@@ -29,7 +29,7 @@ from tests.benchmarks.api_servers import (
     score_requests,
     sellerscore,
 )
-from tests.benchmarks.features import Target
+from tests.benchmarks.figures import Target, print_figures, print_step
 
 TARGETS: Final = {
     "api.rps_over_mlflow": Target(8, at_most=False),
@@ -55,16 +55,13 @@ def run(plan: Plan = Plan()) -> dict[str, float]:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
     with tempfile.TemporaryDirectory(prefix="sellerscore-api-") as name, ExitStack() as stack:
         folder = Path(name)
-        _print_step(f"training {plan.scale.trees} trees and storing vectors of {plan.scale.sellers:,} sellers")
+        print_step(f"api: training {plan.scale.trees} trees and storing vectors of {plan.scale.sellers:,} sellers")
         data = prepare(plan.scale, folder)
         servers = _start_servers(data, folder, stack)
         with trivial_server(_RESPONSE_BYTES) as address:
             ceiling = send_load(address, servers["api"][1], plan.load)
         figures = {"api.caller_ceiling_rps": ceiling.rps} | _compare(_measure_in_turns(servers, plan))
-    for figure, value in figures.items():
-        target = TARGETS.get(figure)
-        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{figure:<27}  {value:>9.4g}{verdict}", flush=True)
+    print_figures(figures, TARGETS)
     return figures
 
 
@@ -72,7 +69,7 @@ Servers = dict[str, tuple[Address, RequestBuilder]]
 
 
 def _start_servers(data: BenchmarkData, folder: Path, stack: ExitStack) -> Servers:
-    _print_step("starting mlflow models serve, and sellerscore serve on SQLite and on PostgreSQL")
+    print_step("api: starting mlflow models serve, and sellerscore serve on SQLite and on PostgreSQL")
     credentials = data.home / "demo-bank.netrc"
     predicting = stack.enter_context(mlflow_serve(data, folder / "mlflow.log"))
     scoring = stack.enter_context(sellerscore(data, folder / "sqlite.log"))
@@ -90,8 +87,8 @@ def _measure_in_turns(servers: Servers, plan: Plan) -> dict[str, list[LoadResult
             result = send_load(address, build_request, plan.load, first=number * 10_000_000)
             results[name].append(result)
             p50, p99 = result.percentile(50), result.percentile(99)
-            _print_step(
-                f"round {number + 1}: {name:<10} {result.rps:>7.0f} per second, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+            print_step(
+                f"api: round {number + 1}: {name:<10} {result.rps:>7.0f} per second, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
             )
     return results
 
@@ -112,7 +109,3 @@ def _compare(results: dict[str, list[LoadResult]]) -> dict[str, float]:
         np.median([mlflow.percentile(99) / api.percentile(99) for mlflow, api in pairs])
     )
     return figures
-
-
-def _print_step(step: str) -> None:
-    print(f"api: {step}", flush=True)

@@ -6,7 +6,6 @@ All use one model of 300 trees of depth 4 on 60 features, and the same rows; cal
 from __future__ import annotations
 
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +19,9 @@ from scoring.explain import contributions, verify_tables
 from scoring.kernel.tables import build
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
-from tests.benchmarks.explain_advice import AdviceTask, measure_advice
-from tests.benchmarks.explain_portfolio import Portfolio, write_and_score
+from tests.benchmarks.explain_bundle import AdviceTask, Portfolio, measure_advice, write_and_score
 from tests.benchmarks.feature_builds import Runner, run_in_new_process
-from tests.benchmarks.features import Target
+from tests.benchmarks.figures import Target, print_figures, print_step, time_call
 
 TARGETS: Final = {
     "explain.shap_over_single": Target(10, at_most=False),
@@ -62,14 +60,11 @@ class Scale:
 def run(scale: Scale = Scale(), run_task: Runner = run_in_new_process) -> dict[str, float]:
     """Measure, print and return the figures under the names of var/bench.json; `run_task` runs each part."""
     figures = run_task(kernel, scale)
-    _print_step(f"computing advice for {scale.advised} sellers")
+    print_step(f"explain: computing advice for {scale.advised} sellers")
     rows = rows_of_sellers(scale.training_rows, scale.features, seed=4)
     figures |= run_task(measure_advice, AdviceTask(model_text(scale, monotone=True), rows, scale.advised))
     figures |= write_and_score(Portfolio(model_text(scale), scale.features, scale.sellers), run_task)
-    for name, value in figures.items():
-        target = TARGETS.get(name)
-        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{name:<33}  {value:>10.4g}{verdict}", flush=True)
+    print_figures(figures, TARGETS)
     return figures
 
 
@@ -114,14 +109,14 @@ def kernel(scale: Scale) -> dict[str, float]:
 
 
 def _tables(text: str) -> dict[str, float]:
-    seconds = [_seconds(lambda: build(read_trees(text))) for _ in range(3)]
+    seconds = [time_call(lambda: build(read_trees(text))) for _ in range(3)]
     return {"explain.table_seconds": statistics.median(seconds), "explain.table_mib": build(read_trees(text)).mib}
 
 
 def _single(model: Model, rows: Values) -> dict[str, float]:
     import shap
 
-    _print_step(f"explaining {len(rows)} rows one at a time")
+    print_step(f"explain: explaining {len(rows)} rows one at a time")
     explainer = shap.TreeExplainer(model.booster)
     kernel_times, shap_times = [], []
     with warnings.catch_warnings():
@@ -129,8 +124,8 @@ def _single(model: Model, rows: Values) -> dict[str, float]:
         warnings.simplefilter("ignore", UserWarning)
         # in turns, but not row by row: LightGBM's threads stay active for a while after a call
         for turn in np.array_split(rows, _TURNS):
-            kernel_times += [_seconds(lambda: contributions(model, row[None])) for row in turn]  # noqa: B023 - called at once
-            shap_times += [_seconds(lambda: explainer.shap_values(row[None])) for row in turn]  # noqa: B023
+            kernel_times += [time_call(lambda: contributions(model, row[None])) for row in turn]  # noqa: B023 - called at once
+            shap_times += [time_call(lambda: explainer.shap_values(row[None])) for row in turn]  # noqa: B023
     single, shap_single = statistics.median(kernel_times), statistics.median(shap_times)
     return {
         "explain.single_us": single * 1e6,
@@ -148,9 +143,9 @@ def _batch(model: Model, matrix: Values, repetitions: int) -> dict[str, float]:
     results = {name: method(matrix[:_WARM_UP_ROWS]) for name, method in methods.items()}
     times: dict[str, list[float]] = {name: [] for name in methods}
     for number in range(repetitions):
-        _print_step(f"explaining {len(matrix):,} rows at once, three methods, {number + 1} of {repetitions}")
+        print_step(f"explain: explaining {len(matrix):,} rows at once, three methods, {number + 1} of {repetitions}")
         for name, method in methods.items():
-            times[name].append(_seconds(lambda: method(matrix)))  # noqa: B023 - called at once
+            times[name].append(time_call(lambda: method(matrix)))  # noqa: B023 - called at once
     # all are measured within a minute, so that other load on the machine affects all of them
     ratios = {name: float(np.median(np.divide(times[name], times["batch"]))) for name in methods}
     return {
@@ -178,13 +173,3 @@ def _woodelf(model: Model) -> Callable[[Values], Values]:
     explainer: Any = WoodelfExplainer(model.booster, feature_perturbation="tree_path_dependent")
     explain(np.zeros((2, len(model.names))))  # the first call reads the model
     return in_threads
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _print_step(step: str) -> None:
-    print(f"explain: {step}", flush=True)

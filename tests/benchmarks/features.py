@@ -23,6 +23,7 @@ from tests.benchmarks.feature_builds import (
     scan_seconds,
 )
 from tests.benchmarks.feature_data import DAYS, END, SHORT_DAYS, Deliveries, Scale, make_deliveries
+from tests.benchmarks.figures import Target, print_figures, print_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,22 +35,6 @@ MONTHS: Final = tuple(date(2022 + month // 12, month % 12 + 1, 1) for month in r
 
 WEEKS: Final = tuple(END - timedelta(weeks=back) for back in range(12, -1, -1))
 """13 midnights within the last 100 days, so that the same frames are built from two lengths of history."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A bound for a figure; `aim` is a stricter goal."""
-
-    bound: float
-    at_most: bool = True
-    aim: str = ""
-
-    def __str__(self) -> str:
-        return f"{'<=' if self.at_most else '>='} {self.bound:g}{self.aim}"
-
-    def met(self, value: float) -> bool:
-        """Return whether a value is within the bound."""
-        return value <= self.bound if self.at_most else value >= self.bound
 
 
 TARGETS: Final = {
@@ -86,31 +71,31 @@ def run(scale: Scale = Scale(), run_task: Runner = run_in_new_process) -> dict[s
     """
     with tempfile.TemporaryDirectory(prefix="sellerscore-features-") as name:
         folder = Path(name)
-        _print_step(f"simulating {scale.sellers:,} sellers over {DAYS} days, and cutting it into parts")
+        print_step(f"features: simulating {scale.sellers:,} sellers over {DAYS} days, and cutting it into parts")
         runs = _measure(run_task(make_deliveries, scale, folder), folder, MONTHS[:: scale.months_apart], run_task)
-        _print_step(f"reading {scale.reads:,} vectors")
+        print_step(f"features: reading {scale.reads:,} vectors")
         online = run_task(read_p99_ms, folder / "full", folder / "full.parquet", scale.reads)
         wrong = _compare_files(folder / "tenth.parquet", folder / "pandas.parquet")
     figures = _figures(runs) | {"features.online_p99_ms": online} | _compare_with_pandas(runs, wrong)
-    _print(figures)
+    print_figures(figures, TARGETS)
     return figures
 
 
 def _measure(data: Deliveries, folder: Path, months: Midnights, run_task: Runner) -> _Runs:
     full, grown, tenth, short = (folder / name for name in ("full", "grown", "tenth", "short_store"))
-    _print_step("scanning the delivery")
+    print_step("features: scanning the delivery")
     scan = run_task(scan_seconds, data.whole)
-    _print_step("building everything")
+    print_step("features: building everything")
     whole = run_task(build, Job(full, data.whole, months, folder / "full.parquet"))
-    _print_step("building all but the last day, then the last day")
+    print_step("features: building all but the last day, then the last day")
     run_task(build, Job(grown, data.before))
     increment = run_task(build, Job(grown, data.day, (END,)))
-    _print_step("building a tenth of the sellers")
+    print_step("features: building a tenth of the sellers")
     tenth_intake = run_task(build, Job(tenth, data.tenth, fold=False))
     tenth_build = run_task(build, Job(tenth, None, months, folder / "tenth.parquet"))
-    _print_step("the same with pandas")
+    print_step("features: the same with pandas")
     pandas = run_task(baseline, tenth, months, folder / "pandas.parquet")
-    _print_step(f"building the last {SHORT_DAYS} days")
+    print_step(f"features: building the last {SHORT_DAYS} days")
     short_build = run_task(build, Job(short, data.short, WEEKS))
     weekly = run_task(build, Job(full, None, WEEKS))
     return _Runs(scan, whole, increment, tenth_intake, tenth_build, pandas, weekly, short_build)
@@ -141,7 +126,7 @@ def _figures(runs: _Runs) -> dict[str, float]:
 def _compare_with_pandas(runs: _Runs, wrong: dict[str, str]) -> dict[str, float]:
     """Return the ratio only if both compute the same values; otherwise print the columns that differ."""
     for column, example in wrong.items():
-        _print_step(f"pandas and the pipeline differ in {column}: {example}")
+        print_step(f"features: pandas and the pipeline differ in {column}: {example}")
     figures = {
         "features.pandas_seconds": runs.pandas.total,
         "features.pandas_peak_gib": runs.pandas.peak_gib,
@@ -186,15 +171,3 @@ def differing_columns(actual: pd.DataFrame, expected: pd.DataFrame) -> dict[str,
 
 def _as_day(moment: pd.Timestamp) -> str:
     return moment.date().isoformat()
-
-
-def _print_step(step: str) -> None:
-    print(f"features: {step}", flush=True)
-
-
-def _print(figures: dict[str, float]) -> None:
-    width = max(map(len, figures))
-    for name, value in figures.items():
-        line = f"{name:<{width}}  {value:>12{',.0f' if value >= 10_000 else '.4g'}}"
-        target = TARGETS.get(name)
-        print(line if target is None else f"{line}  {'met' if target.met(value) else 'MISSED'}: {target}")

@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from tests.benchmarks.api_load import Load, send_load
-from tests.benchmarks.features import Target
+from tests.benchmarks.figures import Target, print_figures
 from tests.world import make_world
 
 PAGES: Final = ("/seller", "/seller/reasons", "/seller/improve", "/seller/products", "/seller/consents", "/seller/data")
@@ -43,9 +43,7 @@ def run() -> dict[str, float]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
-    for name, target in TARGETS.items():
-        verdict = "met" if target.met(figures[name]) else "MISSED"
-        print(f"{name:<43}  {figures[name]:>8.4g}  {verdict}: {target}", flush=True)
+    print_figures(figures, TARGETS)
     return figures
 
 

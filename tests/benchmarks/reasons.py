@@ -8,30 +8,26 @@ version, tested on the same loans.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
-from features.ingest import OperatingStore, ingest, open_store
 from features.pipeline import all_sellers, compute_frame, latest_midnight
-from scoring import Assessment, Bundle, Vector, assess, pack
+from scoring import Assessment, Bundle, Vector, assess
 from scoring.reason_catalogue import Reason
-from tests.benchmarks.features import Target
-from tests.benchmarks.simulation import PARTS, SPLIT, part_of
+from tests.benchmarks.figures import Target, print_figures
+from tests.benchmarks.simulation import PARTS, SPLIT, Marketplace, part_of, simulate_marketplace, train_bundle
 from training.columns import Columns
-from training.dataset import CATALOGUE_SIGNS, Dataset, build, loan_labels, to_vectors
+from training.dataset import CATALOGUE_SIGNS, Dataset, to_vectors
 from training.evidence.metrics import evaluate
 from training.evidence.reason_stability import add_noise
 from training.fit import FitConfig, FittedModel, fit_calibration, fit_sample, probabilities
-from training.package import Package, bundle_parts
 from training.sample import Sample
-from training.simulation import SimulationConfig, simulate
+from training.simulation import SimulationConfig
 from training.split import hold_out, out_of_time
 
 SEED: Final = 211
@@ -61,22 +57,15 @@ _PREVIOUS_SIGNS: Final = {
 
 def run(sellers: int = SELLERS, scored_sellers: int = SCORED, orders_per_seller: int = 400) -> dict[str, float]:
     """Simulate, train and check the reasons of scored sellers; return the figures as var/bench.json names them."""
-    with tempfile.TemporaryDirectory(prefix="sellerscore-reasons-") as name:
-        delivery, home = Path(name) / "delivery", Path(name) / "operating"
-        simulate(SimulationConfig(sellers=sellers, seed=SEED, orders_per_seller=orders_per_seller), delivery)
-        ingest(delivery, home)
-        store = open_store(home)
-        dataset = build(store, loan_labels(store))
-        figures = {"reasons.gini_cost": gini_cost(dataset), **_check_reasons(store, dataset, scored_sellers)}
-    for name, value in figures.items():
-        target = TARGETS.get(name)
-        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{name:<36}  {value:>8.4g}{verdict}", flush=True)
+    with simulate_marketplace(SimulationConfig(sellers, seed=SEED, orders_per_seller=orders_per_seller)) as marketplace:
+        cost = gini_cost(marketplace.dataset)
+        figures = {"reasons.gini_cost": cost, **_check_reasons(marketplace, scored_sellers)}
+    print_figures(figures, TARGETS)
     return figures
 
 
-def _check_reasons(store: OperatingStore, dataset: Dataset, count: int) -> dict[str, float]:
-    bundle = train_bundle(out_of_time(dataset, SPLIT).train)
+def _check_reasons(marketplace: Marketplace, count: int) -> dict[str, float]:
+    bundle, store = train_bundle(out_of_time(marketplace.dataset, SPLIT).train), marketplace.store
     sellers = all_sellers(store, latest_midnight(store))
     vectors = to_vectors(compute_frame(store, sellers), store.covers_through)
     assessed = zip(vectors, assess(bundle, vectors), strict=True)
@@ -214,13 +203,6 @@ def _previous_columns() -> Columns:
 def _fit(train: Dataset, columns: Columns) -> FittedModel:
     rows = train.rows
     return fit_sample(Sample.of(train.features, rows["bad"], rows["seller_id"], rows["as_of"], columns), FitConfig())
-
-
-def train_bundle(part: Dataset) -> Bundle:
-    """Train a bundle as a run does, without the evidence."""
-    fitted = _fit(part, Columns.of(CATALOGUE_SIGNS))
-    calibration = fit_calibration(fitted.out_of_fold, part.rows["bad"].to_numpy())
-    return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))
 
 
 def _row(vector: Vector) -> list[float]:

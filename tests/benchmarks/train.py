@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features.catalogue import CATALOGUE, digest
-from tests.benchmarks.features import Target
+from tests.benchmarks.figures import Target, print_figures, print_step, time_call
 from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset
@@ -51,13 +50,13 @@ def run(scale: Scale = Scale()) -> dict[str, float]:
     dataset = rows_of_loans(scale.rows)
     fit_times, bare_times = [], []
     for number in range(scale.repetitions):
-        _print_step(f"fitting {scale.rows:,} rows x {len(_NAMES)} features, {scale.trees} trees, {number + 1}")
-        fit_times.append(_seconds(lambda: _fit(dataset, scale.trees)))
-        bare_times.append(_seconds(lambda: _fit_bare(dataset, scale.trees)))
-    _print_step("a whole run, five refits and all evidence with it")
+        print_step(f"train: fitting {scale.rows:,} rows x {len(_NAMES)} features, {scale.trees} trees, {number + 1}")
+        fit_times.append(time_call(lambda: _fit(dataset, scale.trees)))
+        bare_times.append(time_call(lambda: _fit_bare(dataset, scale.trees)))
+    print_step("train: a whole run, five refits and all evidence with it")
     config = replace(TrainConfig(), fit=FitConfig(max_rounds=scale.trees))
     processor_started = time.process_time()
-    whole = _seconds(lambda: train(dataset, config, _print_step))
+    whole = time_call(lambda: train(dataset, config, lambda step: print_step(f"train: {step}")))
     figures = {
         "train.fit_seconds": float(np.median(fit_times)),
         "train.bare_lightgbm_seconds": float(np.median(bare_times)),
@@ -66,10 +65,7 @@ def run(scale: Scale = Scale()) -> dict[str, float]:
         "train.whole_run_seconds": whole,
         "train.whole_run_processor_seconds": time.process_time() - processor_started,
     }
-    for name, value in figures.items():
-        target = TARGETS.get(name)
-        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{name:<33}  {value:>8.4g}{verdict}", flush=True)
+    print_figures(figures, TARGETS)
     return figures
 
 
@@ -109,13 +105,3 @@ def _fit_bare(dataset: Dataset, trees: int) -> None:
     plain = Columns(tuple(_NAMES), tuple(range(len(_NAMES))), _SIGNS)
     data = lightgbm.Dataset(dataset.features.to_numpy(), dataset.rows["bad"].astype(float))
     lightgbm.train(FitConfig().parameters(plain, len(dataset.rows), int(dataset.rows["bad"].sum())), data, trees)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _print_step(step: str) -> None:
-    print(f"train: {step}", flush=True)

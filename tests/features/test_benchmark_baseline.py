@@ -14,7 +14,8 @@ import pytest
 from features.catalogue import CATALOGUE
 from tests.benchmarks.feature_builds import run_in_new_process
 from tests.benchmarks.feature_data import END, Scale
-from tests.benchmarks.features import MONTHS, TARGETS, WEEKS, Target, differing_columns, run
+from tests.benchmarks.features import MONTHS, TARGETS, WEEKS, differing_columns, run
+from tests.benchmarks.figures import Target
 
 P = ParamSpec("P")
 R = TypeVar("R")
