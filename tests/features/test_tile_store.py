@@ -144,12 +144,15 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Folded:
     return Folded(store, contents(store))
 
 
-def test_only_tiles_of_other_definitions_are_rebuilt(folded: Folded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_tiles_of_other_definitions_are_rebuilt(
+    folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = copied(folded.store, tmp_path)
     monkeypatch.setattr(tile_store, "_add_fold", reject_update)
-    fold(folded.store)
+    fold(store)
     monkeypatch.setattr(tile_store, "tile_digest", lambda: "of another catalogue")
     with pytest.raises(UpdateError):
-        fold(folded.store)
+        fold(store)
 
 
 @pytest.mark.parametrize("damage", ["manifest", "file", "entry", "earlier form", "cut short", "another"])

@@ -76,13 +76,13 @@ class Trade:
         at = before(ago) + timedelta(hours=12)
         loan = {"loan_id": "L", "known_at": at}
         term = ago - min(due)
-        terms = {"seller_id": "S", "disbursed_at": at, "term_days": term, "amount_micros": dollars * USD}
-        self.rows["loans"].append(loan | terms)
-        part = {"amount_micros": dollars * USD // len(due)}
+        terms = {"seller_id": "S", "disbursed_at": at, "term_days": term, "principal": dollars}
+        self.rows["loans"].append(loan | terms | {"amount_micros": dollars * USD})
+        part = {"amount": dollars / len(due), "amount_micros": dollars * USD // len(due)}
         self.rows["instalments"] += [loan | part | {"due_on": T - timedelta(days=days)} for days in due]
 
     def payment(self, ago: int, dollars: int) -> None:
         """Add a payment of the loan L in the last second of a day."""
         at = before(ago - 1) - timedelta(seconds=1)
-        row = {"payment_id": f"Y{ago}", "loan_id": "L", "paid_at": at, "amount_micros": dollars * USD}
-        self.rows["payments"].append(row | {"known_at": at})
+        row = {"payment_id": f"Y{ago}", "loan_id": "L", "paid_at": at, "known_at": at}
+        self.rows["payments"].append(row | {"amount": dollars, "amount_micros": dollars * USD})
