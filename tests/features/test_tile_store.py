@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,9 +23,10 @@ from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.festivals import festival_days
 from features.ingest import OperatingStore
-from features.store import folders
 from features.store import tiles as tile_store
 from features.store.tiles import current_tiles
+from tests.counts import SOAKING
+from tests.features.stops import killed, stopped
 from tests.oracles.accepted_rows import (
     features_named,
     first,
@@ -144,42 +144,27 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Folded:
     return Folded(store, contents(store))
 
 
-def test_current_tiles_are_not_rebuilt(folded: Folded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
-    fold(folded.store)
-
-
-def test_tiles_of_other_definitions_are_rebuilt(
+def test_only_tiles_of_other_definitions_are_rebuilt(
     folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copied(folded.store, tmp_path)
+    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
+    fold(store)
     monkeypatch.setattr(tile_store, "tile_digest", lambda: "of another catalogue")
-    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
     with pytest.raises(UpdateError):
         fold(store)
 
 
-DAMAGES = ("manifest", "file", "entry", "earlier form", "cut short", "another")
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_tiles_are_detected(
-    damage: str, folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = copied(folded.store, tmp_path)
-    damage_tiles(tmp_path / "tiles", damage)
-    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
-    with pytest.raises(UpdateError):
-        fold(store)
-
-
-@pytest.mark.parametrize(
-    "damage", ["cut short", *(pytest.param(each, marks=pytest.mark.soak) for each in DAMAGES if each != "cut short")]
-)
+@pytest.mark.parametrize("damage", ["manifest", "file", "entry", "earlier form", "cut short", "another"])
 def test_damaged_tiles_are_rebuilt(damage: str, folded: Folded, tmp_path: Path) -> None:
     store = copied(folded.store, tmp_path)
     damage_tiles(tmp_path / "tiles", damage)
-    assert contents(store) == folded.contents
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tile_store, "_add_fold", reject_update)
+        with pytest.raises(UpdateError):
+            fold(store)
+    if SOAKING or damage == "cut short":
+        assert contents(store) == folded.contents
 
 
 def damage_tiles(tiles: Path, damage: str) -> None:
@@ -219,75 +204,28 @@ def test_a_folder_that_cannot_be_written_raises(tmp_path: Path) -> None:
         fold(store)
 
 
-def at_step(step: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
-    """Call `act` at the given durable step of an update."""
-    count = 0
-
-    def counting(real: Callable[..., None]) -> Callable[..., None]:
-        def counted(*arguments: Any) -> None:
-            nonlocal count
-            count += 1
-            if count == step:
-                act()
-            real(*arguments)
-
-        return counted
-
-    patch.setattr(folders, "sync_file", counting(folders.sync_file))
-    patch.setattr(folders, "replace_text", counting(folders.replace_text))
-
-
-class KilledError(BaseException):
-    """Simulates the end of the process: no handler catches it."""
-
-
-def stop() -> None:
-    raise KilledError
-
-
-@pytest.mark.parametrize("step", [5, *(pytest.param(step, marks=pytest.mark.soak) for step in (1, 2, 3, 4, 99))])
 @pytest.mark.slow
-def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stop", [stopped, pytest.param(killed, marks=pytest.mark.soak)])
+def test_a_stop_leaves_the_tiles_before_or_after(stop: Callable[..., bool], tmp_path: Path) -> None:
     store = write_in_parts(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
-    before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
-    with monkeypatch.context() as patch:
-        at_step(step, stop, patch)
-        # a killed process does not clean up either
-        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
-        if step == 99:
-            fold(store)
-        else:
-            with pytest.raises(KilledError):
-                fold(store)
-    assert (folds(store) == before) == (step != 99)
-    assert_recovers(store, undisturbed)
+    expected = contents(copied(store, tmp_path / "undisturbed"))
+    counts = []
+    for step in range(99) if SOAKING else (4,):
+        copy = copied(store, tmp_path / str(step))
+        is_stopped = stop(step, fold, copy)
+        counts.append(len(folds(copy)))
+        assert contents(copy) == expected
+        assert not list((copy.folder / "tiles").glob(".incoming-*"))
+        if not is_stopped:
+            break
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (1, 2 if SOAKING else 1)
 
 
-def assert_recovers(store: OperatingStore, undisturbed: OperatingStore) -> None:
-    assert contents(store) == contents(undisturbed)
-    assert not list((store.folder / "tiles").glob(".incoming-*"))
-
-
-def killed_at(step: int, store: OperatingStore) -> None:
-    """Update the tiles, and be killed at the given durable step."""
-    with pytest.MonkeyPatch.context() as patch:
-        at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
-        fold(store)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("step", [1, 4, 99])
-def test_a_kill_leaves_the_tiles_before_or_after(step: int, tmp_path: Path) -> None:
-    store = write_in_parts(market(SMALL), tmp_path / "store", 1, 3)
-    fold(first(store, 1))
-    before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
-    process = multiprocessing.get_context("spawn").Process(target=killed_at, args=(step, store))
-    process.start()
-    process.join()
-    assert process.exitcode == (0 if step == 99 else -signal.SIGKILL)
-    assert (folds(store) == before) == (step != 99)
-    assert_recovers(store, undisturbed)
+def assert_folded_once(store: OperatingStore) -> None:
+    assert sum(len(entry["deliveries"]) for entry in folds(store)) == 2
+    assert all(date.fromisoformat(day) for entry in folds(store) for day in entry["known_since"].values())
 
 
 def test_two_concurrent_threads_update_once(tmp_path: Path) -> None:
@@ -308,12 +246,6 @@ def test_two_concurrent_processes_update_once(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert_folded_once(store)
-
-
-def assert_folded_once(store: OperatingStore) -> None:
-    assert sum(len(each["deliveries"]) for each in folds(store)) == 2
-    known = [day for each in folds(store) for day in each["known_since"].values()]
-    assert all(date.fromisoformat(day) for day in known)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from tests.oracles.features_oracle import oracle
 from tests.oracles.market import Market
 from tests.oracles.seller_view import midnight
 
@@ -13,6 +12,11 @@ T = date(2024, 3, 1)
 START = midnight(T) - timedelta(days=500)
 USD = 1_000_000
 TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases", "loans", "instalments", "payments")
+
+
+def before(days: int) -> datetime:
+    """Return the midnight that is this number of days before T."""
+    return midnight(T - timedelta(days=days))
 
 
 class Trade:
@@ -37,7 +41,7 @@ class Trade:
 
     def order(self, ago: int, dollars: int, **other: Any) -> dict[str, Any]:
         """Add an order at 10:00, `ago` days before T."""
-        at = other.pop("at", midnight(T - timedelta(days=ago)) + timedelta(hours=10))
+        at = other.pop("at", before(ago) + timedelta(hours=10))
         row = {"order_id": f"O{len(self.rows['orders'])}", "store_id": "A", "buyer_id": "B", "ordered_at": at}
         row |= {"amount_micros": dollars * USD, "currency": "USD", "channel": "search", "buyer_country": "US"}
         self.rows["orders"].append(row | {"items": 1, "known_at": at} | other)
@@ -63,26 +67,22 @@ class Trade:
 
     def purchase(self, ago: int, dollars: int, supplier: str = "U") -> None:
         """Add a purchase at noon, `ago` days before T."""
-        at = midnight(T - timedelta(days=ago)) + timedelta(hours=12)
+        at = before(ago) + timedelta(hours=12)
         row = {"purchase_id": f"P{ago}{supplier}", "store_id": "A2", "supplier_id": supplier, "purchased_at": at}
         self.rows["purchases"].append(row | {"amount_micros": dollars * USD, "known_at": at})
 
     def loan(self, ago: int, dollars: int, *due: int) -> None:
         """Add the loan L at noon, `ago` days before T, with equal instalments due on these days before T."""
-        at = midnight(T - timedelta(days=ago)) + timedelta(hours=12)
+        at = before(ago) + timedelta(hours=12)
         loan = {"loan_id": "L", "known_at": at}
         term = ago - min(due)
-        terms = {"seller_id": "S", "disbursed_at": at, "term_days": term, "amount_micros": dollars * USD}
-        self.rows["loans"].append(loan | terms)
-        part = {"amount_micros": dollars * USD // len(due)}
+        terms = {"seller_id": "S", "disbursed_at": at, "term_days": term, "principal": dollars}
+        self.rows["loans"].append(loan | terms | {"amount_micros": dollars * USD})
+        part = {"amount": dollars / len(due), "amount_micros": dollars * USD // len(due)}
         self.rows["instalments"] += [loan | part | {"due_on": T - timedelta(days=days)} for days in due]
 
     def payment(self, ago: int, dollars: int) -> None:
         """Add a payment of the loan L in the last second of a day."""
-        at = midnight(T - timedelta(days=ago - 1)) - timedelta(seconds=1)
-        row = {"payment_id": f"Y{ago}", "loan_id": "L", "paid_at": at, "amount_micros": dollars * USD}
-        self.rows["payments"].append(row | {"known_at": at})
-
-    def now(self) -> dict[str, float | None]:
-        """Return the features as of T."""
-        return oracle(self.rows, "S", T)
+        at = before(ago - 1) - timedelta(seconds=1)
+        row = {"payment_id": f"Y{ago}", "loan_id": "L", "paid_at": at, "known_at": at}
+        self.rows["payments"].append(row | {"amount": dollars, "amount_micros": dollars * USD})

@@ -40,12 +40,6 @@ def test_splitting_stores_and_renaming_ids_change_no_bit(shape: Shape) -> None:
     assert back.to_numpy().tobytes() == whole.to_numpy().tobytes()
 
 
-def test_only_counts_of_stores_marketplaces_and_currencies_are_structural() -> None:
-    structural = {feature.name for feature in CATALOGUE if feature.structural}
-    currencies = {"currency_count_180d", "foreign_currency_share_180d"}
-    assert structural == {"store_count", "marketplace_count"} | currencies
-
-
 def split(rows: Market, seed: int) -> Market:
     """Divide the rows of every store among three stores of the same owner; one keeps its id."""
     rng = random.Random(seed)  # noqa: S311 - a test market, nothing secret

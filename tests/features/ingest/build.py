@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ Row = dict[str, object]
 
 EPOCH = datetime(2023, 1, 1)  # noqa: DTZ001 - the contract's times are UTC without a zone
 AT = datetime(2024, 3, 5, 10)  # noqa: DTZ001
+CNY: Row = {"day": AT.date(), "currency": "CNY", "usd_per_unit": 0.145, "known_at": AT - timedelta(hours=1)}
 
 
 def seller(seller_id: str = "S1", **changes: object) -> Row:
@@ -31,6 +32,11 @@ def order(order_id: str = "O1", **changes: object) -> Row:
     row: Row = {"order_id": order_id, "store_id": "T1", "buyer_id": "B1", "ordered_at": AT, "amount": 12.5}
     row |= {"currency": "USD", "channel": "ads", "buyer_country": "US", "items": 1, "known_at": AT}
     return {**row, **changes}
+
+
+def refund(refund_id: str = "R1", **changes: object) -> Row:
+    row: Row = {"refund_id": refund_id, "order_id": None, "store_id": "T1", "refunded_at": AT, "amount": 1.0}
+    return {**row, "currency": "USD", "reason": "refund", "known_at": AT, **changes}
 
 
 def write(folder: Path, terms: Mapping[str, object] | None = None, **tables: Iterable[Row] | pa.Table) -> Path:

@@ -1,14 +1,15 @@
 """Damaged deliveries, as partners really send them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.features.ingest.build import order, write_csv
 
-
-def delete(delivery: Path, name: str) -> None:
-    (delivery / name).unlink()
+Damage = Callable[[Path], object]
+ORDERS = "orders.parquet"
 
 
 def add_csv(delivery: Path) -> None:
@@ -16,13 +17,12 @@ def add_csv(delivery: Path) -> None:
 
 
 def replace_by_folder(delivery: Path) -> None:
-    (delivery / "orders.parquet").unlink()
-    (delivery / "orders.parquet").mkdir()
+    (delivery / ORDERS).unlink()
+    (delivery / ORDERS).mkdir()
 
 
 def truncate(delivery: Path) -> None:
-    path = delivery / "orders.parquet"
-    path.write_bytes(path.read_bytes()[:-20])
+    (delivery / ORDERS).write_bytes((delivery / ORDERS).read_bytes()[:-20])
 
 
 def corrupt(delivery: Path, table: str = "orders") -> None:
@@ -33,34 +33,37 @@ def corrupt(delivery: Path, table: str = "orders") -> None:
     path.write_bytes(content)
 
 
-def drop_columns(delivery: Path) -> None:
-    path = delivery / "orders.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["amount", "items"]), path)
+def rewrite(change: Callable[[pa.Table], pa.Table]) -> Damage:
+    """Return a damage that changes the table of orders."""
+    return lambda delivery: pq.write_table(change(pq.read_table(delivery / ORDERS)), delivery / ORDERS)
 
 
-def duplicate_column(delivery: Path) -> None:
-    path = delivery / "orders.parquet"
-    table = pq.read_table(path)
-    pq.write_table(table.append_column("Amount", table.column("amount")), path)
+def replace_by_csv(text: str, encoding: str = "utf-8") -> Damage:
+    """Return a damage that replaces the orders by a text file."""
+
+    def replace(delivery: Path) -> None:
+        (delivery / ORDERS).rename(delivery / "orders.csv")
+        (delivery / "orders.csv").write_text(text, encoding=encoding)
+
+    return replace
 
 
-def add_reserved_column(delivery: Path) -> None:
-    path = delivery / "orders.parquet"
-    table = pq.read_table(path)
-    pq.write_table(table.append_column("File_Row_Number", table.column("items")), path)
-
-
-def delete_rows(delivery: Path) -> None:
-    path = delivery / "orders.parquet"
-    pq.write_table(pq.read_table(path).slice(0, 0), path)
-
-
-def write_utf_16(delivery: Path) -> None:
-    (delivery / "orders.parquet").unlink()
-    write_csv(delivery / "orders.csv", [order()])
-    (delivery / "orders.csv").write_text((delivery / "orders.csv").read_text(), encoding="utf-16")
-
-
-def write_empty_csv(delivery: Path) -> None:
-    (delivery / "orders.parquet").unlink()
-    (delivery / "orders.csv").write_text("")
+UNREADABLE: dict[str, tuple[Damage, str, tuple[str, ...]]] = {
+    "truncated": (truncate, "orders.parquet cannot be read as parquet", (ORDERS,)),
+    "corrupt": (corrupt, "orders.parquet cannot be read as parquet", (ORDERS,)),
+    "missing columns": (
+        rewrite(lambda table: table.drop_columns(["amount", "items"])),
+        "lacks amount, items",
+        (ORDERS,),
+    ),
+    "column twice": (
+        rewrite(lambda table: table.append_column("Amount", table.column("amount"))),
+        "has the column amount more than once",
+        (ORDERS,),
+    ),
+    "table twice": (add_csv, "as Parquet and as CSV", (ORDERS, "orders.csv")),
+    "a folder": (replace_by_folder, "orders.parquet is not a file", (ORDERS,)),
+    "utf-16": (replace_by_csv("order_id\n", "utf-16"), "is not UTF-8 but looks like UTF-16", ("orders.csv",)),
+    "empty csv": (replace_by_csv(""), "orders.csv is empty", ("orders.csv",)),
+}
+"""Damages that make orders unreadable: the damage, the message, and the files that it names."""

@@ -10,10 +10,7 @@ from features.errors import DeliveryError
 from features.ingest import IngestReport, ingest, open_store, read_report
 from features.quality import write_page
 from features.store.operating import read_store
-from tests.features.ingest.build import AT, Row, accepted, order, write, write_orders, write_some
-
-REFUND: Row = {"refund_id": "R1", "order_id": None, "store_id": "T1", "refunded_at": AT, "amount": 1.0}
-REFUND |= {"currency": "USD", "reason": "refund", "known_at": AT}
+from tests.features.ingest.build import Row, accepted, order, refund, write, write_orders, write_some
 
 
 def ingest_with_absent(folder: Path, absent: object, **tables: list[Row]) -> IngestReport:
@@ -22,26 +19,27 @@ def ingest_with_absent(folder: Path, absent: object, **tables: list[Row]) -> Ing
 
 
 def test_an_absent_table_has_no_rows_and_the_coverage_of_orders(tmp_path: Path) -> None:
-    report = ingest_with_absent(
-        tmp_path, ["buyer_ids", "refunds"], orders=[order(buyer_id=None), order("O2", buyer_id=None)]
-    )
+    report = ingest_with_absent(tmp_path, ["buyer_ids", "refunds"], orders=[order(buyer_id=None)])
     assert report.covers_through["refunds"] == date(2024, 4, 1)
+    assert report.absent == ("refunds", "buyer_ids")
+    assert read_report(tmp_path / "s", report.delivery_id) == report
     store = open_store(tmp_path / "s")
+    page = write_page(store, report, "d", tmp_path / "page.html")
+    assert "The platform does not have this table, as declared." in page.read_text(encoding="utf-8")
     assert store.deliveries[0].absent == ("refunds", "buyer_ids")
     assert store.has("refunds")
     assert not store.has("traffic")
     assert accepted(store, "refunds") == []
+    assert accepted(store, "orders")[0]["buyer_id"] is None
     assert read_store(tmp_path / "s") == store
+    # a later delivery of another platform can have the table
+    assert ingest(write_some(tmp_path / "later", refunds=[refund()]), tmp_path / "s").table("refunds").accepted == 1
 
 
 @pytest.mark.parametrize(
     ("absent", "tables", "message"),
     [
-        (
-            ["refunds"],
-            {"refunds": [REFUND]},
-            "has no refunds, but refunds.parquet has 1 rows. Remove refunds from absent",
-        ),
+        (["refunds"], {"refunds": [refund()]}, "has no refunds, but refunds.parquet has 1 rows. Remove refunds from"),
         (["buyer_ids"], {}, "has no buyer_ids, but 1 orders have a buyer_id. Remove buyer_ids from absent"),
         (["orders"], {}, r"absent is \['orders'\]; expected a list .*: refunds, buyer_ids"),
         ("refunds", {}, "absent is 'refunds'; expected a list"),
@@ -55,13 +53,6 @@ def test_a_contradiction_is_rejected(
     assert not read_store(tmp_path / "s").deliveries
 
 
-def test_a_later_delivery_of_another_platform_can_have_an_absent_table(tmp_path: Path) -> None:
-    ingest_with_absent(tmp_path, ["refunds"])
-    later = write_some(tmp_path / "later", refunds=[REFUND])
-    assert ingest(later, tmp_path / "s").table("refunds").accepted == 1
-    assert open_store(tmp_path / "s").has("refunds")
-
-
 def test_the_earliest_declared_begin_of_a_table_is_used(tmp_path: Path) -> None:
     for number, day in enumerate(("2024-02-01", "2024-01-10", "2024-03-01")):
         terms = {"begins": {"traffic": day}}
@@ -71,47 +62,14 @@ def test_the_earliest_declared_begin_of_a_table_is_used(tmp_path: Path) -> None:
     assert read_store(tmp_path / "s") == store
 
 
-def test_a_guest_is_an_order_without_a_buyer(tmp_path: Path) -> None:
-    report = ingest(write(tmp_path / "d", orders=[order(buyer_id=None)]), tmp_path / "s")
-    assert report.table("orders").accepted == 1
-    assert accepted(open_store(tmp_path / "s"), "orders")[0]["buyer_id"] is None
-
-
-def test_the_report_and_the_page_name_what_is_absent(tmp_path: Path) -> None:
-    report = ingest_with_absent(tmp_path, ["refunds"])
-    assert report.absent == ("refunds",)
-    assert read_report(tmp_path / "s", report.delivery_id) == report
-    page = write_page(open_store(tmp_path / "s"), report, "d", tmp_path / "page.html")
-    assert "The platform does not have this table, as declared." in page.read_text(encoding="utf-8")
-
-
-def test_the_stated_source_is_stored_with_its_delivery(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "d", {"source": "  orders of marketplace X "}), tmp_path / "s")
+def test_origins_name_the_stated_sources_and_count_the_deliveries_without_one(tmp_path: Path) -> None:
+    ingest(write(tmp_path / "d", {"source": "  simulated by sellerscore, seed 7 "}), tmp_path / "s")
+    assert open_store(tmp_path / "s").origins == ("simulated by sellerscore, seed 7",)
+    second = ingest(write_orders(tmp_path / "d2", order("O2")), tmp_path / "s")
     store = open_store(tmp_path / "s")
-    assert [each.source for each in store.deliveries] == ["orders of marketplace X"]
-    assert store.origins == ("orders of marketplace X",)
-
-
-def test_a_delivery_without_a_source_is_named_by_its_id(tmp_path: Path) -> None:
-    report = ingest(write(tmp_path / "d"), tmp_path / "s")
-    assert open_store(tmp_path / "s").origins == (
-        f"operating data of 1 delivery as ingested: {report.delivery_id[:8]}",
-    )
-
-
-def test_origins_are_listed_in_the_order_of_ingest(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "d", {"source": "simulated by sellerscore, seed 7"}), tmp_path / "s")
-    for number in (2, 3):
-        ingest(write_orders(tmp_path / f"d{number}", order(f"O{number}")), tmp_path / "s")
-    simulated, ingested = open_store(tmp_path / "s").origins
-    assert simulated == "simulated by sellerscore, seed 7"
-    assert ingested.startswith("operating data of 2 deliveries as ingested: ")
-
-
-def test_deliveries_without_a_source_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "d"), tmp_path / "s")
-    store = open_store(tmp_path / "s")
-    many = tuple(replace(store.deliveries[0], delivery_id=f"{number:064x}"[::-1]) for number in range(9))
+    assert [delivery.source for delivery in store.deliveries] == ["simulated by sellerscore, seed 7", None]
+    assert store.origins[1] == f"operating data of 1 delivery as ingested: {second.delivery_id[:8]}"
+    many = tuple(replace(store.deliveries[1], delivery_id=f"{number:064x}"[::-1]) for number in range(9))
     (text,) = replace(store, deliveries=many).origins
     assert text.startswith("operating data of 9 deliveries as ingested: 00000000, 10000000")
     assert text.endswith(" and 4 more")

@@ -23,6 +23,7 @@ from tests.features.ingest.build import (
     accepted,
     order,
     quarantined,
+    refund,
     seller,
     store,
     write,
@@ -43,20 +44,24 @@ def test_the_stored_report_is_equal_and_names_ignored_files_and_columns(begun: P
     assert read_report(folder, report.delivery_id) == report
     assert report.ignored_files == ("truth",)
     assert report.table("stores").ignored_columns == ("note",)
-
-
-def test_counts_that_do_not_add_up_raise() -> None:
     with pytest.raises(FeaturesError, match="3 rows were read but 2 have a status"):
         TableReport("orders", read=3, accepted=1, duplicates=0, quarantined={"amount_negative": 1})
 
 
-def test_the_same_delivery_twice_changes_nothing(begun: Path, first_delivery_folder: Path) -> None:
+def test_the_same_delivery_twice_changes_nothing_even_renamed(
+    begun: Path, first_delivery_folder: Path, tmp_path: Path
+) -> None:
     before = open_store(begun)
     first = read_report(begun, before.deliveries[0].delivery_id)
-    again = ingest(first_delivery_folder, begun)
-    assert again.already_ingested
-    assert again == first.as_repeated()
+    renamed = Path(shutil.copytree(first_delivery_folder, tmp_path / "tuesday"))
+    for delivery in (first_delivery_folder, renamed):
+        second = ingest(delivery, begun)
+        assert second.already_ingested
+        assert second == first.as_repeated()
     assert open_store(begun) == before
+    # the same row in another file is a duplicate
+    stores = ingest(write_some(tmp_path / "again", stores=[store("T2"), store()]), begun).table("stores")
+    assert (stores.duplicates, stores.accepted) == (1, 1)
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,6 @@ def contested(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) ->
     place = Path(shutil.copytree(first_delivery, folder / "store"))
     terms = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}, "covers_through": {"orders": "2024-04-01"}}
     ingest(write_some(folder / "a", terms, orders=[order("R1", currency="CNY")]), place)
-    refund = {"refund_id": "F1", "order_id": " ", "store_id": "T1", "refunded_at": AT, "amount": 1.0}
-    refund |= {"currency": "USD", "reason": "refund", "known_at": AT}
     columns = ("day", "currency", "usd_per_unit", "known_at")
     delivery = write_some(
         folder / "b",
@@ -89,48 +92,32 @@ def contested(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) ->
             *(order("O0", known_at=EPOCH), order("O0"), order("O3", known_at=LATER)),
             *(order("R1", currency="CNY"), order("R2", currency="CNY")),
         ],
-        refunds=[refund],
+        refunds=[refund(order_id=" ")],
         fx_rates=pa.table({name: pa.array([], pa.string()) for name in columns}),
     )
     return Contested(place, ingest(delivery, place))
 
 
 def test_copies_are_dropped_and_conflicts_are_quarantined(contested: Contested) -> None:
-    orders = contested.report.table("orders")
+    orders, sellers = contested.report.table("orders"), contested.report.table("sellers")
     # a copy each of O1, O0 and R1; two of O1 that were known later, and one of O0 that came later
     assert (orders.read, orders.accepted, orders.duplicates) == (10, 3, 3)
     assert orders.quarantined == {"key_conflict": 3, "rate_unknown": 1}
+    assert (sellers.accepted, sellers.duplicates) == (1, 1), "a version of a seller is a row of its own"
+    assert contested.report.table("fx_rates").read == 0, "an empty optional table is no error"
+    assert accepted(open_store(contested.folder), "refunds")[0]["order_id"] is None, "empty text is null"
 
 
-def test_the_row_known_first_is_accepted(contested: Contested) -> None:
+def test_the_stored_row_wins_and_then_the_row_known_first(contested: Contested) -> None:
     assert [(row["amount"], row["known_at"]) for row in contested.orders("O1")] == [(12.5, AT)]
     assert len(contested.orders("O2", "O3")) == 2
-
-
-def test_the_stored_row_wins_over_one_known_earlier(contested: Contested) -> None:
     assert [row["known_at"] for row in contested.orders("O0")] == [AT]
     losers = quarantined(contested.folder, contested.report.delivery_id, "orders")
     (loser,) = (row for row in losers if row["order_id"] == "O0")
     assert (loser["rule"], loser["known_at"]) == ("key_conflict", "2023-01-01 00:00:00")
-
-
-def test_a_copy_of_a_stored_row_is_a_duplicate_even_without_a_rate(contested: Contested) -> None:
+    # a copy of a stored row is a duplicate even without a rate
     assert [row["amount_micros"] for row in contested.orders("R1", "R2")] == [1_812_500]
-    aside = quarantined(contested.folder, contested.report.delivery_id, "orders")
-    assert [row["order_id"] for row in aside if row["rule"] == "rate_unknown"] == ["R2"]
-
-
-def test_a_version_of_a_seller_is_a_row_of_its_own(contested: Contested) -> None:
-    sellers = contested.report.table("sellers")
-    assert (sellers.accepted, sellers.duplicates) == (1, 1)
-
-
-def test_empty_text_in_a_column_that_may_be_empty_is_null(contested: Contested) -> None:
-    assert accepted(open_store(contested.folder), "refunds")[0]["order_id"] is None
-
-
-def test_an_empty_optional_table_is_no_error(contested: Contested) -> None:
-    assert contested.report.table("fx_rates").read == 0
+    assert [row["order_id"] for row in losers if row["rule"] == "rate_unknown"] == ["R2"]
 
 
 def test_coverage_and_version_of_the_store_follow_the_deliveries(contested: Contested, first_delivery: Path) -> None:
@@ -144,45 +131,42 @@ def test_coverage_and_version_of_the_store_follow_the_deliveries(contested: Cont
     assert len(last.files("stores")) == 1
 
 
-REJECTED = {
-    "no table": (
-        lambda d: [damage.delete(d, f"{name}.parquet") for name in ("sellers", "stores", "orders")],
-        "no table of",
-    ),
-    "no orders": (lambda d: damage.delete(d, "orders.parquet"), "has no orders"),
-    "no rows": (damage.delete_rows, "has no rows"),
-    "csv and parquet": (damage.add_csv, "as Parquet and as CSV"),
-    "cut off": (damage.truncate, "cannot be read as parquet"),
+def _terms(text: str) -> damage.Damage:
+    return lambda delivery: (delivery / "delivery.json").write_text(text)
+
+
+def _rate(currency: str, rate: object) -> damage.Damage:
+    return _terms(json.dumps({"constant_rate": {"currency": currency, "usd_per_unit": rate}}))
+
+
+def _covers(day: object, table: str = "orders") -> damage.Damage:
+    return _terms(json.dumps({"covers_through": {table: day}}))
+
+
+REJECTED: dict[str, tuple[damage.Damage, str]] = {
+    **{case: (harm, message) for case, (harm, message, _) in damage.UNREADABLE.items()},
+    "no table": (lambda delivery: [path.unlink() for path in delivery.iterdir()], "no table of"),
+    "no orders": (lambda delivery: (delivery / "orders.parquet").unlink(), "has no orders"),
+    "no rows": (damage.rewrite(lambda table: table.slice(0, 0)), "has no rows"),
     "corrupt": (damage.corrupt, "because no orders were delivered before: orders.parquet cannot be read"),
-    "columns": (damage.drop_columns, "lacks amount, items"),
-    "column twice": (damage.duplicate_column, "column amount more than once"),
-    "utf-16": (damage.write_utf_16, "Save it as UTF-8"),
-    "empty csv": (damage.write_empty_csv, "is empty"),
-    "a folder": (damage.replace_by_folder, r"orders\.parquet is not a file"),
-    "kept name": (damage.add_reserved_column, "which is reserved. Leave the column out"),
-    "not json": (lambda d: (d / "delivery.json").write_text("{"), "cannot be read as JSON"),
-    "not an object": (lambda d: (d / "delivery.json").write_text("[]"), "expected an object"),
-    "unknown term": (lambda d: (d / "delivery.json").write_text('{"cover": 1}'), "'cover' is unknown"),
-    "unknown table": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"x": "2024-01-01"}}'), "'x'"),
-    "no day": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"orders": 3}}'), "expected a day"),
-    "deep json": (lambda d: (d / "delivery.json").write_text("[" * 100_000), "cannot be read as JSON"),
-    "covers too much": (lambda d: _covers(d, "2099-01-01"), "orders is '2099-01-01'; expected a day from 1990-01-01"),
-    "covers nothing": (lambda d: _covers(d, "1989-12-31"), "expected a day from 1990-01-01 to tomorrow"),
-    "endless rate": (lambda d: _rate(d, "CNY", 10**400), "expected a number from"),
-    "no rate": (lambda d: _rate(d, "CNY", "much"), "usd_per_unit 'much'"),
-    "negative rate": (lambda d: _rate(d, "CNY", -1), "usd_per_unit -1"),
-    "no currency": (lambda d: _rate(d, "RMB", 0.1), "currency 'RMB'"),
-    "dear dollar": (lambda d: _rate(d, "USD", 2), "for USD; expected 1"),
+    "reserved name": (
+        damage.rewrite(lambda table: table.append_column("File_Row_Number", table.column("items"))),
+        "which is reserved. Leave the column out",
+    ),
+    "not json": (_terms("{"), "cannot be read as JSON"),
+    "not an object": (_terms("[]"), "expected an object"),
+    "unknown term": (_terms('{"cover": 1}'), "'cover' is unknown"),
+    "unknown table": (_covers("2024-01-01", "x"), "'x'"),
+    "no day": (_covers(3), "expected a day"),
+    "deep json": (_terms("[" * 100_000), "cannot be read as JSON"),
+    "covers too much": (_covers("2099-01-01"), "orders is '2099-01-01'; expected a day from 1990-01-01"),
+    "covers nothing": (_covers("1989-12-31"), "expected a day from 1990-01-01 to tomorrow"),
+    "endless rate": (_rate("CNY", 10**400), "expected a number from"),
+    "no rate": (_rate("CNY", "much"), "usd_per_unit 'much'"),
+    "negative rate": (_rate("CNY", -1), "usd_per_unit -1"),
+    "no currency": (_rate("RMB", 0.1), "currency 'RMB'"),
+    "dear dollar": (_rate("USD", 2), "for USD; expected 1"),
 }
-
-
-def _covers(delivery: Path, day: str) -> None:
-    (delivery / "delivery.json").write_text(json.dumps({"covers_through": {"orders": day}}))
-
-
-def _rate(delivery: Path, currency: str, rate: object) -> None:
-    terms = {"constant_rate": {"currency": currency, "usd_per_unit": rate}}
-    (delivery / "delivery.json").write_text(json.dumps(terms))
 
 
 @pytest.mark.parametrize("case", REJECTED)

@@ -63,19 +63,12 @@ def converted(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) ->
 AMOUNTS = (0.0000005, 0.0000015, 0.01, 33.33, 1e8)
 
 
-def test_the_rate_of_the_events_day_converts(converted: dict[object, object]) -> None:
-    assert converted["day"] == 2_000_000
-
-
-def test_a_rate_known_late_converts_only_rows_visible_later(converted: dict[object, object]) -> None:
+def test_the_latest_rate_known_when_the_row_became_visible_converts(converted: dict[object, object]) -> None:
+    assert converted["day"] == 2_000_000, "the rate of the event's day"
+    # a rate known late converts only rows visible later
     assert (converted["seen before"], converted["seen later"]) == (1_000_000, 2_000_000)
-
-
-def test_a_rate_known_at_the_midnight_itself_is_used(converted: dict[object, object]) -> None:
-    assert converted["at midnight"] == 2_000_000
-
-
-def test_a_rate_is_used_for_at_most_31_days(converted: dict[object, object]) -> None:
+    assert converted["at midnight"] == 2_000_000, "a rate known at the midnight itself"
+    # a rate is used for at most 31 days
     assert converted["31 days"] == 1_000_000
     assert "32 days" not in converted
 
@@ -119,13 +112,7 @@ def test_the_number_of_threads_has_no_effect(tmp_path: Path, monkeypatch: pytest
 
 def test_accepted_files_have_the_documented_types(first_delivery: Path) -> None:
     schema = pq.read_schema(open_store(first_delivery).files("orders")[0])
-    kinds = {name: schema.field(name).type for name in ("order_id", "ordered_at", "amount", "items", "amount_micros")}
-    assert kinds == {
-        "order_id": pa.string(),
-        "ordered_at": pa.timestamp("us"),
-        "amount": pa.float64(),
-        "items": pa.int64(),
-        "amount_micros": pa.int64(),
-    }
-    assert schema.field("visible_from").type == pa.date32()
+    kinds = {"order_id": pa.string(), "ordered_at": pa.timestamp("us"), "amount": pa.float64(), "items": pa.int64()}
+    kinds |= {"amount_micros": pa.int64(), "visible_from": pa.date32()}
+    assert {name: schema.field(name).type for name in kinds} == kinds
     assert accepted(open_store(first_delivery), "orders")[0]["visible_from"] == date(2024, 3, 6)

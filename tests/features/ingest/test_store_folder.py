@@ -26,24 +26,23 @@ def test_a_folder_that_cannot_be_a_store_is_rejected(tmp_path: Path) -> None:
         ingest(delivery, tmp_path / "broken")
 
 
-# permissions do not bind the superuser, so the tests raise the error of the system themselves
-def _refuse(*_: object, **__: object) -> None:
-    raise PermissionError(13, "Permission denied")
-
-
-def test_a_store_without_write_permission_is_rejected(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("pathlib.Path.mkdir", "cannot be written as a store: Permission denied"),
+        ("hashlib.file_digest", r"orders\.parquet cannot be read: Permission denied"),
+    ],
+)
+def test_missing_permissions_are_named(
+    function: str, message: str, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = write_orders(tmp_path / "d", order("O2"))
-    monkeypatch.setattr("pathlib.Path.mkdir", _refuse)
-    with pytest.raises(StoreError, match="cannot be written as a store: Permission denied"):
-        ingest(delivery, begun)
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
 
-
-def test_a_file_without_read_permission_is_named(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"))
-    monkeypatch.setattr("hashlib.file_digest", _refuse)
-    with pytest.raises(DeliveryError, match=r"orders\.parquet cannot be read: Permission denied"):
+    # permissions do not bind the superuser, so the test raises the error of the system
+    monkeypatch.setattr(function, refuse)
+    with pytest.raises((StoreError, DeliveryError), match=message):
         ingest(delivery, begun)
 
 

@@ -23,16 +23,11 @@ MOMENTS = st.one_of(TIMES, NEAR_MIDNIGHT)
 
 def admitted(event: datetime | None, known: datetime) -> date:
     """The first midnight T with event < T and known <= T, found by trying one after the other."""
-    start = min(event or known, known)
-    midnight = datetime.combine(start.date(), datetime.min.time())
+    # nothing before the day of the later time admits the row
+    midnight = datetime.combine(max(event or known, known).date(), datetime.min.time())
     while not ((event is None or event < midnight) and known <= midnight):
-        midnight = _jump(midnight, max(event or known, known))
+        midnight += timedelta(days=1)
     return midnight.date()
-
-
-def _jump(midnight: datetime, last: datetime) -> datetime:
-    # Nothing before the day of the later time can admit the row, so the search may start there.
-    return max(midnight + timedelta(days=1), datetime.combine(last.date(), datetime.min.time()))
 
 
 def computed(events: list[datetime] | list[date] | None, known: list[datetime]) -> list[date]:
@@ -56,19 +51,12 @@ def test_visible_from_is_the_first_midnight_the_rule_admits(pairs: list[tuple[da
     assert computed(events, known) == [admitted(event, at) for event, at in pairs]
 
 
-def test_exact_midnights_and_the_leap_day() -> None:
-    leap = datetime(2024, 2, 29)  # noqa: DTZ001
-    tick = timedelta(microseconds=1)
-    events = [leap - tick, leap, leap, leap]
-    known = [leap, leap, leap + timedelta(days=1), leap + timedelta(days=1) + tick]
-    assert computed(events, known) == [date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 1), date(2024, 3, 2)]
-
-
-def test_a_days_event_is_at_its_start() -> None:
-    known = [datetime(2024, 2, 28), datetime(2024, 3, 1, 6)]  # noqa: DTZ001
-    assert computed([date(2024, 2, 29)] * 2, known) == [date(2024, 3, 1), date(2024, 3, 2)]
-
-
-def test_a_version_is_visible_once_it_is_known() -> None:
-    known = [datetime(2024, 2, 29), datetime(2024, 2, 29, 0, 0, 1)]  # noqa: DTZ001
-    assert computed(None, known) == [date(2024, 2, 29), date(2024, 3, 1)]
+def test_midnights_days_and_versions() -> None:
+    leap, tick, day = datetime(2024, 2, 29), timedelta(microseconds=1), timedelta(days=1)  # noqa: DTZ001
+    known = [leap, leap, leap + day, leap + day + tick]
+    visible = [date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 1), date(2024, 3, 2)]
+    assert computed([leap - tick, leap, leap, leap], known) == visible
+    # the event of a day is at its start
+    assert computed([leap.date()] * 2, [leap - day, leap + day + tick]) == [date(2024, 3, 1), date(2024, 3, 2)]
+    # a version is visible once it is known
+    assert computed(None, [leap, leap + tick]) == [date(2024, 2, 29), date(2024, 3, 1)]
