@@ -5,13 +5,12 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -203,15 +202,12 @@ keys_app = typer.Typer(
 _MAX_DELAY: Final = 60 * 24 * 30
 
 
-class _Use(StrEnum):
-    # equal to `signing_keys.Use`, which is slow to import
-    RECEIPTS = "receipts"
-    TOKENS = "tokens"
+# the values of `signing_keys.Use`, which is slow to import
+_Use = Literal["receipts", "tokens"]
 
-
-_ADVICE: Final = {
-    _Use.RECEIPTS: "Keep the former keys. Without them, their signatures can only be verified with saved public keys.",
-    _Use.TOKENS: "Tokens of the former keys stay valid for ten minutes after the new key starts to sign. Then you can "
+_ADVICE: Final[Mapping[_Use, str]] = {
+    "receipts": "Keep the former keys. Without them, their signatures can only be verified with saved public keys.",
+    "tokens": "Tokens of the former keys stay valid for ten minutes after the new key starts to sign. Then you can "
     "delete the files of the former keys.",
 }
 
@@ -222,7 +218,7 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
 
     Example: sellerscore keys list
     """
-    keys = [key for use in _Use for key in _list_ring(use)]
+    keys = [key for use in _ADVICE for key in _list_ring(use)]
     print_result(output, keys, (f"{key['use']:<9} {key['kid']}  {key['standing']}" for key in keys))
 
 
@@ -267,7 +263,7 @@ def _list_ring(use: _Use) -> list[dict[str, str | None]]:
     ring, first = read_ring(settings, Use(use)), datetime.min.replace(tzinfo=UTC)
     return [
         {
-            "use": str(use),
+            "use": use,
             "kid": (kid := key_id(file)),
             "begins": None if file.begins == first else file.begins.isoformat(),
             "standing": describe_key(Use(use), ring, kid, file.begins),

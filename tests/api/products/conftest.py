@@ -108,14 +108,3 @@ def desk(stored_in: Settings, open_client: Opener) -> Iterator[Desk]:
     land(stored_in, {"S": {}})
     with open_client(stored_in, ["S"]) as client:
         yield Desk(client)
-
-
-@pytest.fixture(scope="module")
-def shared_desk(registry: str, open_client: Opener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A bank for all tests of a module that store nothing."""
-    home = tmp_path_factory.mktemp("shared-desk") / "home"
-    home.mkdir(mode=0o700)
-    settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
-    land(settings, {"S": {}})
-    with open_client(settings, ["S"]) as client:
-        yield Desk(client)

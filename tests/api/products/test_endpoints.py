@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +24,9 @@ from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.test_any_body import JSON
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 LOAN = {**LINE, "id": "loan", "name": "Loan", "currency": "CNY", "countries": []}
 
@@ -102,9 +105,9 @@ def test_all_faults_are_listed_with_id_and_place_and_nothing_is_stored(desk: Des
     ],
 )
 def test_the_place_of_an_invalid_value_is_named(
-    shared_desk: Desk, change: dict[str, object], where: str | None
+    shared_client: TestClient, change: dict[str, object], where: str | None
 ) -> None:
-    ((place, rule, _),) = rejected(shared_desk, {**LINE, **change})
+    ((place, rule, _),) = rejected(Desk(shared_client), {**LINE, **change})
     assert place == ("body/products/0" if where is None else f"body/products/0/{where}")
     assert (rule == "product") is (where is None)
 
@@ -125,8 +128,9 @@ near_valid = st.fixed_dictionaries({name: st.just(value) | JSON for name, value 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON | st.fixed_dictionaries({"products": JSON | st.lists(near_valid, max_size=2)}))
-def test_no_json_makes_the_service_fail(client: Any, body: object) -> None:
-    response = client.put("/v1/products", content=json.dumps(body), headers={"Content-Type": "application/json"})
+def test_no_json_makes_the_service_fail(shared_client: TestClient, body: object) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = shared_client.put("/v1/products", content=json.dumps(body), headers=headers)
     assert response.status_code in {200, 400, 422}, response.text
 
 
