@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger import chain
 from api.ledger.encryption import encrypt
 from api.ledger.store import read_content
+from api.ledger.verification import Report, verify
 from api.models.bundle_store import save_bundle
-from api.operations import retention
+from api.operations.retention import ErasureReport, erase_seller
+from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import select_score
 from api.services import Services
 from api.settings import Settings
@@ -67,9 +70,14 @@ class Bank:
         assert response.status_code == 200, response.text
         return dict(response.json())
 
-    def erase(self, seller_id: str) -> None:
+    def erase(self, seller_id: str) -> ErasureReport:
         services, now = self.services, datetime.now(UTC)
-        retention.erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=now)
+        return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=now)
+
+    def verify(self, **arguments: Any) -> Report:
+        """Verify the ledger, the index of scores and the consents."""
+        checks = [ScoreIndexCheck(self.services.receipts.jwks), ConsentCheck()]
+        return verify(self.services.engine, self.services.ledger, checks, **arguments)
 
     def alter(self, score: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
         """Change the stored content of a score like an attacker with all keys; the commitment stays."""
@@ -105,6 +113,11 @@ class Bank:
             yield
         finally:
             self.client.app.state.services = services
+
+
+def assert_problem(response: Any, status: int, slug: str, words: str = "") -> None:
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{slug}")
+    assert words in response.json()["detail"]
 
 
 def files_of(bundle: Bundle) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import HistoryThreshold
 from tests.api.conftest import NEWCOMER, SELLERS, other_catalogue
-from tests.api.scores.conftest import SOME_ID, Bank, files_of, with_policy
+from tests.api.scores.conftest import SOME_ID, Bank, assert_problem, files_of, with_policy
 
 
 def compare(bank: Bank, score: dict[str, Any], since: dict[str, Any]) -> Any:
@@ -34,20 +34,15 @@ def sums_exactly(response: Any) -> dict[str, Any]:
     return changes
 
 
-def assert_problem(response: Any, status: int, slug: str, words: str) -> None:
-    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{slug}")
-    assert words in response.json()["detail"]
-
-
 @pytest.fixture(scope="module")
-def others(bundle: Bundle) -> list[Bundle]:
+def other_models(bundle: Bundle) -> list[Bundle]:
     """Models of the same catalogue: another calibration, and a scale so narrow that its limits apply."""
     points = int(bundle.policy.scale.points)
     narrow = Scale(min=points - 110, max=points - 100)
     return [with_policy(bundle, calibration=Calibration(0.7, -0.4)), with_policy(bundle, scale=narrow)]
 
 
-def test_all_pairs_of_a_sellers_scores_sum_exactly_over_days_and_models(bank: Bank, others: list[Bundle]) -> None:
+def test_all_pairs_of_a_sellers_scores_sum_exactly_over_days_and_models(bank: Bank, other_models: list[Bundle]) -> None:
     issued: dict[str, list[dict[str, Any]]] = {seller: [] for seller in SELLERS[:4]}
 
     def score_all() -> None:
@@ -55,7 +50,7 @@ def test_all_pairs_of_a_sellers_scores_sum_exactly_over_days_and_models(bank: Ba
             scores.append(bank.score(seller))
 
     score_all()
-    for days, other in enumerate(others, 1):
+    for days, other in enumerate(other_models, 1):
         bank.deliver(days, seed=days)
         score_all()
         with bank.served_by(other):
@@ -158,8 +153,8 @@ def test_a_score_that_cannot_be_read_is_named(bank: Bank) -> None:
     assert_problem(compare(bank, after, before), 410, "past-retention", dropped)
 
 
-def test_only_the_later_model_must_be_stored(bank: Bank, others: list[Bundle]) -> None:
-    former, latter = others
+def test_only_the_later_model_must_be_stored(bank: Bank, other_models: list[Bundle]) -> None:
+    former, latter = other_models
 
     def remove(bundle: Bundle) -> None:
         api.models.bundle_store._load_cached.cache_clear()
@@ -172,7 +167,7 @@ def test_only_the_later_model_must_be_stored(bank: Bank, others: list[Bundle]) -
     remove(former)
     sums_exactly(compare(bank, now, before))
     remove(latter)
-    assert_problem(compare(bank, now, before), 409, "bundle-not-kept", "")
+    assert_problem(compare(bank, now, before), 409, "bundle-not-kept")
     # two scores of one model are compared without it
     with bank.served_by(latter):
         latest = bank.score()

@@ -11,14 +11,11 @@ from sqlalchemy import event
 
 from api.auth import clients
 from api.auth.scopes import ClientKind
-from api.consents.ledger_entries import ConsentCheck
 from api.errors import ConsentRequired, IdempotencyKeyReused, VectorsDoNotFitModel
 from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.ledger.store import tips
-from api.ledger.verification import verify
 from api.scores.issuance import IssuanceRequest, IssuedScore, canonical_request, issue_scores
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.schemas import ScoreRequest
 from api.services import Services
 from scoring import Bundle
@@ -39,11 +36,6 @@ def issue(*requests: IssuanceRequest) -> list[IssuedScore]:
     issued = [result for result in results if isinstance(result, IssuedScore)]
     assert len(issued) == len(requests), results
     return issued
-
-
-def assert_whole(services: Services) -> None:
-    checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
-    assert verify(services.engine, services.ledger, checks).faults == ()
 
 
 @pytest.mark.databases
@@ -88,7 +80,7 @@ def test_each_request_gets_its_own_response_and_all_share_one_commit(bank: Bank)
     assert positions == [(first, 1), (second, 1), (first, 2)]
     assert [bank.get(f"/v1/scores/{score['id']}").status_code for score in scores] == [200, 404, 200]
     assert scores[0]["assessment"] == scores[1]["assessment"] == scores[2]["assessment"]
-    assert_whole(services)
+    assert bank.verify().faults == ()
 
 
 def test_each_request_is_scored_by_the_model_that_it_started_with(bank: Bank, bundle: Bundle) -> None:
@@ -101,7 +93,7 @@ def test_each_request_is_scored_by_the_model_that_it_started_with(bank: Bank, bu
     for container, seller, result in zip(containers, sellers, issued, strict=True):
         assert result.score.seller_id == json.loads(result.score.inputs)["seller_id"] == seller
         assert result.score.assessment.versions.bundle == container.champion.bundle.digest
-    assert_whole(services)
+    assert bank.verify().faults == ()
 
 
 def test_an_assessment_is_the_same_to_the_byte_alone_and_with_others(bank: Bank) -> None:

@@ -15,7 +15,7 @@ from api.settings import Settings
 from scoring import Bundle
 from scoring.model import Calibration
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, Opener
-from tests.api.scores.conftest import SOME_ID, Bank, files_of, with_policy
+from tests.api.scores.conftest import SOME_ID, Bank, assert_problem, files_of, with_policy
 from tests.counts import REPLAYS
 
 MATCH = {"matches": True, "differences": []}
@@ -37,8 +37,7 @@ def test_a_changed_input_is_named_and_the_score_cannot_be_read(bank: Bank) -> No
     replay = bank.replay(score).json()
     assert replay["matches"] is False
     assert {"path": "/explanation/contributions/2/value", "stored": stored, "now": 0.987} in replay["differences"]
-    read = bank.get(f"/v1/scores/{score['id']}")
-    assert (read.status_code, read.json()["type"]) == (500, "/problems/ledger-damaged")
+    assert_problem(bank.get(f"/v1/scores/{score['id']}"), 500, "ledger-damaged")
 
 
 def test_an_input_that_changes_the_outcome_is_named(bank: Bank) -> None:
@@ -69,7 +68,7 @@ def test_a_score_of_a_former_model_is_replayed_by_that_model(bank: Bank, bundle:
     save_bundle(settings, former.digest, {**files_of(former), "manifest.json": b"{}"})
     damaged = bank.replay(score)
     for response in (missing, damaged):
-        assert (response.status_code, response.json()["type"]) == (409, "/problems/bundle-not-kept")
+        assert_problem(response, 409, "bundle-not-kept")
 
 
 @pytest.mark.parametrize(
@@ -87,13 +86,11 @@ def test_inputs_that_no_model_accepts_are_a_problem_and_no_internal_error(bank: 
 def test_an_assessment_without_the_day_of_the_request_is_damaged(bank: Bank) -> None:
     score = bank.score()
     bank.alter(score, lambda content: content["inputs"].pop("requested_on"))
-    response = bank.replay(score)
-    assert (response.status_code, response.json()["type"]) == (500, "/problems/ledger-damaged")
+    assert_problem(bank.replay(score), 500, "ledger-damaged")
 
 
 def test_an_unknown_score_cannot_be_replayed(bank: Bank) -> None:
-    unknown = bank.replay({"id": SOME_ID})
-    assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/unknown-score")
+    assert_problem(bank.replay({"id": SOME_ID}), 404, "unknown-score")
     assert bank.replay({"id": "none"}).status_code == 422
 
 
