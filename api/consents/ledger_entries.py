@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import Connection
 
 from api.consents.repository import Consent, consents
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
+from api.ledger.verification import ContentCheck, compare_row, stored_rows
 from scoring.canonical import canonical_json
 
 
@@ -61,7 +61,7 @@ class _RecordedConsent:
 
 
 @dataclass
-class ConsentCheck:
+class ConsentCheck(ContentCheck):
     """Compares each score and each profile view with the consent that it names, as recorded earlier in its chain.
 
     Sellers need no consent to see their own score, so scores in the chain `self` name none.
@@ -71,18 +71,13 @@ class ConsentCheck:
 
     _consents: dict[str, _RecordedConsent] = field(default_factory=dict)
 
-    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield the faults of consents, revocations, scores and views in these rows."""
-        for row in rows:
-            yield from check_row(self, _CHECKS, row)
-
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield the differences between the table of consents and the ledger."""
         table = {row.pop("id"): row for row in stored_rows(connection, consents)}
         for consent_id, recorded in self._consents.items():
             row, header = table.pop(consent_id, None), recorded.header
             for fault in compare_row("the table of consents", recorded.row, row, "the consent"):
-                yield LedgerFault(header.chain, header.position, fault)
+                yield header.fault(fault)
         for row in table.values():
             yield LedgerFault(str(row["bank_id"]), 0, "the table of consents has a consent that is not in the ledger")
 
@@ -133,10 +128,9 @@ class ConsentCheck:
             return None
         return consent
 
-
-_CHECKS: Final[Mapping[str, LedgerCheck]] = {
-    EntryKind.CONSENT: ConsentCheck.consent,
-    EntryKind.REVOCATION: ConsentCheck.revocation,
-    EntryKind.SCORE: ConsentCheck.score,
-    EntryKind.VIEW: ConsentCheck.view,
-}
+    methods: ClassVar = {
+        EntryKind.CONSENT: consent,
+        EntryKind.REVOCATION: revocation,
+        EntryKind.SCORE: score,
+        EntryKind.VIEW: view,
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -49,6 +49,15 @@ PLAIN: Final = frozenset({EntryKind.ERASURE, EntryKind.RETENTION})
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerFault:
+    """A fault and the row that has it."""
+
+    chain: str
+    position: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """The fields of a row that need no key. `subject` is the pseudonym of a seller."""
 
@@ -62,6 +71,10 @@ class Header:
     def bound(self) -> bytes:
         """The associated data of the encryption: a content that was moved to another row cannot be decrypted."""
         return canonical_json([self.chain, self.position, self.kind, self.recorded_at, self.subject])
+
+    def fault(self, what: str) -> LedgerFault:
+        """Return a fault of the row."""
+        return LedgerFault(self.chain, self.position, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +106,6 @@ class Tip:
 
     position: int
     head: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerFault:
-    """A fault and the row that has it."""
-
-    chain: str
-    position: int
-    what: str
 
 
 def salted(content: bytes) -> bytes:
@@ -157,7 +161,7 @@ class ChainCheck:
         """Yield the faults of the next row."""
         position = row.header.position
         if position < self._next:
-            yield LedgerFault(self._chain, position, "the position is not one that the chain has")
+            yield row.header.fault("the position is not one that the chain has")
             return
         if position > self._next:
             yield self._missing(position - 1)
@@ -165,9 +169,7 @@ class ChainCheck:
         self._next = position + 1
         computed = [head(before, row.header, row.commitment, row.sealed) for before in self._before]
         if self._before and row.head not in computed:
-            yield LedgerFault(
-                self._chain, position, "the row does not follow from the previous row: it was changed or moved"
-            )
+            yield row.header.fault("the row does not follow from the previous row: it was changed or moved")
         self._before = (row.head, *computed)
 
     def end(self, tip: Tip) -> Iterator[LedgerFault]:
@@ -184,18 +186,3 @@ class ChainCheck:
     def _missing(self, last: int) -> LedgerFault:
         what = "the row is missing" if last == self._next else f"the rows from here to {last} are missing"
         return LedgerFault(self._chain, self._next, what)
-
-
-def verify(chain: str, rows: Iterable[Row], tip: Tip | None = None) -> list[LedgerFault]:
-    """Return the faults of a whole chain.
-
-    Example: `verify("bank-1", [])` is `[]`.
-
-    Args:
-        chain: Name of the chain.
-        rows: Its rows in order of position.
-        tip: Its expected tip. Without it, a removed tail is not detected.
-    """
-    check = ChainCheck(chain)
-    faults = [fault for row in rows for fault in check.check(row)]
-    return faults if tip is None else [*faults, *check.end(tip)]

@@ -135,14 +135,14 @@ def post(address: str, content: bytes) -> None:
     raise OutputError(f"{host} did not accept the checkpoint ({reason}). Check the receiver and send it again.")
 
 
-def post_with_retries(address: str, content: bytes, attempts: int = _ATTEMPTS) -> None:
+def post_with_retries(address: str, content: bytes) -> None:
     """Post a checkpoint, with several attempts and growing pauses.
 
     Raises:
         InputError: As for `post`.
         OutputError: The last attempt failed as well.
     """
-    for number in range(attempts - 1):
+    for number in range(_ATTEMPTS - 1):
         try:
             post(address, content)
         except OutputError:

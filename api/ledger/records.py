@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
@@ -13,18 +14,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from api.kit.fields import format_timestamp
-from api.ledger.chain import PLAIN, START, EntryKind, Header, Row, digest_of
+from api.ledger.chain import PLAIN, START, EntryKind, Header, digest_of
 from api.ledger.encryption import DecryptionError, destroy_key, seller_key
-from api.ledger.store import (
-    EntryDraft,
-    append_plain,
-    cast_columns,
-    ledger,
-    lock_chain,
-    positions_of,
-    read_content,
-    to_row,
-)
+from api.ledger.store import EntryDraft, append_plain, cast_columns, ledger, lock_chain, read_content, to_row
 from scoring.canonical import canonical_json
 
 _NO_SELLER: Final = ""
@@ -62,9 +54,13 @@ def erase_subject(connection: Connection, seller_id: str, reason: str, now: date
     key = seller_key(connection, seller_id, to_erase=True)
     if key is None:
         return {}
-    positions = positions_of(connection, key.subject)
+    positions: dict[str, list[int]] = {}
+    query = select(ledger.c.chain, ledger.c.position).where(ledger.c.subject == key.subject)
+    for chain, position in connection.execute(query.order_by(ledger.c.chain, ledger.c.position)):
+        positions.setdefault(chain, []).append(position)
     destroy_key(connection, seller_id)
     # in order of name, so that two concurrent erasures cannot deadlock
+    positions = dict(sorted(positions.items()))
     for chain, erased in positions.items():
         content = canonical_json({"positions": erased, "reason": reason})
         append_plain(connection, key.subject, EntryDraft(chain, EntryKind.ERASURE, content, now))
@@ -129,62 +125,41 @@ class Positions:
 
 @dataclass(frozen=True)
 class RemovalRecords:
-    """All recorded erasures by chain and subject, and all recorded retentions by chain."""
+    """The positions that erasures and retentions list, by kind, chain and subject of the record."""
 
-    _erased: dict[tuple[str, str], set[int]] = field(default_factory=dict)
-    _dropped: dict[str, Positions] = field(default_factory=dict)
+    _positions: Mapping[tuple[str, str, str], Positions]
 
     def erased(self, header: Header) -> bool:
-        """Return whether an erasure lists the row."""
-        return header.position in self._erased.get((header.chain, header.subject), ())
+        """Return whether an erasure of its seller lists the row."""
+        return header.position in self._positions.get((EntryKind.ERASURE, header.chain, header.subject), ())
 
     def dropped(self, header: Header) -> bool:
         """Return whether a retention lists the row. The records themselves are never dropped."""
-        return (
-            header.kind not in PLAIN
-            and header.chain in self._dropped
-            and header.position in self._dropped[header.chain]
-        )
-
-    @staticmethod
-    def understands(row: Row, content: bytes) -> bool:
-        """Return whether the content of a record is valid."""
-        parsed = _erased_positions(content) if row.header.kind == EntryKind.ERASURE else _ranges(row, content)
-        return parsed is not None
+        listed = self._positions.get((EntryKind.RETENTION, header.chain, _NO_SELLER), ())
+        return header.kind not in PLAIN and header.position in listed
 
 
 def read_removals(connection: Connection) -> RemovalRecords:
     """Return all valid records. Invalid ones are reported when their rows are verified."""
-    erased: dict[tuple[str, str], set[int]] = {}
-    dropped: dict[str, list[tuple[int, int]]] = {}
-    for row, content in _records(connection):
-        header = row.header
-        if header.kind == EntryKind.ERASURE:
-            erased.setdefault((header.chain, header.subject), set()).update(_erased_positions(content) or ())
-        elif header.kind == EntryKind.RETENTION:
-            dropped.setdefault(header.chain, []).extend(_ranges(row, content) or ())
-    return RemovalRecords(erased, {chain: Positions(ranges) for chain, ranges in dropped.items()})
-
-
-def _records(connection: Connection) -> Iterator[tuple[Row, bytes]]:
+    ranges: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
     for row in map(to_row, connection.execute(select(*cast_columns(ledger)).where(ledger.c.kind.in_(PLAIN)))):
-        try:
-            yield row, read_content(row, None)
-        except DecryptionError:
-            continue
+        header = row.header
+        with suppress(DecryptionError):
+            listed = listed_ranges(header, read_content(row, None)) or ()
+            ranges.setdefault((header.kind, header.chain, header.subject), []).extend(listed)
+    return RemovalRecords({key: Positions(listed) for key, listed in ranges.items()})
 
 
-def _erased_positions(content: bytes) -> set[int] | None:
+def listed_ranges(header: Header, content: bytes) -> list[tuple[int, int]] | None:
+    """Return the positions that a record lists, as ranges of the first and the last; None if it is not valid.
+
+    An erasure lists single positions, a retention lists ranges of rows before itself.
+    """
     try:
-        return {int(position) for position in json.loads(content)["positions"]}
+        positions = json.loads(content)["positions"]
+        if header.kind == EntryKind.ERASURE:
+            return [(int(position), int(position)) for position in positions]
+        ranges = [(int(first), int(last)) for first, last in positions]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _ranges(row: Row, content: bytes) -> list[tuple[int, int]] | None:
-    """Return the ranges of a retention, or None if it lists rows after itself."""
-    try:
-        ranges = [(int(first), int(last)) for first, last in json.loads(content)["positions"]]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return ranges if all(1 <= first <= last < row.header.position for first, last in ranges) else None
+    return ranges if all(1 <= first <= last < header.position for first, last in ranges) else None

@@ -5,7 +5,7 @@ Times are stored as text, because hashed values must be read back byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -233,19 +233,6 @@ def read_content(row: Row, key: bytes | None, *, committed: bool = True) -> byte
     if committed and hashing.commit(content) != row.commitment:
         raise DecryptionError
     return content[hashing.SALT_BYTES :]
-
-
-def positions_of(connection: Connection, subject: str) -> Mapping[str, list[int]]:
-    """Return the positions of the rows of a subject, by chain in order of name."""
-    query = (
-        select(ledger.c.chain, ledger.c.position)
-        .where(ledger.c.subject == subject)
-        .order_by(ledger.c.chain, ledger.c.position)
-    )
-    positions: dict[str, list[int]] = {}
-    for chain, position in connection.execute(query):
-        positions.setdefault(chain, []).append(position)
-    return dict(sorted(positions.items()))
 
 
 def cast_columns(*tables: Table) -> list[Cast[Any]]:

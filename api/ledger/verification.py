@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, String, Table, cast, select, type_coerce
 
@@ -17,7 +17,7 @@ from api.kit.fields import format_timestamp
 from api.ledger import store
 from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
-from api.ledger.records import RemovalRecords, read_removals
+from api.ledger.records import RemovalRecords, listed_ranges, read_removals
 from api.ledger.store import PORTIONS, Ledger, cast_columns, read_content, to_row
 from api.ledger.store import ledger as rows
 
@@ -44,37 +44,35 @@ class CheckedRow:
 class Check(Protocol):
     """A further check of the ledger, such as of an index."""
 
-    def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
+    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
         """Yield the faults at these rows, which are of one chain and in order of position."""
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield the faults that belong to no row, after all rows."""
 
 
-LedgerCheck = Callable[[Any, Header, Mapping[str, Any]], str | None]
-"""A method of a check that returns the fault of a row with this header and content, or None."""
+class ContentCheck:
+    """A check of readable contents by kind of row.
 
-
-def check_row(check: Check, methods: Mapping[str, LedgerCheck], row: CheckedRow) -> Iterator[LedgerFault]:
-    """Yield the fault that a check finds in one row, if it checks rows of this kind and the content can be read.
-
-    Example: `yield from check_row(self, {EntryKind.SCORE: ScoreCheck.score}, row)`.
-
-    Args:
-        check: The check.
-        methods: Its method for each kind of row. If it raises, the content is not of that kind.
-        row: The row.
+    `methods` has for each kind a method that returns the fault of a row with this header and content, or None. If the
+    method raises, the content is not of that kind.
     """
-    header = row.row.header
-    method = methods.get(header.kind)
-    if method is None or row.content is None:
-        return
-    try:
-        fault = method(check, header, json.loads(row.content))
-    except (ValueError, KeyError, TypeError):
-        fault = f"the content is not a valid {header.kind}"
-    if fault is not None:
-        yield LedgerFault(header.chain, header.position, fault)
+
+    methods: ClassVar[Mapping[str, Callable[[Any, Header, Any], str | None]]]
+
+    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield the faults of the contents of these rows."""
+        for row in rows:
+            header = row.row.header
+            method = self.methods.get(header.kind)
+            if method is None or row.content is None:
+                continue
+            try:
+                fault = method(self, header, json.loads(row.content))
+            except (ValueError, KeyError, TypeError):
+                fault = f"the content is not a valid {header.kind}"
+            if fault is not None:
+                yield header.fault(fault)
 
 
 def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
@@ -168,7 +166,7 @@ class Verifier:
         covered = self.checkpoint.get(row.header.chain, Tip(0, START))
         self.uncovered += row.header.position > covered.position
         if row.header.position == covered.position and row.head != covered.head:
-            yield LedgerFault(row.header.chain, covered.position, _OTHER_HEAD)
+            yield row.header.fault(_OTHER_HEAD)
 
     def _check_content(self, row: Row, key: Sequence[Any], checked: list[CheckedRow]) -> Iterator[LedgerFault]:
         """Yield the faults of a content, and add the row to the checked ones."""
@@ -176,13 +174,13 @@ class Verifier:
         is_plain = header.kind in PLAIN
         erased, dropped = self.removals.erased(header), self.removals.dropped(header)
         if has_key and (is_plain or erased):
-            yield LedgerFault(header.chain, header.position, _KEY_STAYS)
+            yield header.fault(_KEY_STAYS)
         if not has_key and not is_plain:
             self.unreadable += erased
             if not erased:
-                yield LedgerFault(header.chain, header.position, _NO_KEY)
+                yield header.fault(_NO_KEY)
         if row.is_dropped is not dropped:
-            yield LedgerFault(header.chain, header.position, _DROPPED if row.is_dropped else _CONTENT_STAYS)
+            yield header.fault(_DROPPED if row.is_dropped else _CONTENT_STAYS)
         self.dropped += row.is_dropped and dropped
         if row.is_dropped or not (has_key or is_plain):
             checked.append(CheckedRow(row))
@@ -191,8 +189,8 @@ class Verifier:
         has_bad_key = not is_plain and unwrapped is None
         content = None if has_bad_key else _decrypt_row(row, unwrapped)
         checked.append(CheckedRow(row, content, unwrapped))
-        if content is None or (is_plain and not self.removals.understands(row, content)):
-            yield LedgerFault(header.chain, header.position, _BAD_KEY if has_bad_key else _BAD_CONTENT)
+        if content is None or (is_plain and listed_ranges(header, content) is None):
+            yield header.fault(_BAD_KEY if has_bad_key else _BAD_CONTENT)
 
     def _unwrap(self, values: Sequence[Any]) -> bytes | None:
         key = WrappedSellerKey(*values)

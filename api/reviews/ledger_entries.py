@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import Connection
 
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
+from api.ledger.verification import ContentCheck, compare_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
 from scoring.canonical import canonical_json
-
-
-def decision_entry(
-    review: Review, by: str, outcome: ReviewOutcome, reason: str, correction: Correction | None
-) -> bytes:
-    """Return the ledger content of a decision."""
-    figure = None
-    if correction is not None:
-        figure = {
-            "feature": correction.feature,
-            "as_of": correction.as_of,
-            "found": correction.found,
-            "value": correction.value,
-        }
-    return canonical_json(
-        {
-            "review_id": review.id,
-            "seller_id": review.seller_id,
-            "kind": str(review.kind),
-            "feature": review.feature,
-            "statement": review.statement,
-            "opened_at": format_timestamp(review.opened_at),
-            "due_at": format_timestamp(review.due_at),
-            "score_id": review.score_id,
-            "decided_by": by,
-            "outcome": str(outcome),
-            "reason": reason,
-            "correction": figure,
-        }
-    )
-
 
 _FIELDS: Final = (
     "seller_id",
@@ -61,6 +30,28 @@ _FIELDS: Final = (
 _FIGURE: Final = ("feature", "as_of", "found", "value")
 _UNDECIDED: Final = ("decided_at", "decided_by", "outcome", "reason", "new_score_id")
 _Row = dict[str, Any]
+
+
+def decision_entry(
+    review: Review, by: str, outcome: ReviewOutcome, reason: str, correction: Correction | None
+) -> bytes:
+    """Return the ledger content of a decision."""
+    return canonical_json(
+        {
+            "review_id": review.id,
+            "seller_id": review.seller_id,
+            "kind": str(review.kind),
+            "feature": review.feature,
+            "statement": review.statement,
+            "opened_at": format_timestamp(review.opened_at),
+            "due_at": format_timestamp(review.due_at),
+            "score_id": review.score_id,
+            "decided_by": by,
+            "outcome": str(outcome),
+            "reason": reason,
+            "correction": None if correction is None else {name: getattr(correction, name) for name in _FIGURE},
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,7 @@ class _RecordedDecision:
 
 
 @dataclass
-class ReviewCheck:
+class ReviewCheck(ContentCheck):
     """Compares each decision with its review and correction, and each new score with its decision.
 
     A review without a decision has no ledger row; an erased seller has no rows in the tables.
@@ -97,11 +88,6 @@ class ReviewCheck:
 
     _decisions: dict[str, _RecordedDecision] = field(default_factory=dict)
 
-    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield the faults of decisions, and of scores that refer to a review, in these rows."""
-        for row in rows:
-            yield from check_row(self, _CHECKS, row)
-
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield the differences between the tables and the ledger."""
         review_rows = {row.pop("id"): row for row in stored_rows(connection, reviews)}
@@ -110,7 +96,7 @@ class ReviewCheck:
             header = decision.header
             review, correction = review_rows.pop(review_id, None), correction_rows.pop(review_id, None)
             for fault in (*_review_faults(decision, review), *_correction_faults(decision, correction)):
-                yield LedgerFault(header.chain, header.position, fault)
+                yield header.fault(fault)
         for review in review_rows.values():
             if any(review[name] is not None for name in _UNDECIDED):
                 yield LedgerFault(SELF_CHAIN, 0, "the table of reviews has a decision that is not in the ledger")
@@ -144,11 +130,7 @@ class ReviewCheck:
         self._decisions[envelope["review_id"]] = _RecordedDecision(decision.header, decision.fields, envelope["id"])
         return None
 
-
-_CHECKS: Final[Mapping[str, LedgerCheck]] = {
-    EntryKind.DECISION: ReviewCheck.decision,
-    EntryKind.SCORE: ReviewCheck.score,
-}
+    methods: ClassVar = {EntryKind.DECISION: decision, EntryKind.SCORE: score}
 
 
 def _review_faults(decision: _RecordedDecision, row: _Row | None) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
 from api.kit.database import transaction
+from api.kit.fields import copy_fields
 from api.models.bundle_store import find_bundle
 from api.scores import repository
 from api.scores.inputs import parse_vector
@@ -28,13 +29,7 @@ _STATEMENTS: Final = {
 
 
 def compare_scores(services: Services, bank_id: str, score_id: str, since: str) -> ScoreChanges:
-    """Compare a stored score of a bank with an earlier score of the same seller.
-
-    Args:
-        services: the services.
-        bank_id: the bank of both scores.
-        score_id: ID of the later score.
-        since: ID of the earlier score.
+    """Compare a stored score of a bank with an earlier score of the same seller; `since` is the ID of the earlier one.
 
     Raises:
         ScoreUnknown: the bank has no such score.
@@ -115,13 +110,5 @@ def _response(before: StoredScore, now: StoredScore, basis: Basis, moved: Change
 
 
 def _compared(score: StoredScore) -> Compared:
-    assessment = score.assessment
-    return Compared(
-        id=score.id,
-        scored_at=score.fields["scored_at"],
-        as_of=assessment.as_of,
-        outcome=assessment.outcome,
-        score=assessment.score,
-        band=assessment.band,
-        bundle=score.bundle,
-    )
+    envelope = {"id": score.id, "scored_at": score.fields["scored_at"], "bundle": score.bundle}
+    return Compared(**copy_fields(Compared, score.assessment, **envelope))

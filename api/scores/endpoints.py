@@ -17,7 +17,7 @@ from api.scores import issuance, service
 from api.scores.changes import compare_scores
 from api.scores.envelope import EXPIRED, expiry_header
 from api.scores.repository import StoredScore
-from api.scores.schemas import DifferenceResponse, Replay, Score, ScoreChanges, ScorePage, ScoreRequest
+from api.scores.schemas import Replay, Score, ScoreChanges, ScorePage, ScoreRequest
 from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
@@ -188,9 +188,7 @@ def replay_score(
     """
     response.headers.update(NO_STORE)
     differences = service.replay_score(services, bank.id, str(score_id))
-    return Replay(
-        matches=not differences, differences=[DifferenceResponse(**vars(difference)) for difference in differences]
-    )
+    return Replay(matches=not differences, differences=differences)
 
 
 def _response(score: StoredScore, status: int, headers: dict[str, str]) -> Response:

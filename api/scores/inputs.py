@@ -142,13 +142,9 @@ class CorrectedVector:
 def load_inputs(
     services: Services, seller_id: str, requested_on: date, corrections: Sequence[Correction]
 ) -> CorrectedVector:
-    """Return the seller's latest vector with corrections, to be scored on a day (UTC).
+    """Return the seller's latest vector, to be scored on a day (UTC), with the latest correction of each feature.
 
-    Args:
-        services: the services.
-        seller_id: the seller.
-        requested_on: the day of the request.
-        corrections: the seller's corrections, oldest first. The latest correction of a feature applies.
+    The corrections are ordered, oldest first.
 
     Raises:
         SellerUnknown: the latest snapshot does not contain the seller.

@@ -13,7 +13,7 @@ from api.ledger.chain import EntryKind, LedgerFault
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import attach_payload, verify_strictly
 from api.ledger.store import ledger
-from api.ledger.verification import CheckedRow, stored_rows
+from api.ledger.verification import CheckedRow, compare_row, stored_rows
 from api.scores import envelope
 from api.scores.repository import scores
 
@@ -38,7 +38,7 @@ class ScoreIndexCheck:
             header = row.row.header
             entry = index.pop(header.position, None)
             if entry is not None or header.kind == EntryKind.SCORE:
-                yield from (LedgerFault(header.chain, header.position, fault) for fault in self._faults(row, entry))
+                yield from map(header.fault, self._faults(row, entry))
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield the scores in the index that are not in the ledger."""
@@ -49,9 +49,6 @@ class ScoreIndexCheck:
 
     def _faults(self, row: CheckedRow, entry: Mapping[str, Any] | None) -> Iterator[str]:
         header = row.row.header
-        if entry is None:
-            yield "the score is missing in the index"
-            return
         if header.kind != EntryKind.SCORE:
             yield "the index has a score, but the ledger row is not a score"
             return
@@ -62,9 +59,9 @@ class ScoreIndexCheck:
         except (ValueError, KeyError, TypeError):
             yield "the content is not a score"
             return
-        differing = sorted(name for name, value in expected.items() if entry[name] != value)
-        if differing:
-            yield f"the index differs from the ledger in {', '.join(differing)}"
+        yield from compare_row("the index", expected, entry, "the score")
+        if entry is None:
+            return
         if row.row.is_dropped:
             if entry["receipt"] is not None:
                 yield "the content was dropped, but its receipt is still stored"

@@ -278,10 +278,8 @@ class ScoreState(StrEnum):
     DAMAGED = "damaged"
 
 
-class ScoreItem(BaseModel):
+class ScoreItem(_Response):
     """A score in a list. If the score cannot be read, only the fields of the index are set."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(
         description="ID of the score. GET /v1/scores/{id} returns the whole score.",
@@ -306,10 +304,8 @@ class ScoreItem(BaseModel):
     )
 
 
-class ScorePage(BaseModel):
+class ScorePage(_Response):
     """A page of a bank's scores, newest first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     items: list[ScoreItem] = Field(description="The scores of this page, newest first.")
     next_cursor: str | None = Field(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from api.scores import repository
 from api.scores.envelope import format_milliseconds, is_expired
 from api.scores.inputs import parse_vector
 from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, find_score, open_score, read_envelope
-from api.scores.schemas import ScoreItem, ScorePage, ScoreState
+from api.scores.schemas import DifferenceResponse, ScoreItem, ScorePage, ScoreState
 from api.services import Services
 from scoring import ScoringError, assess, serialize_assessment
 
@@ -94,16 +93,7 @@ def _item_fields(envelope: dict[str, Any], now: datetime) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One value that differs in a replay; `path` is a JSON pointer into the assessment."""
-
-    path: str
-    stored: Any
-    now: Any
-
-
-def replay_score(services: Services, bank_id: str, score_id: str) -> list[Difference]:
+def replay_score(services: Services, bank_id: str, score_id: str) -> list[DifferenceResponse]:
     """Recompute a stored score from its inputs and bundle, and return the differences; none if equal to the byte.
 
     An assessment is a pure function of inputs and bundle, so a difference means that stored data were changed. The
@@ -135,7 +125,7 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
     return list(_differences("", stored, replayed))
 
 
-def _differences(path: str, stored: Any, now: Any) -> Iterator[Difference]:
+def _differences(path: str, stored: Any, now: Any) -> Iterator[DifferenceResponse]:
     if isinstance(stored, dict) and isinstance(now, dict) and stored.keys() == now.keys():
         for name in stored:
             yield from _differences(f"{path}/{name}", stored[name], now[name])
@@ -144,4 +134,4 @@ def _differences(path: str, stored: Any, now: Any) -> Iterator[Difference]:
             yield from _differences(f"{path}/{index}", *pair)
     # 1, 1.0 and true are equal in Python but have different bytes
     elif json.dumps(stored, sort_keys=True) != json.dumps(now, sort_keys=True):
-        yield Difference(path, stored, now)
+        yield DifferenceResponse(path=path, stored=stored, now=now)

@@ -1,4 +1,4 @@
-"""A ledger of two chains on a database of each kind: six sellers, of whom the first was erased."""
+"""A ledger of two chains on a database of each kind: rows of six sellers, of which S-0 was erased."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
@@ -20,16 +20,18 @@ MASTER = bytes(range(32))
 NOW = datetime(2026, 2, 1, 9, 30, 0, 5, tzinfo=UTC)
 CHAINS = ("bank-甲", "bank-b")
 ROWS = 9
+LAST = ROWS + 1
+"""Each chain of a filled ledger has nine rows and the erasure."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """A ledger and where it is."""
+class OpenLedger:
+    """A ledger and its database."""
 
     engine: Engine
     ledger: Ledger
 
-    def append(self, chain: str, seller_id: str, content: bytes, seconds: int = 0) -> Row:
+    def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 0) -> Row:
         draft = EntryDraft(chain, "note", content, NOW + timedelta(seconds=seconds))
         with transaction(self.engine, writes=True) as connection:
             return self.ledger.append(connection, self.ledger.seller(connection, seller_id), draft)
@@ -42,37 +44,51 @@ class Made:
         with transaction(self.engine) as connection:
             return list(rows_of(connection, chain))
 
-    def verify(self, **given: object) -> Report:
-        return verify(self.engine, self.ledger, **given)
+    def seal(self, row: Row, sealed: bytes) -> None:
+        """Replace the sealed content of a row like an attacker with the database."""
+        with transaction(self.engine, writes=True) as connection:
+            connection.execute(
+                text("UPDATE ledger SET sealed = :sealed WHERE chain = :chain AND position = :position"),
+                {"sealed": sealed, "chain": row.header.chain, "position": row.header.position},
+            )
+
+    def verify(self, **arguments: object) -> Report:
+        return verify(self.engine, self.ledger, **arguments)
 
 
-def _filled(database: str) -> Made:
-    made = Made(open_database(database), Ledger(MASTER))
+def positions(report: Report) -> set[tuple[str, int]]:
+    return {(fault.chain, fault.position) for fault in report.faults}
+
+
+def _fill(address: str) -> OpenLedger:
+    filled = OpenLedger(open_database(address), Ledger(MASTER))
     for number in range(ROWS):
         for chain in CHAINS:
-            made.append(chain, f"S-{number % 6}", b'{"n":%d}' % number, number)
-    made.erase("S-0")
-    return made
+            filled.append(chain, f"S-{number % 6}", b'{"n":%d}' % number, number)
+    filled.erase("S-0")
+    return filled
 
 
 @pytest.fixture
-def empty(database: str) -> Iterator[Made]:
-    made = Made(open_database(database), Ledger(MASTER))
-    yield made
-    made.engine.dispose()
+def empty(database: str) -> Iterator[OpenLedger]:
+    opened = OpenLedger(open_database(database), Ledger(MASTER))
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture
-def filled(database: str) -> Iterator[Made]:
-    made = _filled(database)
-    yield made
-    made.engine.dispose()
+def filled(database: str) -> Iterator[OpenLedger]:
+    opened = _fill(database)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture(scope="module")
-def untouched(request: pytest.FixtureRequest, dialect: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """One for many tests, each of which rolls back what it does."""
+def untouched(
+    request: pytest.FixtureRequest, dialect: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenLedger]:
+    """A filled ledger for many tests, each of which rolls its changes back."""
     with migrated_database(request, dialect, tmp_path_factory.mktemp("untouched")) as address:
-        made = _filled(address)
-        yield made
-        made.engine.dispose()
+        opened = _fill(address)
+        yield opened
+        opened.engine.dispose()

@@ -1,4 +1,4 @@
-"""Erasing a seller: nothing of them can be read or found, the evidence stays whole, and the score answers 410."""
+"""Erasure of a seller: nothing of the seller can be read or found, and the evidence of the chain stays whole."""
 
 from __future__ import annotations
 
@@ -7,196 +7,183 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.kit.database import transaction
 from api.ledger import encryption
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key
 from api.ledger.store import read_content, rows_of
-from api.ledger.verification import verify
-from api.operations.retention import ErasureReport, erase_seller
+from api.operations.retention import ErasureReport
 from api.scores import shadow
 from api.scores.export import export_scores
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.shadow import ShadowScore
 from api.services import Services
 from api.settings import Settings
 from scoring import assess
-from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of
-from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener
+from tests.api.ledger.conftest import CHAINS, ROWS, OpenLedger
+from tests.api.scores.conftest import Bank, assert_problem
 from tests.api.started import consent
-
-if TYPE_CHECKING:
-    from starlette.testclient import TestClient
 
 pytestmark = pytest.mark.databases
 
 
 @pytest.fixture
-def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+def bank(stored_in: Settings, open_client: Opener) -> Iterator[Bank]:
     with open_client(stored_in, consenting=(NEWCOMER, *SELLERS[:3])) as opened:
-        yield opened
+        yield Bank(opened)
 
 
-def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
-    answer = client.post("/v1/scores", json={"seller_id": seller_id, "purpose": "credit_application"})
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+def post_score(bank: Bank) -> Any:
+    return bank.client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
 
 
-def erased(services: Services, seller_id: str) -> ErasureReport:
-    return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=NOW)
-
-
-def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> None:
-    services: Services = client.app.state.services
-    scores = {seller: ask(client, seller) for seller in (NEWCOMER, *SELLERS[:3])}
-    done = erased(services, NEWCOMER)
-    assert done == ErasureReport({bank_of(client): [1, 2, 9]}, vectors=1, consents=2, requests=0)
-    for answer in (
-        client.get(f"/v1/scores/{scores[NEWCOMER]['id']}"),
-        client.post(f"/v1/scores/{scores[NEWCOMER]['id']}/replay"),
-    ):
-        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
-    again = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
-    assert (again.status_code, again.json()["type"]) == (403, "/problems/consent-required")
-    for seller in SELLERS[:3]:
-        assert client.get(f"/v1/scores/{scores[seller]['id']}").json() == scores[seller]
-    report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()])
-    assert (report.rows, report.erased, report.faults) == (13, 3, ())
-    assert [row.seller_id for row in export_scores(services.settings)] == list(SELLERS[:3])
-
-
-def test_nothing_that_is_stored_tells_of_an_erased_seller(client: TestClient) -> None:
-    services: Services = client.app.state.services
-    ask(client, NEWCOMER)
-    ask(client, SELLERS[0])
-    wanted = {"seller_id": NEWCOMER, "purpose": "account_review"}
-    assert client.post("/v1/consent-requests", json=wanted).status_code == 202
+def test_scores_of_an_erased_seller_are_gone_and_others_stay(bank: Bank) -> None:
+    services = bank.services
+    scores = {seller: bank.score(seller) for seller in (NEWCOMER, *SELLERS[:3])}
+    erased = scores.pop(NEWCOMER)
     with transaction(services.engine) as connection:
-        key = bytes(seller_key(connection, NEWCOMER).wrapped)
-    erased(services, NEWCOMER)
+        shadow.insert_shadow_scores(
+            connection,
+            [
+                ShadowScore(score["id"], "sha256:rival", "scored", 611, "B", 0.02)
+                for score in (erased, *scores.values())
+            ],
+        )
+    assert bank.erase(NEWCOMER) == ErasureReport({bank.id: [1, 2, 9]}, vectors=1, consents=2, requests=0)
+    path = f"/v1/scores/{erased['id']}"
+    for response in (bank.client.get(path), bank.client.post(f"{path}/replay")):
+        assert_problem(response, 410, "erased")
+    assert_problem(post_score(bank), 403, "consent-required")
+    for score in scores.values():
+        assert bank.client.get(f"/v1/scores/{score['id']}").json() == score
+    report = bank.verify()
+    assert (report.rows, report.erased, report.faults) == (13, 3, ())
+    assert [row.seller_id for row in export_scores(services.settings)] == list(scores)
+    with transaction(services.engine) as connection:
+        left = [row.score_id for row in shadow.iterate_shadow_scores(connection)]
+    assert left == [score["id"] for score in scores.values()]
+
+
+def test_no_table_and_no_file_holds_the_seller_or_the_key(bank: Bank) -> None:
+    services = bank.services
+    bank.score(NEWCOMER)
+    bank.score(SELLERS[0])
+    request = {"seller_id": NEWCOMER, "purpose": "account_review"}
+    assert bank.client.post("/v1/consent-requests", json=request).status_code == 202
+    with transaction(services.engine) as connection:
+        key = seller_key(connection, NEWCOMER)
+    assert key is not None
+    bank.erase(NEWCOMER)
     with transaction(services.engine) as connection:
         tables = inspect(connection).get_table_names()
         rows = [str(tuple(row)) for name in tables for row in connection.execute(text(f"SELECT * FROM {name}"))]
-    assert not any(NEWCOMER in row for row in rows)
-    for file in (file for file in _files(services) if file.is_file()):
+    assert not [row for row in rows if NEWCOMER in row]
+    for file in _database_files(services):
         content = file.read_bytes()
         assert NEWCOMER.encode() not in content, file.name
-        assert key not in content, file.name
+        assert bytes(key.wrapped) not in content, file.name
 
 
-def _files(services: Services) -> list[Path]:
-    folder = Path(services.engine.url.database).parent if services.engine.dialect.name == "sqlite" else None
-    return [*services.settings.home.glob("*.db*"), *(folder.glob("*.db*") if folder else ())]
+def _database_files(services: Services) -> Iterator[Path]:
+    folders = {services.settings.home}
+    if services.engine.dialect.name == "sqlite":
+        folders.add(Path(str(services.engine.url.database)).parent)
+    return (file for folder in folders for file in folder.glob("*.db*") if file.is_file())
 
 
-def test_what_a_challenger_said_goes_too(client: TestClient) -> None:
-    services: Services = client.app.state.services
-    ids = [ask(client, seller)["id"] for seller in (NEWCOMER, SELLERS[0])]
-    with transaction(services.engine) as connection:
-        shadow.insert_shadow_scores(
-            connection, [ShadowScore(each, "sha256:rival", "scored", 611, "B", 0.02) for each in ids]
-        )
-    erased(services, NEWCOMER)
-    with transaction(services.engine) as connection:
-        assert [each.score_id for each in shadow.iterate_shadow_scores(connection)] == ids[1:]
-
-
-def test_who_comes_back_is_somebody_new(client: TestClient) -> None:
-    """The platform delivers the seller again: they get another pseudonym, and the old scores stay erased."""
-    services: Services = client.app.state.services
-    old = ask(client, NEWCOMER)
-    erased(services, NEWCOMER)
+def test_a_seller_who_returns_gets_another_pseudonym(bank: Bank) -> None:
+    """The platform delivers the seller again; the old scores stay erased."""
+    services = bank.services
+    old = bank.score(NEWCOMER)
+    bank.erase(NEWCOMER)
     services.vectors.replace(SNAPSHOT, [(NEWCOMER, (400.0, *(0.5,) * (len(NAMES) - 1)))])
-    consent(services, bank_of(client), NEWCOMER)
-    new = ask(client, NEWCOMER)
-    assert client.get(f"/v1/scores/{old['id']}").status_code == 410
-    assert client.get(f"/v1/scores/{new['id']}").json() == new
+    consent(services, bank.id, NEWCOMER)
+    new = bank.score(NEWCOMER)
+    assert bank.client.get(f"/v1/scores/{old['id']}").status_code == 410
+    assert bank.client.get(f"/v1/scores/{new['id']}").json() == new
     with transaction(services.engine) as connection:
-        subjects = [row.header.subject for row in rows_of(connection, bank_of(client))]
-    old_subject, new_subject = subjects[0], subjects[-1]
-    assert [number for number, each in enumerate(subjects, 1) if each == old_subject] == [1, 2, 9, 10]
-    assert old_subject != new_subject
-    assert erased(services, NEWCOMER).positions == {bank_of(client): [11, 12, 13]}
-    report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()])
+        subjects = [row.header.subject for row in rows_of(connection, bank.id)]
+    assert [number for number, subject in enumerate(subjects, 1) if subject == subjects[0]] == [1, 2, 9, 10]
+    assert subjects[0] != subjects[-1]
+    assert bank.erase(NEWCOMER).positions == {bank.id: [11, 12, 13]}
+    report = bank.verify()
     assert (report.erased, report.faults) == (6, ())
 
 
-def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -> None:
-    services: Services = client.app.state.services
-    assert erased(services, SELLERS[9]) == ErasureReport({}, vectors=1, consents=0, requests=0)
-    assert services.vectors.latest(SELLERS[9]) is None
-    assert services.vectors.latest(SELLERS[8]) is not None
-    for nobody in (SELLERS[9], "S-nobody"):
+def test_a_seller_without_scores_loses_the_vectors(bank: Bank) -> None:
+    vectors = bank.services.vectors
+    assert bank.erase(SELLERS[9]) == ErasureReport({}, vectors=1, consents=0, requests=0)
+    assert vectors.latest(SELLERS[9]) is None
+    assert vectors.latest(SELLERS[8]) is not None
+    for unknown in (SELLERS[9], "S-nobody"):
         with pytest.raises(SellerUnknown, match="Nothing about this seller is stored"):
-            erased(services, nobody)
+            bank.erase(unknown)
 
 
 @pytest.mark.parametrize("scored_before", [True, False])
-def test_an_erasure_while_a_score_is_made_follows_it(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, *, scored_before: bool
+def test_an_erasure_during_an_issuance_follows_it(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, *, scored_before: bool
 ) -> None:
-    services: Services = client.app.state.services
     if scored_before:
-        ask(client, NEWCOMER)
-    erasing: list[Future[ErasureReport]] = []
+        bank.score(NEWCOMER)
+    erasures: list[Future[ErasureReport]] = []
 
     with ThreadPoolExecutor(1) as pool:
 
-        def slow(*given: Any) -> Any:
-            erasing.append(pool.submit(erased, services, NEWCOMER))
+        def assess_slowly(*arguments: Any) -> Any:
+            erasures.append(pool.submit(bank.erase, NEWCOMER))
             time.sleep(0.3)
-            assert not erasing[0].done()
-            return assess(*given)
+            assert not erasures[0].done()
+            return assess(*arguments)
 
-        monkeypatch.setattr("api.scores.inputs.assess", slow)
-        made = ask(client, NEWCOMER)
-        assert len(erasing[0].result(30).positions[bank_of(client)]) == 2 + 1 + scored_before
-    assert client.get(f"/v1/scores/{made['id']}").status_code == 410
-    with transaction(services.engine) as connection:
-        kinds = [row.header.kind for row in rows_of(connection, bank_of(client))]
+        monkeypatch.setattr("api.scores.inputs.assess", assess_slowly)
+        score = bank.score(NEWCOMER)
+        assert len(erasures[0].result(30).positions[bank.id]) == 2 + 1 + scored_before
+    assert bank.client.get(f"/v1/scores/{score['id']}").status_code == 410
+    with transaction(bank.services.engine) as connection:
+        kinds = [row.header.kind for row in rows_of(connection, bank.id)]
         assert kinds[-2:] == ["score", "erasure"]
         assert seller_key(connection, NEWCOMER) is None
 
 
-@pytest.mark.parametrize("agrees_again", [True, False])
-def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient, *, agrees_again: bool) -> None:
-    services: Services = client.app.state.services
-    erased(services, NEWCOMER)
-    if agrees_again:
-        consent(services, bank_of(client), NEWCOMER)
-    answer = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
-    refused = (404, "/problems/unknown-seller") if agrees_again else (403, "/problems/consent-required")
-    assert (answer.status_code, answer.json()["type"]) == refused
-    with transaction(services.engine) as connection:
-        assert (seller_key(connection, NEWCOMER) is not None) is agrees_again
+@pytest.mark.parametrize("consents_again", [True, False])
+def test_an_old_vector_cannot_be_scored_after_the_erasure(bank: Bank, *, consents_again: bool) -> None:
+    bank.erase(NEWCOMER)
+    if consents_again:
+        consent(bank.services, bank.id, NEWCOMER)
+    problem = (404, "unknown-seller") if consents_again else (403, "consent-required")
+    assert_problem(post_score(bank), *problem)
+    with transaction(bank.services.engine) as connection:
+        assert (seller_key(connection, NEWCOMER) is not None) is consents_again
 
 
-def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, looks = encryption.seller_key, []
+def test_a_new_key_that_is_erased_before_it_is_read_is_created_again(
+    empty: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, calls = encryption.seller_key, []
 
-    def late(connection: Connection, seller_id: str) -> WrappedSellerKey | None:
-        looks.append(seller_id)
-        if len(looks) == 2:
+    def erase_before_second(connection: Connection, seller_id: str) -> WrappedSellerKey | None:
+        calls.append(seller_id)
+        if len(calls) == 2:
             encryption.destroy_key(connection, seller_id)
-        return found(connection, seller_id)
+        return find(connection, seller_id)
 
-    monkeypatch.setattr(encryption, "seller_key", late)
+    monkeypatch.setattr(encryption, "seller_key", erase_before_second)
     with transaction(empty.engine, writes=True) as connection:
-        made = empty.ledger.seller(connection, "S-1")
-        assert found(connection, "S-1").subject == made.subject
-    assert len(looks) == 3
+        created = empty.ledger.seller(connection, "S-1")
+        stored = find(connection, "S-1")
+    assert stored is not None
+    assert stored.subject == created.subject
+    assert len(calls) == 3
 
 
-def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> None:
-    positions = filled.erase("S-2")
-    assert positions == {chain: [3, 9] for chain in CHAINS}
+def test_an_erasure_lists_its_rows_in_every_chain_with_the_reason(filled: OpenLedger) -> None:
+    assert filled.erase("S-2") == {chain: [3, 9] for chain in CHAINS}
     for chain in CHAINS:
         row = filled.rows(chain)[-1]
         assert (row.header.kind, row.header.position) == ("erasure", ROWS + 2)
@@ -204,16 +191,12 @@ def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> 
     report = filled.verify()
     assert (report.erased, report.faults) == (8, ())
     assert filled.erase("S-2") == {}
+    filled.append(CHAINS[0], "S-2")
+    assert filled.verify().faults == ()
 
 
-def test_without_the_key_a_row_does_not_open(filled: Made) -> None:
+def test_a_row_cannot_be_decrypted_without_its_key(filled: OpenLedger) -> None:
     row = filled.rows(CHAINS[0])[0]
     for key in (None, bytes(32)):
         with pytest.raises(DecryptionError):
             read_content(row, key)
-
-
-def test_rows_after_the_erasure_hold_on(filled: Made) -> None:
-    for number in range(3):
-        filled.append(CHAINS[0], "S-0", b'{"n":%d}' % number)
-    assert filled.verify().faults == ()

@@ -1,4 +1,4 @@
-"""Many who append at once, and those who are killed: chains without gaps, and nothing acknowledged is lost."""
+"""Concurrent and killed writers: chains have no gaps, and no acknowledged row is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from api.kit.database import open_database, transaction
 from api.ledger.store import EntryDraft, Ledger
-from tests.api.ledger.conftest import CHAINS, MASTER, NOW, Made
+from tests.api.ledger.conftest import CHAINS, MASTER, NOW, OpenLedger
 from tests.api.postgres import fresh_database
 from tests.counts import repeat
 
@@ -43,33 +43,31 @@ for chain in ("a", "b"):
 """
 
 
-def test_eight_who_append_at_once_leave_no_gap(empty: Made) -> None:
+def test_eight_concurrent_writers_leave_no_gap(empty: OpenLedger) -> None:
     def append(writer: int) -> list[int]:
-        return [
-            empty.append(CHAINS[writer % 2], f"S-{(writer + number) % 5}", b'{"w":%d}' % writer).header.position
-            for number in range(EACH)
-        ]
+        sellers = [f"S-{(writer + number) % 5}" for number in range(EACH)]
+        return [empty.append(CHAINS[writer % 2], seller).header.position for seller in sellers]
 
     with ThreadPoolExecutor(8) as pool:
-        positions = list(pool.map(append, range(8)))
+        written = list(pool.map(append, range(8)))
     for parity, chain in enumerate(CHAINS):
-        mine = sorted(position for each in positions[parity::2] for position in each)
-        assert mine == list(range(1, 4 * EACH + 1))
-        assert [row.header.position for row in empty.rows(chain)] == mine
+        of_chain = sorted(position for each in written[parity::2] for position in each)
+        assert of_chain == list(range(1, 4 * EACH + 1))
+        assert [row.header.position for row in empty.rows(chain)] == of_chain
     report = empty.verify()
     assert (report.rows, report.chains, report.faults) == (8 * EACH, 2, ())
 
 
-def test_erasing_among_those_who_append_leaves_it_whole(empty: Made) -> None:
+def test_erasures_among_concurrent_writers_leave_the_ledger_whole(empty: OpenLedger) -> None:
     for chain in CHAINS:
-        empty.append(chain, "S-0", b"{}")
+        empty.append(chain, "S-0")
 
     def work(writer: int) -> None:
         for number in range(EACH):
             if writer == 0 and number % 3 == 0:
                 empty.erase("S-0")
             else:
-                empty.append(CHAINS[(writer + number) % 2], f"S-{number % 2}", b"{}")
+                empty.append(CHAINS[(writer + number) % 2], f"S-{number % 2}")
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
@@ -81,56 +79,51 @@ def test_erasing_among_those_who_append_leaves_it_whole(empty: Made) -> None:
 def test_on_postgresql_one_bank_does_not_wait_for_another(postgres: str) -> None:
     """SQLite has one writer at a time, by design."""
     with fresh_database(postgres) as address:
-        made = Made(open_database(address), Ledger(MASTER))
-        with transaction(made.engine, writes=True) as connection:
-            seller = made.ledger.seller(connection, "S-1")
-            made.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b"{}", NOW))
-            # what waited for the other chain would give up after five seconds
-            assert made.append(CHAINS[1], "S-2", b"{}").header.position == 1
-        assert [len(made.rows(chain)) for chain in CHAINS] == [1, 1]
-        made.engine.dispose()
+        opened = OpenLedger(open_database(address), Ledger(MASTER))
+        with transaction(opened.engine, writes=True) as connection:
+            seller = opened.ledger.seller(connection, "S-1")
+            opened.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b"{}", NOW))
+            # waiting for the other chain would fail after five seconds
+            assert opened.append(CHAINS[1], "S-2").header.position == 1
+        assert [len(opened.rows(chain)) for chain in CHAINS] == [1, 1]
+        opened.engine.dispose()
 
 
-def test_a_long_chain_is_looked_at_whole(empty: Made) -> None:
-    """Rows are read in portions; none may fall between two."""
+def test_a_chain_that_is_read_in_several_portions_is_verified_whole(empty: OpenLedger) -> None:
     with transaction(empty.engine, writes=True) as connection:
         seller = empty.ledger.seller(connection, "S-1")
-        for number in range(450):
-            empty.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b'{"n":%d}' % number, NOW))
+        for _ in range(450):
+            empty.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b"{}", NOW))
     report = empty.verify()
     assert (report.rows, report.faults) == (450, ())
 
 
 @pytest.mark.repeated
 @pytest.mark.slow
-def test_killed_at_any_moment_nothing_acknowledged_is_lost(empty: Made, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_loses_no_acknowledged_row(empty: OpenLedger, tmp_path: Path) -> None:
     url = empty.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg", "postgresql")
     moments = random.Random()  # noqa: S311 - another moment each run
     acknowledged: dict[tuple[str, int], str] = {}
     for attempt in range(repeat(1, 10)):
         out = tmp_path / f"acknowledged-{attempt}"
         with out.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-c", WRITER, url, MASTER.hex()],
-                stdout=file,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-            _until_written(out, process)
+            command = [sys.executable, "-c", WRITER, url, MASTER.hex()]
+            process = subprocess.Popen(command, stdout=file, env={**os.environ, "PYTHONPATH": str(ROOT)})
+            _wait_for_output(out, process)
             time.sleep(moments.uniform(0.0, 0.4))
             process.send_signal(signal.SIGKILL)
             process.wait(30)
-        # a line that was not finished was not acknowledged
+        # an unfinished line was not acknowledged
         for line in out.read_text().rpartition("\n")[0].split("\n"):
             if len(words := line.split()) == 3:
                 acknowledged[words[0], int(words[1])] = words[2]
-        report = empty.verify()
-        assert report.faults == ()
-        kept = {(chain, row.header.position): row.head.hex() for chain in "ab" for row in empty.rows(chain)}
-        assert acknowledged.items() <= kept.items()
+        assert empty.verify().faults == ()
+        stored = {(chain, row.header.position): row.head.hex() for chain in "ab" for row in empty.rows(chain)}
+        assert acknowledged.items() <= stored.items()
         assert len(acknowledged) >= attempt + 1
 
 
-def _until_written(out: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_output(out: Path, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while not out.stat().st_size:
         assert process.poll() is None, "the writer ended before it was killed"

@@ -1,1 +1,1 @@
-"""Scores over HTTP: what is read of them."""
+"""Tests of scores."""

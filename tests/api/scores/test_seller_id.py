@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a seller's id is what is checked: by Python, and by readers of the document."""
+"""Seller IDs: the service accepts exactly what the OpenAPI document describes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from api.kit.fields import SellerId
 
 ADAPTER: TypeAdapter[str] = TypeAdapter(SellerId)
 DOCUMENTED = jsonschema_rs.validator_for(ADAPTER.json_schema())
+INVISIBLE = ("\u00a0", "\u00ad", "\u200b", "\u200f", "\u202e", "\u2066", "\u3000", "\ufeff", "\ue000")
 
 
-def taken(text: str) -> bool:
+def accepted(text: str) -> bool:
     try:
         return ADAPTER.validate_python(text) == text
     except ValidationError:
@@ -29,23 +30,15 @@ def taken(text: str) -> bool:
 @example("")
 @example("x" * 201)
 def test_the_document_and_the_service_agree(text: str) -> None:
-    assert DOCUMENTED.is_valid(text) == taken(text)
+    assert DOCUMENTED.is_valid(text) == accepted(text)
 
 
-@pytest.mark.parametrize("kind", ["Cc", "Zl", "Zp"])
-def test_no_control_character_and_no_line_is_taken(kind: str) -> None:
-    letters = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) == kind]
-    assert letters
-    assert not any(taken(f"S{letter}1") for letter in letters)
-
-
-@pytest.mark.parametrize(
-    "letter", ["\u00a0", "\u00ad", "\u200b", "\u200f", "\u202e", "\u2066", "\u3000", "\ufeff", "\ue000"]
-)
-def test_nothing_invisible_is_taken(letter: str) -> None:
-    assert not taken(f"S{letter}1")
+def test_no_control_character_line_break_or_invisible_character_is_accepted() -> None:
+    letters = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) in {"Cc", "Zl", "Zp"}]
+    assert len(letters) > 60
+    assert not [letter for letter in (*letters, *INVISIBLE) if accepted(f"S{letter}1")]
 
 
 @pytest.mark.parametrize("seller_id", ["S-000001", "卖家 new", "Ωμέγα", "seller@example.com/1", "م١", "😀"])
-def test_what_people_see_is_taken(seller_id: str) -> None:
-    assert taken(seller_id)
+def test_visible_characters_are_accepted(seller_id: str) -> None:
+    assert accepted(seller_id)

@@ -78,7 +78,7 @@ def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served,
     engine.dispose()
     rows = [vars(row) for row in export_shadow_scores(settings)]
     assert [row["score_id"] for row in rows] == [first, second]
-    assert list(rows[0].values()) == [first, "sha256:b", "scored", 611, 0.02]
+    assert [rows[0][column] for column in SHADOW] == [first, "sha256:b", "scored", 611, 0.02]
 
 
 def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:

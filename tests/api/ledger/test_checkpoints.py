@@ -1,4 +1,4 @@
-"""Checkpoints that are posted: by command and while serving; a receiver that is away stops no score."""
+"""Posted checkpoints, by command and while serving: an unavailable receiver stops no score."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from api.ledger.checkpoints import CheckpointSender, post, read_checkpoint
 from api.settings import Settings, load_settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.receiver import Receiver, receiving
+from tests.api.scores.conftest import Bank
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 ROWS = 3
-"""Of the chain: a seller's consents for both purposes, and a score."""
+"""Rows of the chain: a seller's consents for both purposes, and a score."""
 
 
 @pytest.fixture
@@ -39,22 +40,18 @@ def run(stored_in: Settings, open_client: Opener, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
     monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_PAUSE", 0.01)
     with open_client(stored_in, consenting=SELLERS[:1]) as client:
-        ask(client)
+        Bank(client).score()
     return lambda *given: CliRunner().invoke(app, ["ledger", "checkpoint", *given], catch_exceptions=False)
 
 
-def ask(client: TestClient) -> None:
-    assert client.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "credit_application"}).status_code == 201
-
-
-def until(holds: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 30
-    while not holds():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
-def test_the_command_posts_what_it_would_write(
+def test_the_command_retries_and_posts_a_signed_checkpoint(
     run: Callable[..., Any], receiver: Receiver, stored_in: Settings
 ) -> None:
     receiver.statuses = [503, 500]
@@ -62,21 +59,45 @@ def test_the_command_posts_what_it_would_write(
     assert done.exit_code == 0
     assert "accepted by 127.0.0.1" in done.stdout
     assert "hunter2" not in done.stdout
-    assert len(receiver.posted) == 3, "tried again after two failures"
+    assert len(receiver.posted) == 3
     tips = read_checkpoint(receiver.posted[-1][1], KeyRing.open(stored_in.receipt_keys_path).jwks)
     assert [tip.position for tip in tips.values()] == [ROWS]
 
 
-@pytest.mark.parametrize("statuses", [[500] * 9, [302] * 9, [404] * 9])
-def test_what_is_not_taken_is_one_sentence_without_the_address(
-    run: Callable[..., Any], receiver: Receiver, statuses: list[int]
-) -> None:
-    receiver.statuses = statuses
-    with pytest.raises(OutputError, match=r"127\.0\.0\.1 did not accept the checkpoint \(status") as caught:
+def test_a_rejected_checkpoint_is_one_sentence_without_the_address(run: Callable[..., Any], receiver: Receiver) -> None:
+    receiver.statuses = [500, 302, 404, 302]
+    with pytest.raises(OutputError, match=r"127\.0\.0\.1 did not accept the checkpoint \(status 302") as caught:
         run("--to", receiver.address)
     assert "hunter2" not in str(caught.value)
-    assert {path.split("?")[0] for path, _ in receiver.posted} == {"/checkpoints"}, "no redirect is followed"
-    assert len(receiver.posted) == 4
+    assert [path.split("?")[0] for path, _ in receiver.posted] == ["/checkpoints"] * 4, "no redirect is followed"
+    for arguments in ((), ("--out", "x.json", "--to", receiver.address)):
+        with pytest.raises(InputError, match="--out or --to"):
+            run(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        *((address, "https:// or http://") for address in ("file:///etc/passwd", "ftp://127.0.0.1/x", "127.0.0.1")),
+        *((address, "https:// or http://") for address in ("", "http://", "https://[x")),
+        ("https://notary:hunter2@127.0.0.1:9/x", "user or password before the host"),
+    ],
+)
+def test_an_address_that_is_not_allowed_is_rejected(address: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        post(address, b"{}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_closed_port_is_one_sentence() -> None:
+    with pytest.raises(OutputError, match="Connection refused"):
+        post("http://127.0.0.1:9/x", b"{}")
+
+
+def test_a_setting_with_another_scheme_is_rejected() -> None:
+    with pytest.raises(SettingsError, match=r"SELLERSCORE_CHECKPOINT_URL.*https://") as caught:
+        load_settings(checkpoint_url="ftp://hunter2@notary")
+    assert "hunter2" not in str(caught.value)
 
 
 def sender_of(client: TestClient, address: str) -> CheckpointSender:
@@ -91,56 +112,24 @@ def sender_of(client: TestClient, address: str) -> CheckpointSender:
     )
 
 
-@pytest.mark.parametrize(
-    "address", ["file:///etc/passwd", "ftp://127.0.0.1/x", "127.0.0.1", "", "http://", "https://[x"]
-)
-def test_only_the_web_is_posted_to(address: str) -> None:
-    with pytest.raises(InputError, match="https:// or http://"):
-        post(address, b"{}")
-
-
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(InputError, match="user or password before the host") as caught:
-        post("https://notary:hunter2@127.0.0.1:9/x", b"{}")
-    assert "hunter2" not in str(caught.value)
-
-
-def test_nobody_there_is_one_sentence() -> None:
-    with pytest.raises(OutputError, match="Connection refused"):
-        post("http://127.0.0.1:9/x", b"{}")
-
-
-def test_the_command_wants_one_place(run: Callable[..., Any], receiver: Receiver) -> None:
-    for given in ((), ("--out", "x.json", "--to", receiver.address)):
-        with pytest.raises(InputError, match="--out or --to"):
-            run(*given)
-
-
-def test_a_setting_that_is_no_web_address_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"SELLERSCORE_CHECKPOINT_URL.*https://") as caught:
-        load_settings(checkpoint_url="ftp://hunter2@notary")
-    assert "hunter2" not in str(caught.value)
-
-
-def test_while_serving_checkpoints_are_sent_with_the_keys_of_then(
+def test_the_service_sends_checkpoints_signed_with_its_current_key(
     stored_in: Settings, open_client: Opener, receiver: Receiver
 ) -> None:
     with open_client(stored_in.model_copy(update={"checkpoint_url": receiver.address}), SELLERS[:1]) as client:
-        until(lambda: client.app.state.services.sent_checkpoints.latest)
-        ask(client)
+        wait_for(lambda: client.app.state.services.sent_checkpoints.latest)
+        Bank(client).score()
         KeyRing.rotate(stored_in.receipt_keys_path, datetime.now(UTC))
         client.app.state.reloader.wake()
-        until(lambda: len(client.app.state.services.receipts.keys) == 2)
+        wait_for(lambda: len(client.app.state.services.receipts.keys) == 2)
         assert sender_of(client, receiver.address).send() == 3600.0
-        services = client.app.state.services
+        services, chain = client.app.state.services, bank_of(client)
         assert services.sent_checkpoints.latest.rows == ROWS
-        chain = bank_of(client)
     newest = {"keys": services.receipts.jwks["keys"][:1]}
     assert read_checkpoint(receiver.posted[-1][1], newest)[chain].position == ROWS
     assert len(receiver.posted) >= 2, "at the start, and now"
 
 
-def test_a_receiver_that_is_away_is_told_once_and_scores_go_on(
+def test_an_unavailable_receiver_is_reported_once_and_scores_continue(
     stored_in: Settings, open_client: Opener, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -150,10 +139,9 @@ def test_a_receiver_that_is_away_is_told_once_and_scores_go_on(
         pauses = [sender.send() for _ in range(12)]
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (2.0, 3600.0)
-        assert client.get("/health/ready").json()["degraded"] == [
-            "checkpoints: none was accepted since the service started."
-        ]
-        ask(client)
+        degraded = ["checkpoints: none was accepted since the service started."]
+        assert client.get("/health/ready").json()["degraded"] == degraded
+        Bank(client).score()
         assert caplog.text.count("none was accepted") == 1
         assert "hunter2" not in caplog.text
         assert sender.send() == 3600.0
