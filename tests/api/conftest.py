@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightgbm
 import numpy as np
@@ -91,7 +91,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("dialect", dialects, scope="module")
 
 
-def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
+def train_model(matrix: Any, bad: Any, signs: Mapping[str, int], rounds: int, **parameters: int) -> str:
+    """Return the text of a small monotone model; `signs` has the direction of each feature by name."""
+    fixed = {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "seed": 1}
+    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(signs))
+    constraints = {"monotone_constraints": list(signs.values())}
+    return str(lightgbm.train({**fixed, **constraints, **parameters}, data, rounds).model_to_string())
+
+
+@pytest.fixture(scope="session")
+def bundle_files() -> dict[str, bytes]:
     entries = tuple(
         FeatureEntry(
             name,
@@ -106,33 +115,15 @@ def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
         )
         for place, (name, sign) in enumerate(zip(NAMES, SIGNS, strict=True))
     )
-    return FeatureSheet(catalogue, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
-
-
-def _bundle_files() -> dict[str, bytes]:
+    sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
     rng = np.random.default_rng(7)
     matrix = rng.random((1500, len(NAMES)))
     bad = rng.random(1500) < 1 / (1 + np.exp(3 - 2 * matrix[:, 1] - 2 * matrix[:, 2] + matrix[:, 3]))
-    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
-    parameters = {
-        "objective": "binary",
-        "num_leaves": 7,
-        "monotone_constraints": list(SIGNS),
-        "verbose": -1,
-        "num_threads": 1,
-        "seed": 1,
-    }
-    booster = lightgbm.train(parameters, data, 30)
+    model = train_model(matrix, bad, dict(zip(NAMES, SIGNS, strict=True)), 30)
     bands = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
     policy = Policy(Calibration(1.1, 0.2), Scale(), bands, "90+ days past due within 12 months")
     reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables")
-    sheet = _sheet()
-    return pack(BundleParts(booster.model_to_string(), sheet, policy, reason_catalogue(sheet.entries), reference))
-
-
-@pytest.fixture(scope="session")
-def bundle_files() -> dict[str, bytes]:
-    return _bundle_files()
+    return pack(BundleParts(model, sheet, policy, reason_catalogue(sheet.entries), reference))
 
 
 @pytest.fixture(scope="session")

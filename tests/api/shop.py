@@ -25,7 +25,7 @@ from scoring.bundle import read_reasons
 from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
-from tests.api.conftest import AS_OF, CATALOGUE
+from tests.api.conftest import AS_OF, CATALOGUE, train_model
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -108,17 +108,7 @@ def _model() -> str:
     for place, each in enumerate(scored):
         if not each:
             matrix[:, place] = 0.0
-    parameters = {
-        "objective": "binary",
-        "num_leaves": 7,
-        "min_data_in_leaf": 40,
-        "monotone_constraints": signs.tolist(),
-        "verbose": -1,
-        "num_threads": 1,
-        "seed": 1,
-    }
-    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(names))
-    return str(lightgbm.train(parameters, data, 80).model_to_string())
+    return train_model(matrix, bad, dict(zip(names, signs.tolist(), strict=True)), 80, min_data_in_leaf=40)
 
 
 def _sheet() -> FeatureSheet:
