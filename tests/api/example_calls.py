@@ -1,4 +1,4 @@
-"""The calls of which the OpenAPI document shows examples, made on a small model with features that have real names."""
+"""The example calls of the OpenAPI document, on a small model whose features have real names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FEATURES = (
 
 
 def bundle_files() -> dict[str, bytes]:
-    """Return a bundle of four features, with everything that a bundle can tell."""
+    """Return a bundle of four features with all optional parts."""
     rng = np.random.default_rng(11)
     rows = 3000
     matrix = np.column_stack(
@@ -110,7 +110,7 @@ class ExampleCall:
 
 
 def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[str, ExampleCall]:
-    """Make every call of which there is an example, by its operationId."""
+    """Return every example call by its operation ID."""
     form = {"grant_type": "client_credentials", "scope": "scores:read scores:write"}
     token = client.post("/oauth/token", data=form, auth=credentials).json()
     asked = {"seller_id": SELLER, "purpose": "credit_application"}
@@ -142,5 +142,5 @@ def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[
 
 
 def shortened(token: str) -> str:
-    """Return a token that is none any more, so that no document holds one."""
+    """Return the beginning of a token, so that no document has a valid one."""
     return token[:40] + "…"
