@@ -14,7 +14,6 @@ from sqlalchemy import text, update
 
 from api.auth import clients
 from api.auth.scopes import ClientKind
-from api.consents import repository as consents
 from api.consents.service import revoke_consent
 from api.errors import DatabaseUnavailable
 from api.kit.database import transaction
@@ -130,9 +129,9 @@ def test_a_replay_needs_neither_consent_nor_vectors(client: TestClient) -> None:
     first = post(client)
     services: Services = client.app.state.services
     with transaction(services.engine, writes=True) as connection:
-        active = consents.is_in_force(connection, SELLERS[0], bank_of(client), "credit_application", datetime.now(UTC))
-        assert active is not None
-        revoke_consent(connection, services.ledger, active.id, "tests")
+        query = "SELECT id FROM consents WHERE seller_id = :seller_id AND purpose = 'credit_application'"
+        (consent_id,) = connection.scalars(text(query), {"seller_id": SELLERS[0]}).all()
+        revoke_consent(connection, services.ledger, consent_id, "tests")
     assert_problem(post(client, key=None), 403, "consent-required")
     assert_replay(post(client), first)
     consent(services, bank_of(client), SELLERS[0])
