@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
 from api.app import create_app
 from api.auth.sessions import UserKind, login_url
@@ -45,7 +44,15 @@ def run(settings: Settings, echo: Callable[[str], None]) -> None:
     with _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens contain it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
-        config = _config(create_app(settings))
+        config = uvicorn.Config(
+            create_app(settings),
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level=logging.WARNING,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
         # the loop of uvicorn's own start, which is not used here
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(config, listener, echo))
@@ -68,18 +75,6 @@ def curl_of(credentials: str, address: str, seller_id: str) -> str:
     return (
         f'curl -sS {address}/v1/scores -H "Authorization: Bearer $({token})" '
         f"-H 'Content-Type: application/json' -d {body}"
-    )
-
-
-def _config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level=logging.WARNING,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
     )
 
 

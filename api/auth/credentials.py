@@ -22,7 +22,7 @@ from argon2.exceptions import VerificationError
 from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwa import JWSAlgModel
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jwk import Key, import_key
 from joserfc.util import urlsafe_b64decode
 
 from api.auth.token_request import InvalidClientError
@@ -93,9 +93,9 @@ class PublicKey:
         return {"OKP": ("Ed25519", "EdDSA"), "EC": ("ES256",), "RSA": ("PS256",)}[self.members["kty"]]
 
     @property
-    def imported(self) -> OKPKey | ECKey | RSAKey:
+    def imported(self) -> Key:
         """The key as a joserfc object."""
-        return _import_key(self.members)
+        return import_key(dict(self.members))
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -135,7 +135,7 @@ def public_key(jwk: Any) -> PublicKey:
     try:
         # before the import, because the library only warns of a short key
         _require_allowed(members)
-        return PublicKey(members, _import_key(members).thumbprint())
+        return PublicKey(members, import_key(members).thumbprint())
     except (JoseError, ValueError, TypeError) as error:
         raise AccessError("The JWK is not a valid key: one of its members cannot be decoded.") from error
 
@@ -148,11 +148,6 @@ def _require_allowed(members: Mapping[str, str]) -> None:
         allowed = members["crv"] in {"Ed25519", "P-256"}
     if not allowed:
         raise AccessError(f"The key must be Ed25519, P-256, or RSA of at least {_MIN_RSA_BITS} bits.")
-
-
-def _import_key(members: Mapping[str, str]) -> OKPKey | ECKey | RSAKey:
-    kinds: Mapping[str, type[OKPKey | ECKey | RSAKey]] = {"OKP": OKPKey, "EC": ECKey, "RSA": RSAKey}
-    return kinds[members["kty"]].import_key(dict(members))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from api.auth.token_request import (
 )
 from api.auth.tokens import TOKEN_PATH, Auth
 from api.kit.fields import format_timestamp
-from api.kit.openapi import BODY_PROBLEMS, NO_STORE, RATE_HEADERS, problem_responses, responses
+from api.kit.openapi import BODY_PROBLEMS, RATE_HEADERS, problem_responses, responses
 
 
 async def _auth(request: Request) -> Auth:
@@ -142,7 +142,6 @@ def create_seller_session(
     platform: Annotated[Platform, require_scope(Scope.SELLER_SESSIONS_WRITE)],
     auth: AuthDep,
     session: SessionCreate,
-    response: Response,
 ) -> SessionLink:
     """Create a login link for a seller whom the platform has authenticated. It works once, within ten minutes.
 
@@ -157,6 +156,5 @@ def create_seller_session(
         now=datetime.now(UTC),
         language=session.language,
     )
-    response.headers.update(NO_STORE)
     url = f"{auth.tokens.issuer}{LOGIN_PATH}/{link.token}"
     return SessionLink(url=url, expires_at=format_timestamp(link.expires_at))

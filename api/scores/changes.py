@@ -10,7 +10,6 @@ from typing import Final
 
 from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
 from api.kit.database import transaction
-from api.kit.fields import copy_fields
 from api.models.bundle_store import find_bundle
 from api.scores import repository
 from api.scores.inputs import parse_vector
@@ -105,10 +104,10 @@ def _response(before: StoredScore, now: StoredScore, basis: Basis, moved: Change
         statement=_STATEMENTS[basis],
         difference=None if moved is None else moved.now - moved.before,
         by_model=None if moved is None else moved.by_model,
-        features=[] if moved is None else [FeatureMoved(**vars(feature)) for feature in moved.features],
+        features=[] if moved is None else [FeatureMoved.from_record(feature) for feature in moved.features],
     )
 
 
 def _compared(score: StoredScore) -> Compared:
     envelope = {"id": score.id, "scored_at": score.fields["scored_at"], "bundle": score.bundle}
-    return Compared(**copy_fields(Compared, score.assessment, **envelope))
+    return Compared.from_record(score.assessment, **envelope)

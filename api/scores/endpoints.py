@@ -101,7 +101,6 @@ async def create_score(
 def get_scores(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
     services: ServicesDep,
-    response: Response,
     *,
     seller_id: Annotated[SellerId | None, Query(description="Only scores of this seller.")] = None,
     cursor: Cursor = None,
@@ -112,7 +111,6 @@ def get_scores(
     Follow `next_cursor` until it is null. New scores appear before the first page and move no other item. Items are
     short; `GET /v1/scores/{id}` returns the whole score. A seller without scores has an empty list.
     """
-    response.headers.update(NO_STORE)
     return service.list_scores(services, bank.id, seller_id, (cursor, limit), datetime.now(UTC))
 
 
@@ -150,7 +148,6 @@ def get_score(
 def get_changes(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
     services: ServicesDep,
-    response: Response,
     score_id: ScoreId,
     since: Annotated[UUID, Query(description="ID of an earlier score of the same seller.")],
 ) -> ScoreChanges:
@@ -159,7 +156,6 @@ def get_changes(
     Both scores are used as issued. `basis` states how they were compared. A score without a number has no difference.
     Rounding to whole points is part of the points of the features, so the sums are exact.
     """
-    response.headers.update(NO_STORE)
     return compare_scores(services, bank.id, str(score_id), str(since))
 
 
@@ -180,13 +176,11 @@ def replay_score(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
     services: ServicesDep,
     score_id: ScoreId,
-    response: Response,
 ) -> Replay:
     """Recompute the assessment from the stored inputs with the bundle of the score; nothing is stored.
 
     A difference means that stored data were changed. The response lists each difference.
     """
-    response.headers.update(NO_STORE)
     differences = service.replay_score(services, bank.id, str(score_id))
     return Replay(matches=not differences, differences=differences)
 

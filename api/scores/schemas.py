@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.kit.fields import Purpose, SellerId
+from api.kit.fields import Purpose, ResponseModel, SellerId
 from scoring import Outcome
 
 
@@ -23,11 +23,7 @@ class ScoreRequest(BaseModel):
     purpose: Purpose = Field(description="Purpose of the score.")
 
 
-class _Response(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class GroupPoints(_Response):
+class GroupPoints(ResponseModel):
     """The points of a reason group: the sum of its features."""
 
     group: str = Field(description="Name of the group.", examples=["returns"])
@@ -35,7 +31,7 @@ class GroupPoints(_Response):
     points: int = Field(description="Points added to the base; negative if deducted.", examples=[-8])
 
 
-class Contribution(_Response):
+class Contribution(ResponseModel):
     """The points of one feature."""
 
     feature: str = Field(description="Name of the feature.", examples=["refund_rate_90d"])
@@ -49,7 +45,7 @@ class Contribution(_Response):
     )
 
 
-class Reason(_Response):
+class Reason(ResponseModel):
     """A principal reason: one feature on one side of typical, or missing; verified by scoring again."""
 
     code: str = Field(
@@ -82,7 +78,7 @@ class Reason(_Response):
     )
 
 
-class Explanation(_Response):
+class Explanation(ResponseModel):
     """The explanation: base_points plus the points of all groups, or of all contributions, is the score."""
 
     base_points: int = Field(
@@ -100,7 +96,7 @@ class Explanation(_Response):
     reasons: list[Reason] = Field(description="At most four reasons, largest gain first.")
 
 
-class Shortfall(_Response):
+class Shortfall(ResponseModel):
     """A requirement for a score that is not met."""
 
     what: str = Field(description="Name of the table or feature.", examples=["days_on_platform"])
@@ -108,7 +104,7 @@ class Shortfall(_Response):
     needed: float | str = Field(description="The required value, at least.", examples=[90.0])
 
 
-class TableGap(_Response):
+class TableGap(ResponseModel):
     """An optional table that the score does not use."""
 
     table: str = Field(description="Name of the table.", examples=["traffic"])
@@ -118,7 +114,7 @@ class TableGap(_Response):
     )
 
 
-class ScaleDeclared(_Response):
+class ScaleDeclared(ResponseModel):
     """The scale of the score: `points` at odds of repayment of `odds`:1; `double` more points double the odds."""
 
     points: float = Field(description="Points at the stated odds.", examples=[600])
@@ -128,7 +124,7 @@ class ScaleDeclared(_Response):
     max: int = Field(description="Highest score.", examples=[900])
 
 
-class Versions(_Response):
+class Versions(ResponseModel):
     """Versions of model, features and reasons of the assessment."""
 
     model: str = Field(description="Digest of the model.", examples=["sha256:0c1f"])
@@ -138,7 +134,7 @@ class Versions(_Response):
     scale: ScaleDeclared = Field(description="The scale of the score.")
 
 
-class AssessmentResponse(_Response):
+class AssessmentResponse(ResponseModel):
     """The assessment: a pure function of the seller's values, the date of the request and the model."""
 
     outcome: Outcome = Field(
@@ -165,7 +161,7 @@ class AssessmentResponse(_Response):
     versions: Versions = Field(description="Versions of the assessment.")
 
 
-class LedgerPosition(_Response):
+class LedgerPosition(ResponseModel):
     """The position of the score in the ledger. A later checkpoint proves that the row is unchanged."""
 
     chain: str = Field(description="Name of the chain: the bank's ID.", examples=["bank-3f9c2a7d5e1b0846"])
@@ -173,7 +169,7 @@ class LedgerPosition(_Response):
     head: str = Field(description="Head of the chain with this row, SHA-256.", examples=["5f70" * 16])
 
 
-class DifferenceResponse(_Response):
+class DifferenceResponse(ResponseModel):
     """A value of the assessment that differs from the stored one."""
 
     path: str = Field(description="JSON pointer into the assessment.", examples=["/explanation/contributions/3/value"])
@@ -181,14 +177,14 @@ class DifferenceResponse(_Response):
     now: Any = Field(description="The value of the replay.", examples=[0.043])
 
 
-class Replay(_Response):
+class Replay(ResponseModel):
     """The result of a replay."""
 
     matches: bool = Field(description="Whether the assessment is equal to the byte.")
     differences: list[DifferenceResponse] = Field(description="All values that differ; empty if the replay matches.")
 
 
-class Score(_Response):
+class Score(ResponseModel):
     """A stored score: the assessment in its envelope. Reading it returns the same bytes."""
 
     id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
@@ -218,7 +214,7 @@ class Basis(StrEnum):
     NO_NUMBER = "no_number"
 
 
-class Compared(_Response):
+class Compared(ResponseModel):
     """One of the two scores."""
 
     id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
@@ -230,7 +226,7 @@ class Compared(_Response):
     bundle: str = Field(description="Digest of the model bundle of the score.", examples=["sha256:9b02"])
 
 
-class FeatureMoved(_Response):
+class FeatureMoved(ResponseModel):
     """The points of a feature's change."""
 
     feature: str = Field(
@@ -244,7 +240,7 @@ class FeatureMoved(_Response):
     points: int = Field(description="Change of the score in points; never 0.", examples=[14])
 
 
-class ScoreChanges(_Response):
+class ScoreChanges(ResponseModel):
     """The difference of two scores: by_model and the points of all features sum exactly to it."""
 
     seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
@@ -278,7 +274,7 @@ class ScoreState(StrEnum):
     DAMAGED = "damaged"
 
 
-class ScoreItem(_Response):
+class ScoreItem(ResponseModel):
     """A score in a list. If the score cannot be read, only the fields of the index are set."""
 
     id: str = Field(
@@ -304,7 +300,7 @@ class ScoreItem(_Response):
     )
 
 
-class ScorePage(_Response):
+class ScorePage(ResponseModel):
     """A page of a bank's scores, newest first."""
 
     items: list[ScoreItem] = Field(description="The scores of this page, newest first.")

@@ -1,4 +1,4 @@
-"""A real bundle in a real registry, real vectors in a real store, and the app over them."""
+"""Fixtures of all API tests: a registered bundle, stored vectors, databases, and the running app."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightgbm
 import numpy as np
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.slow)
 POSTGRESQL_IN_A_SOAK = pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.soak])
 Opener = Callable[..., "AbstractContextManager[TestClient]"]
-"""Opens settings; `consenting` are the sellers whose consent the demo bank is given, all where left out."""
+"""Opens settings. `consenting` are the sellers whose consent the demo bank gets; by default all."""
 
 CATALOGUE = "sha256:" + "c" * 64
 AS_OF = date(2026, 1, 31)
@@ -52,16 +52,16 @@ ELIGIBLE_BY = (
 """The features that eligibility reads."""
 NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(8)), *ELIGIBLE_BY, "signal_13")
 SIGNS = (-1, 1, 1, -1, 1, -1, 1, -1, 1, -1, -1, 1, 1, 1, 1)
-"""The direction of each feature: +1 where a higher value raises risk."""
+"""The direction of each feature: +1 if a higher value raises risk."""
 SELLERS = tuple(f"S-{number:03}" for number in range(60))
 NEWCOMER = "卖家 new"
 EVERYONE = (*SELLERS, NEWCOMER)
 NOW = datetime(2026, 2, 1, 9, tzinfo=UTC)
-"""When the tests of this package begin: the day after `AS_OF`, so that its data are fresh."""
+"""Start of the clock of these tests: the day after `AS_OF`, so that its data are fresh."""
 
 
 def snapshot_of(day: date) -> Snapshot:
-    """Return a snapshot whose tables end on a day: that of `today` where a process of its own reads them."""
+    """Return a snapshot whose tables end on a day; `today` if another process reads them."""
     return Snapshot(day, "data-1", CATALOGUE, {"orders": day, "refunds": day})
 
 
@@ -77,10 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that needs a database on SQLite, and on PostgreSQL too where it is marked `databases`.
+    """Run a test that needs a database on SQLite, and also on PostgreSQL if it is marked `databases`.
 
-    Marked are tests of what differs between the two: SQL, locks and durability. `make soak` runs all others on
-    PostgreSQL too.
+    Tests of SQL, locks and durability are marked. `make soak` runs all others on PostgreSQL too.
     """
     if "dialect" in metafunc.fixturenames:
         dialects = ["sqlite"]
@@ -91,7 +90,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("dialect", dialects, scope="module")
 
 
-def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
+def train_model(matrix: Any, bad: Any, signs: Mapping[str, int], rounds: int, **parameters: int) -> str:
+    """Return the text of a small monotone model; `signs` has the direction of each feature by name."""
+    fixed = {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "seed": 1}
+    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(signs))
+    constraints = {"monotone_constraints": list(signs.values())}
+    return str(lightgbm.train({**fixed, **constraints, **parameters}, data, rounds).model_to_string())
+
+
+@pytest.fixture(scope="session")
+def bundle_files() -> dict[str, bytes]:
     entries = tuple(
         FeatureEntry(
             name,
@@ -106,33 +114,15 @@ def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
         )
         for place, (name, sign) in enumerate(zip(NAMES, SIGNS, strict=True))
     )
-    return FeatureSheet(catalogue, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
-
-
-def _bundle_files() -> dict[str, bytes]:
+    sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
     rng = np.random.default_rng(7)
     matrix = rng.random((1500, len(NAMES)))
     bad = rng.random(1500) < 1 / (1 + np.exp(3 - 2 * matrix[:, 1] - 2 * matrix[:, 2] + matrix[:, 3]))
-    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
-    parameters = {
-        "objective": "binary",
-        "num_leaves": 7,
-        "monotone_constraints": list(SIGNS),
-        "verbose": -1,
-        "num_threads": 1,
-        "seed": 1,
-    }
-    booster = lightgbm.train(parameters, data, 30)
+    model = train_model(matrix, bad, dict(zip(NAMES, SIGNS, strict=True)), 30)
     bands = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
     policy = Policy(Calibration(1.1, 0.2), Scale(), bands, "90+ days past due within 12 months")
     reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables")
-    sheet = _sheet()
-    return pack(BundleParts(booster.model_to_string(), sheet, policy, reason_catalogue(sheet.entries), reference))
-
-
-@pytest.fixture(scope="session")
-def bundle_files() -> dict[str, bytes]:
-    return _bundle_files()
+    return pack(BundleParts(model, sheet, policy, reason_catalogue(sheet.entries), reference))
 
 
 @pytest.fixture(scope="session")
@@ -145,9 +135,9 @@ _KNOWN: dict[frozenset[tuple[str, bytes]], Bundle] = {}
 
 @pytest.fixture(scope="package", autouse=True)
 def moved_clock() -> Iterator[None]:
-    """Let the tests of this package run from `NOW` on; a test may move the clock further.
+    """Start the clock of these tests at `NOW`; a test may move it further.
 
-    A worker may leave the package and come back: the clock goes on then, so that what was prepared before is not ahead.
+    It continues if a worker leaves the package and returns, so that prepared state is never in the future.
     """
     with time_machine.travel(NOW + timedelta(seconds=monotonic() - _START), tick=True):
         yield
@@ -155,7 +145,7 @@ def moved_clock() -> Iterator[None]:
 
 @pytest.fixture
 def today() -> Iterator[date]:
-    """The day of the machine's clock, on which the test runs: for processes of their own, whose clock no test moves."""
+    """Run a test at the time of the machine, for other processes, whose clock no test moves."""
     now = time_machine.escape_hatch.datetime.datetime.now(UTC)
     with time_machine.travel(now, tick=True):
         yield now.date()
@@ -211,7 +201,7 @@ def other_catalogue() -> Snapshot:
 
 @pytest.fixture(scope="session")
 def registry(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a registry with a champion; made once, since mlflow takes seconds to make one."""
+    """The address of a registry with a champion, created once, because that takes seconds."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{folder}/mlflow.db"
     register(uri, bundle_files, folder)
@@ -227,7 +217,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite database at the newest schema, to be copied."""
+    """A SQLite database at the newest schema, to copy."""
     file = tmp_path_factory.mktemp("migrated") / "scores.db"
     open_database(f"sqlite:///{file}").dispose()
     return file
@@ -235,7 +225,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: str) -> Iterator[str]:
-    """The name of a PostgreSQL database at the newest schema, to be copied."""
+    """The name of a PostgreSQL database at the newest schema, to copy."""
     with fresh_database(postgres) as address:
         open_database(address).dispose()
         yield database_name(address)
@@ -245,7 +235,7 @@ def migrated_template(postgres: str) -> Iterator[str]:
 def migrated_database(request: pytest.FixtureRequest, dialect: str, folder: Path) -> Iterator[str]:
     """Yield the address of a database without rows."""
     if dialect == "sqlite":
-        # an address must escape some of what a folder may be named
+        # a URL must escape these characters
         file = folder / "some" / "folder 100%" / "scores.db"
         file.parent.mkdir(parents=True)
         shutil.copy(request.getfixturevalue("migrated_file"), file)
@@ -275,7 +265,7 @@ def empty_database(request: pytest.FixtureRequest, dialect: str, tmp_path: Path)
 
 @pytest.fixture(scope="session")
 def filled_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that `fill` writes, to be copied."""
+    """The file that `fill` writes, to copy."""
     folder = tmp_path_factory.mktemp("vectors")
     fill(folder)
     return folder / "vectors.db"
@@ -303,11 +293,11 @@ def started(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Started:
 
 @pytest.fixture(scope="session")
 def open_client(started: Started) -> Opener:
-    """Start the app over some settings, and call it with a token of its demo bank, if it has one.
+    """Start the app with some settings, and call it with a token of its demo bank, if it has one.
 
-    A bank that is new is given the consents of the sellers, for every purpose.
+    A new bank gets the consents of the sellers for every purpose.
     """
-    # imported late, since it warns before the filter of this file is in force
+    # imported late, because it warns before the filter of this file is active
     from starlette.testclient import TestClient
 
     @contextmanager
@@ -326,7 +316,7 @@ def open_client(started: Started) -> Opener:
 
 
 def bank_of(client: TestClient) -> str:
-    """Return the id of the demo bank, which is the name of its chain."""
+    """Return the ID of the demo bank, which is the name of its chain."""
     return demo_credentials(client.app.state.services.settings)[0]
 
 
@@ -350,7 +340,7 @@ def shared_service(
 
 @pytest.fixture
 def shared_client(shared_service: TestClient) -> Iterator[TestClient]:
-    """A bank like that of `client`, of one service for all tests of a module that store nothing in it."""
+    """A client like `client` of a service that all tests of a module share; they must store nothing in it."""
     headers = shared_service.headers.copy()
     yield shared_service
     shared_service.headers = headers

@@ -1,4 +1,4 @@
-"""The calls of which the OpenAPI document shows examples, made on a small model with features that have real names."""
+"""The example calls of the OpenAPI document, on a small model whose features have real names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from scoring import BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
 from scoring.bundle import read_reasons
 from scoring.model import Calibration
-from scoring.reason_catalogue import ReasonCatalogue
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles
-from tests.api.conftest import AS_OF, CATALOGUE, SELLERS, snapshot_of
+from tests.api.conftest import AS_OF, CATALOGUE, SELLERS, snapshot_of, train_model
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -41,7 +40,7 @@ _FEATURES = (
 
 
 def bundle_files() -> dict[str, bytes]:
-    """Return a bundle of four features, with everything that a bundle can tell."""
+    """Return a bundle of four features with all optional parts."""
     rng = np.random.default_rng(11)
     rows = 3000
     matrix = np.column_stack(
@@ -49,19 +48,9 @@ def bundle_files() -> dict[str, bytes]:
     )
     risk = -3 - matrix[:, 0] / 900 - (np.log(matrix[:, 1]) - 9) * 0.6 + 14 * matrix[:, 2] + 40 * matrix[:, 3]
     bad = rng.random(rows) < 1 / (1 + np.exp(-risk))
-    names = [name for name, *_ in _FEATURES]
-    parameters = {
-        "objective": "binary",
-        "num_leaves": 7,
-        "monotone_constraints": [sign for *_, sign, _ in _FEATURES],
-        "verbose": -1,
-        "num_threads": 1,
-        "seed": 1,
-    }
-    data = lightgbm.Dataset(matrix[:2000], bad[:2000].astype(float), feature_name=names)
-    booster = lightgbm.train(parameters, data, 40)
+    model = train_model(matrix[:2000], bad[:2000], {name: sign for name, _, _, sign, _ in _FEATURES}, 40)
     bands = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
-    chance = np.asarray(booster.predict(matrix[2000:]))
+    chance = np.asarray(lightgbm.Booster(model_str=model).predict(matrix[2000:]))
     record = _record(bands, chance, bad[2000:])
     reference = Reference(
         f"2000 training rows, {bad[:2000].mean():.1%} bad",
@@ -86,13 +75,10 @@ def bundle_files() -> dict[str, bytes]:
         )
         for place, (name, label, unit, sign, group) in enumerate(_FEATURES)
     )
-    sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(names[0], 90.0),), ("orders", "refunds"), 7)
+    sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(_FEATURES[0][0], 90.0),), ("orders", "refunds"), 7)
+    reasons = read_reasons(json.loads(_REASONS.read_text(encoding="utf-8")))
     policy = Policy(Calibration(1.0, 0.0), Scale(), bands, "90+ days past due within 12 months")
-    return pack(BundleParts(booster.model_to_string(), sheet, policy, _reasons(), reference))
-
-
-def _reasons() -> ReasonCatalogue:
-    return read_reasons(json.loads(_REASONS.read_text(encoding="utf-8")))
+    return pack(BundleParts(model, sheet, policy, reasons, reference))
 
 
 def _record(bands: Bands, chance: Any, bad: Any) -> TrackRecord:
@@ -124,7 +110,7 @@ class ExampleCall:
 
 
 def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[str, ExampleCall]:
-    """Make every call of which there is an example, by its operationId."""
+    """Return every example call by its operation ID."""
     form = {"grant_type": "client_credentials", "scope": "scores:read scores:write"}
     token = client.post("/oauth/token", data=form, auth=credentials).json()
     asked = {"seller_id": SELLER, "purpose": "credit_application"}
@@ -156,5 +142,5 @@ def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[
 
 
 def shortened(token: str) -> str:
-    """Return a token that is none any more, so that no document holds one."""
+    """Return the beginning of a token, so that no document has a valid one."""
     return token[:40] + "…"

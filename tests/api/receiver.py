@@ -1,4 +1,4 @@
-"""A receiver of checkpoints over real HTTP: takes what is posted, and answers as it is told."""
+"""A receiver of checkpoints over real HTTP, with responses that the test chooses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Receiver:
-    """What was posted so far; `statuses` are the next answers, after which all are 204."""
+    """The posted checkpoints, and the statuses of the next responses; later ones are 204."""
 
     address: str = ""
     posted: list[tuple[str, bytes]] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""A small model of features with real names and the words that training packs: integrity, an optional table, reaches.
+"""A small model whose features have real names, with integrity features, an optional table and reaches.
 
-Shops are named by what is special about them; all else is as `TYPICAL` has it.
+A shop is named after the values in which it differs from `TYPICAL`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scoring.bundle import read_reasons
 from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
-from tests.api.conftest import AS_OF, CATALOGUE
+from tests.api.conftest import AS_OF, CATALOGUE, train_model
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -75,7 +75,7 @@ _ENTRIES: Final = (
 
 @cache
 def shop_bundle(scale: Scale = SCALE, best: float = 0.01) -> Bundle:
-    """Return the bundle; the scale, and the highest probability of default in band A, may be chosen."""
+    """Return the bundle with a scale and the highest probability of default in band A."""
     bands = Bands((Band("A", best), Band("B", 0.03), Band("C", 0.08), Band("D", 0.2), Band("E", 1.0)))
     policy = Policy(Calibration(1.0, 0.0), scale, bands, "90+ days past due within 12 months")
     reference = Reference("Borrowers of 2025", {"auc": 0.8}, {"lightgbm": lightgbm.__version__}, "tables")
@@ -108,17 +108,7 @@ def _model() -> str:
     for place, each in enumerate(scored):
         if not each:
             matrix[:, place] = 0.0
-    parameters = {
-        "objective": "binary",
-        "num_leaves": 7,
-        "min_data_in_leaf": 40,
-        "monotone_constraints": signs.tolist(),
-        "verbose": -1,
-        "num_threads": 1,
-        "seed": 1,
-    }
-    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(names))
-    return str(lightgbm.train(parameters, data, 80).model_to_string())
+    return train_model(matrix, bad, dict(zip(names, signs.tolist(), strict=True)), 80, min_data_in_leaf=40)
 
 
 def _sheet() -> FeatureSheet:
@@ -168,7 +158,7 @@ def fill_shops(home: Path, covers: Mapping[str, date] = COVERS) -> None:
 
 @contextmanager
 def serve_bundle(client: TestClient, bundle: Bundle) -> Iterator[TestClient]:
-    """Make a bundle the model in force of a running service."""
+    """Make a bundle the champion of a running service."""
     services = client.app.state.services
     files = pack(BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, bundle.reference))
     save_bundle(services.settings, bundle.digest, files)

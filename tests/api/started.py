@@ -1,4 +1,4 @@
-"""What the first start of a service leaves behind, prepared once for each set of consents and copied for each test.
+"""The state after the first start of a service, prepared once for each set of consents and copied for each test.
 
 A first start migrates the database, creates keys, fetches the champion and creates the demo bank. That takes half a
 second and more; a copy takes milliseconds.
@@ -29,13 +29,13 @@ from tests.api.postgres import FRESH, database_name, replace_database
 
 _SECRETS = ("demo-bank.netrc", "keys")
 _MODEL = ("champion.json", "bundles")
-"""What a start writes to the state folder, beside the database; the model is that of one registry."""
+"""The files that a start writes to the state folder. The model belongs to one registry."""
 
 
 def consent(
     services: Services, bank_id: str, *sellers: str, acted: datetime | None = None, clock: Clock = utc_now
 ) -> list[str]:
-    """Let a bank score sellers, for every purpose, from when they acted; return the ids of the consents."""
+    """Grant a bank the consents of sellers for every purpose, and return their IDs."""
     with transaction(services.engine, writes=True) as connection:
         terms = [
             ConsentTerms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
@@ -45,13 +45,13 @@ def consent(
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:
-    """Return id and secret of the demo bank, as its file holds them."""
-    words = settings.demo_bank_path.read_text().split()
-    return words[2], words[4]
+    """Return the ID and secret in the file of the demo bank."""
+    fields = settings.demo_bank_path.read_text().split()
+    return fields[2], fields[4]
 
 
 class Started:
-    """State folders after a first start with a demo bank, by kind of database and by who consented."""
+    """State folders after a first start with a demo bank, by kind of database and by sellers with consent."""
 
     def __init__(self, registry: str, factory: pytest.TempPathFactory) -> None:
         self._registry = registry
@@ -59,14 +59,11 @@ class Started:
         self._prepared: dict[tuple[str, date, tuple[str, ...]], Settings] = {}
 
     def copy_into(self, settings: Settings, consenting: tuple[str, ...]) -> None:
-        """Let settings that nobody used yet be those of a service that started once.
-
-        Settings with a past of their own are left as they are.
-        """
+        """Copy the state of a started service to new settings. Settings that were used are left unchanged."""
         if settings.keys_path.exists() or settings.demo_bank_path.exists() or not _is_new(settings.database_url):
             return
         kind = make_url(settings.database_url).get_backend_name()
-        # consents end, and tests run on more than one day
+        # by day, because consents expire and some tests run on another day
         prepared = self._prepared.get((kind, _day(), consenting)) or self._prepare(settings, kind, consenting)
         for name in _SECRETS + (_MODEL if settings.mlflow_uri == self._registry else ()):
             source = prepared.home / name
@@ -92,7 +89,7 @@ def _day() -> date:
 
 
 def _is_new(url: str) -> bool:
-    """Return whether a database was created for one test, and nobody was created in it yet."""
+    """Return whether a database was created for one test and has no clients."""
     query = "SELECT count(*) FROM clients"
     if not url.startswith("sqlite"):
         if not database_name(url).startswith(FRESH):
@@ -109,7 +106,7 @@ def _is_new(url: str) -> bool:
 
 
 def _another_database(address: str, name: str) -> str:
-    """Create an empty database on the server of an address and return its own."""
+    """Create an empty database on the same server, and return its address."""
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return address.replace(f"/{database_name(address)}?", f"/{name}?")

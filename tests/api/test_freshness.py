@@ -28,7 +28,7 @@ from tests.statements import reason_catalogue
 
 LAST_FRESH, FIRST_STALE = AS_OF + timedelta(days=7), AS_OF + timedelta(days=8)
 LAGGING = date(2026, 1, 3)
-ASKED = {"seller_id": "S", "purpose": "credit_application"}
+REQUEST = {"seller_id": "S", "purpose": "credit_application"}
 
 
 @contextmanager
@@ -45,12 +45,12 @@ def desk(settings: Settings, open_client: Opener) -> Iterator[Desk]:
     """A bank with a product, and a steady seller who consented."""
     land(settings, {"S": {}})
     with open_client(settings, ["S"]) as client:
-        found = Desk(client)
-        found.put(LINE)
-        yield found
+        desk = Desk(client)
+        desk.put(LINE)
+        yield desk
 
 
-def test_the_same_data_are_scored_and_eight_days_later_too_old(desk: Desk) -> None:
+def test_data_are_scored_for_seven_days_and_stale_on_the_eighth(desk: Desk) -> None:
     first = desk.score("S")["assessment"]
     assert (first["outcome"], first["requested_on"]) == ("scored", str(NOW.date()))
     with on(LAST_FRESH, desk):
@@ -66,7 +66,7 @@ def test_the_same_data_are_scored_and_eight_days_later_too_old(desk: Desk) -> No
     ]
 
 
-def test_old_data_open_no_product_and_leave_no_number_on_the_report(desk: Desk) -> None:
+def test_stale_data_are_eligible_for_nothing_and_the_report_has_no_number(desk: Desk) -> None:
     assert desk.eligibility(desk.score("S")["id"])["products"][0]["limit"]
     with on(FIRST_STALE, desk):
         score = desk.score("S")
@@ -79,17 +79,17 @@ def test_old_data_open_no_product_and_leave_no_number_on_the_report(desk: Desk) 
     assert "points" not in page
 
 
-def test_sales_that_only_an_old_table_could_check_carry_no_limit(
+def test_sales_that_only_a_stale_table_could_check_get_no_limit(
     settings: Settings, open_client: Opener, bundle: Bundle
 ) -> None:
     entries = tuple(
         replace(entry, tables=("orders", "traffic")) if entry.name == "orders_beyond_visits_180d" else entry
         for entry in bundle.sheet.entries
     )
-    sheet, words = replace(bundle.sheet, entries=entries), reason_catalogue(entries)
-    parts = BundleParts(bundle.model.text, sheet, bundle.policy, words, bundle.reference)
+    sheet, reasons = replace(bundle.sheet, entries=entries), reason_catalogue(entries)
+    parts = BundleParts(bundle.model.text, sheet, bundle.policy, reasons, bundle.reference)
     with open_client(settings, ["S"]) as client, serve_bundle(client, Bundle.from_files(pack(parts))):
-        desk, found = Desk(client), []
+        desk, results = Desk(client), []
         desk.put(LINE)
         for through in (AS_OF, LAGGING):
             covers = {**SNAPSHOT.covers_through, "traffic": through}
@@ -97,8 +97,8 @@ def test_sales_that_only_an_old_table_could_check_carry_no_limit(
             score = desk.score("S")
             assert score["assessment"]["outcome"] == "scored"
             (product,) = desk.eligibility(score["id"])["products"]
-            found.append((product["eligible"], [each["criterion"] for each in product["unmet"]]))
-    assert found == [(True, []), (False, ["checked_sales"])]
+            results.append((product["eligible"], [each["criterion"] for each in product["unmet"]]))
+    assert results == [(True, []), (False, ["checked_sales"])]
 
 
 def test_an_earlier_score_replays_to_the_byte_on_any_later_day(desk: Desk) -> None:
@@ -109,43 +109,43 @@ def test_an_earlier_score_replays_to_the_byte_on_any_later_day(desk: Desk) -> No
             if day == FIRST_STALE:
                 scores.append(desk.score("S"))
             for score in scores:
-                answer = desk.client.post(f"/v1/scores/{score['id']}/replay").json()
-                assert answer == {"matches": True, "differences": []}
+                response = desk.client.post(f"/v1/scores/{score['id']}/replay").json()
+                assert response == {"matches": True, "differences": []}
             assert desk.client.get(f"/v1/scores/{scores[0]['id']}").content == stored
     assert [each["assessment"]["outcome"] for each in scores] == ["scored", "stale_data"]
 
 
-def test_a_retry_after_the_clock_moved_gets_the_stored_answer(desk: Desk) -> None:
+def test_a_retry_on_a_later_day_gets_the_stored_response(desk: Desk) -> None:
     key = {"Idempotency-Key": "once"}
-    made = desk.client.post("/v1/scores", json=ASKED, headers=key)
+    first = desk.client.post("/v1/scores", json=REQUEST, headers=key)
     with time_machine.travel(NOW + timedelta(hours=20), tick=True):
         desk.client.headers["Authorization"] = f"Bearer {token_for(desk.client, desk.services.settings)}"
-        again = desk.client.post("/v1/scores", json=ASKED, headers=key)
-    assert again.content == made.content
+        replay = desk.client.post("/v1/scores", json=REQUEST, headers=key)
+    assert replay.content == first.content
 
 
-def test_the_service_is_not_ready_where_every_score_would_be_stale(desk: Desk) -> None:
+def test_the_service_is_not_ready_if_every_score_would_be_stale(desk: Desk) -> None:
     with on(LAST_FRESH):
         ready = desk.client.get("/health/ready")
         assert (ready.status_code, ready.json()["data_age_days"], ready.json()["degraded"]) == (200, 7, [])
     with on(FIRST_STALE):
-        answer = desk.client.get("/health/ready")
+        response = desk.client.get("/health/ready")
         assert desk.client.get("/health/live").status_code == 200
-    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/not-ready")
-    assert answer.json()["detail"] == (
+    assert (response.status_code, response.json()["type"]) == (503, "/problems/not-ready")
+    assert response.json()["detail"] == (
         "data: too old or missing (orders end on 2026-01-31, refunds end on 2026-01-31). The model allows at most 7 "
         "days before 2026-02-08. Ingest a newer delivery."
     )
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "are too old"), ("zh", "您的经营数据过旧")])
-def test_the_pages_of_a_seller_lose_number_and_amount(desk: Desk, language: str, said: str) -> None:
+@pytest.mark.parametrize(("language", "message"), [("en", "are too old"), ("zh", "您的经营数据过旧")])
+def test_the_pages_of_a_seller_show_no_score_and_no_amount(desk: Desk, language: str, message: str) -> None:
     page = Browser(desk.client).log_in("S", language=language).get("/seller").text
     assert all(f'id="{each}"' in page for each in ("score", "band", "amount", "rate"))
     with on(FIRST_STALE):
         browser = Browser(desk.client).log_in("S", language=language)
         pages = [browser.get(f"/seller{path}") for path in ("", "/reasons", "/improve", "/products")]
-    assert all(said in text_of(each) for each in pages[:3])
+    assert all(message in text_of(each) for each in pages[:3])
     for each in pages:
         assert each.status_code == 200
         # requirements of a product hold bands and amounts too, so only elements of a score or an offer are searched
@@ -164,7 +164,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
-def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
+def test_the_commands_print_no_score(run: Run, tmp_path: Path) -> None:
     def outcome() -> dict[str, Any]:
         return dict(json.loads(run("score", SELLERS[0], "--output", "json").stdout)["assessment"])
 
@@ -216,7 +216,7 @@ def shops(settings: Settings, open_client: Opener, model: Bundle) -> Iterator[Sh
         yield Shops(Desk(client), settings.home)
 
 
-TROUBLE = "data: traffic end on 2026-01-03, which is too old; its features count as missing."
+DEGRADED = "data: traffic end on 2026-01-03, which is too old; its features count as missing."
 
 
 @pytest.mark.parametrize(
@@ -236,44 +236,47 @@ TROUBLE = "data: traffic end on 2026-01-03, which is too old; its features count
         ),
     ],
 )
-def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own(
+def test_a_stale_optional_table_is_a_reason_and_does_not_prevent_a_score(
     shops: Shops, through: date | None, bank: str, seller: str, chinese: str
 ) -> None:
     fresh = shops.desk.score("typical")["assessment"]
     assert fresh["table_gaps"] == []
     shops.deliver(traffic=through)
-    made = shops.desk.score("typical")
-    lagging = made["assessment"]
-    told = None if through is None else str(through)
-    assert (lagging["outcome"], lagging["table_gaps"]) == ("scored", [{"table": "traffic", "data_through": told}])
+    score = shops.desk.score("typical")
+    lagging = score["assessment"]
+    data_through = None if through is None else str(through)
+    assert (lagging["outcome"], lagging["table_gaps"]) == (
+        "scored",
+        [{"table": "traffic", "data_through": data_through}],
+    )
     assert lagging["score"] < fresh["score"]
     values = {each["feature"]: each["value"] for each in lagging["explanation"]["contributions"]}
     assert (values["ad_spend_share_90d"], values["orders_beyond_visits_180d"]) == (None, None)
     assert values["return_rate_90d"] is not None
     named = [each for each in lagging["explanation"]["reasons"] if each["table"] == "traffic"]
-    assert [(each["side"], each["value"], each["data_through"]) for each in named] == [("missing", None, told)]
+    assert [(each["side"], each["value"], each["data_through"]) for each in named] == [("missing", None, data_through)]
     assert named[0]["statement"] == bank
     ready = shops.desk.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["degraded"]) == (200, [] if through is None else [TROUBLE])
-    assert shops.desk.client.post(f"/v1/scores/{made['id']}/replay").json()["matches"] is True
-    report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
+    assert (ready.status_code, ready.json()["degraded"]) == (200, [] if through is None else [DEGRADED])
+    assert shops.desk.client.post(f"/v1/scores/{score['id']}/replay").json()["matches"] is True
+    report = Read(shops.desk.client.get(f"/v1/scores/{score['id']}/report").text).text
     gap = "was not delivered" if through is None else "ends on 2026-01-03 and is too old to use"
     assert f"The table “traffic” {gap}." in report
     assert seller in shops.page("typical", "/reasons")
     assert chinese in shops.page("typical", "/reasons", "zh")
 
 
-def test_a_required_table_that_was_not_delivered_is_named(shops: Shops) -> None:
+def test_a_missing_required_table_is_named(shops: Shops) -> None:
     shops.deliver(refunds=None)
     assessment = shops.desk.score("typical")["assessment"]
     assert (assessment["outcome"], assessment["score"]) == ("insufficient_data", None)
     assert assessment["shortfalls"] == [{"what": "refunds", "found": None, "needed": "delivered"}]
 
 
-def test_a_seller_who_stopped_is_inactive_and_is_told_since_when(shops: Shops) -> None:
-    made = shops.desk.score("stopped")
-    assert (made["assessment"]["outcome"], made["assessment"]["score"]) == ("inactive", None)
-    report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
+def test_an_inactive_seller_sees_the_date_of_the_last_sale(shops: Shops) -> None:
+    score = shops.desk.score("stopped")
+    assert (score["assessment"]["outcome"], score["assessment"]["score"]) == ("inactive", None)
+    report = Read(shops.desk.client.get(f"/v1/scores/{score['id']}/report").text).text
     for page in (report, shops.page("stopped")):
         assert "Last sale: 17 Nov 2025, 75 days before the data end." in page
         assert "no sign of risk" not in page

@@ -1,6 +1,7 @@
-"""The service is killed under load, at any moment: every answer that was given is there, to the byte, and no other.
+"""The service is killed, or its database crashes, under load: every score that was returned is stored, and no other.
 
-Every request has a key: sent again afterwards, each makes one score in all, whether it was answered or cut off.
+Every request has an idempotency key. Repeated afterwards, each request has created one score, whether its response
+arrived or not.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -24,12 +26,14 @@ from sqlalchemy import func, select
 from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger.verification import verify
+from api.models.registry import load_champion
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
-from tests.counts import KILLS
+from tests.api.postgres import crashing_server
+from tests.counts import CRASHES, KILLS
 
 pytestmark = pytest.mark.repeated
 
@@ -40,7 +44,7 @@ CALLERS = 4
 
 @contextmanager
 def serving(settings: Settings, log: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the real command, with more of its environment, and yield it with its address."""
+    """Run the real command with additional environment variables, and yield the process and its address."""
     environment = {
         "SELLERSCORE_HOME": str(settings.home),
         "SELLERSCORE_DATABASE_URL": settings.database_url,
@@ -56,80 +60,137 @@ def serving(settings: Settings, log: Path, **more: str) -> Iterator[tuple[subpro
         )
         try:
             assert process.stdout is not None
-            # by the second line there is a demo bank
-            found = re.search(r"http://[^ ]+", process.stdout.readline() + process.stdout.readline())
-            assert found, log.read_text()
-            yield process, found.group()
+            # the demo bank exists when the second line is printed
+            address = re.search(r"http://[^ ]+", process.stdout.readline() + process.stdout.readline())
+            assert address, log.read_text()
+            yield process, address.group()
         finally:
             process.kill()
             process.wait()
             process.stdout.close()
 
 
-@dataclass
-class Asked:
-    """What was asked under which key, and what was answered."""
-
-    sellers: dict[str, str] = field(default_factory=dict)
-    answers: dict[str, bytes] = field(default_factory=dict)
-    places: dict[str, bytes] = field(default_factory=dict)
-
-
-def score(client: httpx.Client, key: str, seller_id: str) -> httpx.Response:
+def post(client: httpx.Client, key: str, seller_id: str) -> httpx.Response:
     body = {"seller_id": seller_id, "purpose": "credit_application"}
     return client.post("/v1/scores", json=body, headers={"Idempotency-Key": key})
 
 
-def load(address: str, token: str, name: str, asked: Asked) -> None:
-    """Ask for scores until the service is gone, and keep the answers by key and by where to read them again."""
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
-        for number in range(100_000):
-            key, seller_id = f"{name}-{number}", SELLERS[number % len(SELLERS)]
-            asked.sellers[key] = seller_id
-            try:
-                answer = score(client, key, seller_id)
-            except httpx.TransportError:
-                return
-            if answer.status_code == 201:
-                asked.answers[key] = asked.places[answer.headers["Location"]] = answer.content
+@dataclass
+class Load:
+    """Requests and their responses: sellers and scores by key, scores by location, and rejections."""
+
+    sellers: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, bytes] = field(default_factory=dict)
+    locations: dict[str, bytes] = field(default_factory=dict)
+    rejected: list[httpx.Response] = field(default_factory=list)
+
+    @contextmanager
+    def calling(self, address: str, settings: Settings, name: str = "caller") -> Iterator[None]:
+        """Request scores in several threads until the block ends or the service is gone."""
+        with httpx.Client(base_url=address, timeout=60) as client:
+            token = token_for(client, settings)
+        ended = threading.Event()
+        threads = [
+            threading.Thread(target=self._call, args=(address, token, f"{name}-{number}", ended))
+            for number in range(CALLERS)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join(60)
+
+    def _call(self, address: str, token: str, name: str, ended: threading.Event) -> None:
+        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            for number in count():
+                key, seller_id = f"{name}-{number}", SELLERS[number % len(SELLERS)]
+                self.sellers[key] = seller_id
+                try:
+                    response = post(client, key, seller_id)
+                except httpx.TransportError:
+                    return
+                if response.status_code == 201:
+                    self.scores[key] = self.locations[response.headers["Location"]] = response.content
+                else:
+                    self.rejected.append(response)
+                    # pausing for the whole Retry-After would only slow down the test
+                    time.sleep(0.05)
+                if ended.is_set():
+                    return
+
+    def verify(self, settings: Settings, open_client: Opener, interruptions: int) -> None:
+        """Check that each returned score is stored, and that repeated requests create no second score."""
+        with open_client(settings.model_copy(update={"rate_limit_calls": 1_000_000})) as client:
+            assert {path: client.get(path).content for path in self.locations} == self.locations
+            services: Services = client.app.state.services
+            # the score of an interrupted request may be stored although its response was lost
+            assert len(self.scores) <= stored_scores(services) <= len(self.scores) + interruptions * CALLERS
+            repeated = {key: post(client, key, seller_id).content for key, seller_id in self.sellers.items()}
+            assert self.scores.items() <= repeated.items()
+            assert stored_scores(services) == len(self.sellers) == len(set(repeated.values()))
+            checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
+            assert verify(services.engine, services.ledger, checks).faults == ()
 
 
-def test_every_answer_outlives_the_kill(today: date, stored_in: Settings, open_client: Opener, tmp_path: Path) -> None:
-    fill(stored_in.home, snapshot_of(today))
-    with open_client(stored_in):
-        pass  # what is served has a bank by then, with consents, and needs no registry
-    moments, asked = random.Random(), Asked()  # noqa: S311 - another moment each run
-    for number in range(KILLS):
-        before = len(asked.answers)
-        with serving(stored_in, tmp_path / f"log-{number}") as (process, address):
-            with httpx.Client(base_url=address, timeout=30) as client:
-                token = token_for(client, stored_in)
-            callers = [
-                threading.Thread(target=load, args=(address, token, f"{number}-{caller}", asked))
-                for caller in range(CALLERS)
-            ]
-            for caller in callers:
-                caller.start()
-            until = time.monotonic() + 60
-            while len(asked.answers) == before and time.monotonic() < until:
-                time.sleep(0.01)
-            time.sleep(moments.uniform(0.0, 0.6))
-            process.kill()
-            for caller in callers:
-                caller.join(60)
-        assert len(asked.answers) > before
-    with open_client(stored_in.model_copy(update={"rate_limit_calls": 1_000_000})) as client:
-        assert {place: client.get(place).content for place in asked.places} == asked.places
-        services = client.app.state.services
-        # one of each caller may have been stored when its answer was cut off
-        assert len(asked.answers) <= stored(services) <= len(asked.answers) + KILLS * CALLERS
-        again = {key: score(client, key, seller_id).content for key, seller_id in asked.sellers.items()}
-        assert asked.answers.items() <= again.items()
-        assert stored(services) == len(asked.sellers) == len(set(again.values()))
-        checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
-        assert verify(services.engine, services.ledger, checks).faults == ()
-
-
-def stored(services: Services) -> int:
+def stored_scores(services: Services) -> int:
     with transaction(services.engine) as connection:
         return int(connection.execute(select(func.count()).select_from(scores)).scalar_one())
+
+
+def wait_until(condition: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+
+
+def test_scores_survive_a_killed_service(today: date, stored_in: Settings, open_client: Opener, tmp_path: Path) -> None:
+    fill(stored_in.home, snapshot_of(today))
+    with open_client(stored_in):
+        pass  # creates the bank and its consents, and saves the model
+    load, delays = Load(), random.Random()  # noqa: S311 - another moment each run
+    for number in range(KILLS):
+        before, log = len(load.scores), tmp_path / f"log-{number}"
+        with serving(stored_in, log) as (process, address), load.calling(address, stored_in, str(number)):
+            wait_until(lambda before=before: len(load.scores) > before, log)
+            time.sleep(delays.uniform(0.0, 0.6))
+            process.kill()
+    load.verify(stored_in, open_client, KILLS)
+
+
+def test_scores_survive_a_database_that_crashes_and_restarts(
+    today: date, settings: Settings, open_client: Opener, tmp_path: Path
+) -> None:
+    fill(settings.home, snapshot_of(today))
+    load_champion(settings)
+    load, log = Load(), tmp_path / "log"
+    with crashing_server() as database:
+        settings = settings.model_copy(update={"database_url": database.address})
+        with open_client(settings):
+            pass
+        with (
+            serving(settings, log, SELLERSCORE_RATE_LIMIT_CALLS="1000000") as (process, address),
+            httpx.Client(base_url=address, timeout=60) as client,
+        ):
+            with load.calling(address, settings):
+                for _ in range(CRASHES):
+                    done = len(load.scores)
+                    wait_until(lambda done=done: len(load.scores) > done + 20, log)
+                    rejected = len(load.rejected)
+                    database.crash()
+                    wait_until(lambda rejected=rejected: len(load.rejected) > rejected + 2 * CALLERS, log)
+                    assert client.get("/health/live").status_code == 200
+                    assert "database:" in client.get("/health/ready").json()["detail"]
+                    done = len(load.scores)
+                    time.sleep(0.3)
+                    assert len(load.scores) == done, "a score was returned that is not stored"
+                    database.restart()
+                    wait_until(lambda done=done: len(load.scores) > done + 20, log)
+                    assert client.get("/health/ready").status_code == 200
+            assert process.poll() is None
+        problems = {(each.status_code, each.json()["type"], each.headers["Retry-After"]) for each in load.rejected}
+        assert problems == {(503, "/problems/database-unavailable", "5")}
+        load.verify(settings, open_client, CRASHES)

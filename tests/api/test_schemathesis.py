@@ -1,6 +1,6 @@
-"""Schemathesis against the OpenAPI document, with every check it has: whatever a bank sends, the answer is documented.
+"""Schemathesis with all its checks: whatever a client sends, the response is one that the OpenAPI document describes.
 
-`make test` sends one request to each operation, in one way; `make soak` shares out 5,000 over all operations and ways.
+`make test` sends one request to each operation, in one mode; `make soak` shares 5,000 among all operations and modes.
 Operations that cannot be varied, such as a call without parameters, take fewer than their share.
 """
 
@@ -21,8 +21,8 @@ from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from api.app import create_app
-from api.auth import clients as service
-from api.auth.scopes import ClientKind, scopes_of
+from api.auth.clients import create_client
+from api.auth.scopes import ClientKind, Scope, scopes_of
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, fill
 from tests.api.started import consent
@@ -35,114 +35,105 @@ pytestmark = pytest.mark.repeated
 
 _PATHS = create_app(Settings(home=Path("not-there"))).openapi()["paths"]
 OPERATIONS = sorted((method.upper(), path) for path, item in _PATHS.items() for method in item)
-WAYS = ("valid", "invalid", "known")
-"""As the document says; against it; and with sellers and scores that are there, so that more than refusals is seen."""
+MODES = ("valid", "invalid", "stored")
+"""Requests that obey the document, that break it, and that name stored sellers and scores, so that they succeed."""
 
 CASES = [
-    # each operation in one way a day; the ways take turns
-    pytest.param(method, path, way, marks=() if number % len(WAYS) == turn else pytest.mark.soak)
+    # the modes take turns, so that each run of `make test` uses all of them
+    pytest.param(method, path, mode, marks=() if number % len(MODES) == turn else pytest.mark.soak)
     for number, (method, path) in enumerate(OPERATIONS)
-    for turn, way in enumerate(WAYS)
+    for turn, mode in enumerate(MODES)
 ]
 SHARE = max(EXAMPLES // len(CASES), 1)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, as Schemathesis asks it: clients of all scopes, one a kind, and what is there."""
+    """A running service, a client of each kind, and the parts of requests that name stored resources."""
 
+    app: Any
     schema: BaseSchema
     clients: dict[ClientKind, str]
-    scores: list[str]
-    consents: list[str]
-    requests: list[str]
-    app: Any
+    parameters: dict[str, str]
+    parts: dict[str, dict[str, Any]]
 
     def headers(self, method: str, path: str) -> dict[str, str]:
-        """Return a token of a kind that may make the call; none where none is needed."""
-        asked = _PATHS[path][method.lower()].get("security", [])
-        scopes = {scope for each in asked for scope in each.get("oauth2", ())}
-        kind = next((kind for kind in ClientKind if scopes & set(map(str, scopes_of(kind)))), None)
-        if kind is None:
+        """Return a new token of a kind of client that can make the call, because a long run outlives a token."""
+        schemes = _PATHS[path][method.lower()].get("security", [])
+        scopes = [Scope(name) for scheme in schemes for name in scheme.get("oauth2", ())]
+        if not scopes:
             return {}
-        # a fresh token each time: a long run outlives one
+        kind = scopes[0].kinds[0]
         tokens = self.app.state.services.auth.tokens
-        token = tokens.issue(self.clients[kind], kind, scopes_of(kind), datetime.now(UTC))
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {tokens.issue(self.clients[kind], kind, scopes_of(kind), datetime.now(UTC))}"}
+
+    def create(self, path: str, **body: str) -> str:
+        """Create a resource and return its ID."""
+        case = self.schema[path]["POST"].Case(body=body, media_type="application/json")
+        return str(case.call(headers=self.headers("POST", path)).json()["id"])
 
 
 @pytest.fixture(scope="module")
-def running(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("home")
     home.chmod(0o700)
     fill(home)
-    many = {"rate_limit_calls": 1_000_000, "failed_logins": 1_000_000}
-    app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **many))
+    unlimited = {"rate_limit_calls": 1_000_000, "failed_logins": 1_000_000}
+    app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **unlimited))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     engine, now = app.state.services.engine, datetime.now(UTC)
-    clients = {kind: service.create_client(engine, kind, f"A {kind}", now=now).client.id for kind in ClientKind}
+    clients = {kind: create_client(engine, kind, f"A {kind}", now=now).client.id for kind in ClientKind}
     consents = consent(app.state.services, clients[ClientKind.BANK], *SELLERS, NEWCOMER)
-    found = Service(schema, clients, [], consents, [], app)
-    asking = found.headers("POST", "/v1/consent-requests")
-    for seller_id in SELLERS[:2]:
-        case = schema["/v1/consent-requests"]["POST"].Case(
-            body={"seller_id": seller_id, "purpose": "account_review"}, media_type="application/json"
-        )
-        found.requests.append(case.call(headers=asking).json()["id"])
-    for seller_id in (SELLERS[0], SELLERS[0], NEWCOMER):
-        case = schema["/v1/scores"]["POST"].Case(
-            body={"seller_id": seller_id, "purpose": "credit_application"}, media_type="application/json"
-        )
-        answer = case.call(headers=found.headers("POST", "/v1/scores"))
-        assert answer.status_code == 201, answer.text
-        found.scores.append(answer.json()["id"])
-    yield found
+    service = Service(app, schema, clients, {}, {})
+    review, application = (
+        {"seller_id": SELLERS[0], "purpose": purpose} for purpose in ("account_review", "credit_application")
+    )
+    scores = [service.create("/v1/scores", **application) for _ in range(2)]
+    service.parameters.update(
+        score_id=scores[1],
+        # the vectors here have no real features, hence no profile
+        seller_id="S-nobody",
+        consent_id=consents[-1],
+        request_id=service.create("/v1/consent-requests", **review),
+        review_id="4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11",
+    )
+    terms = {**review, "bank_id": clients[ClientKind.BANK], "days": 30}
+    service.parts.update(
+        {
+            "GET /v1/scores": {"query": {"seller_id": SELLERS[0], "limit": 1}},
+            "GET /v1/scores/{score_id}/changes": {"query": {"since": scores[0]}},
+            "POST /v1/consents": {"body": terms, "media_type": "application/json"},
+            "POST /v1/scores": {"body": application, "media_type": "application/json"},
+        }
+    )
+    yield service
     shutdown_lifespans()
 
 
-def known(running: Service, operation: APIOperation) -> dict[str, Any]:
-    """Return parts of a request that name what is there."""
-    parts: dict[str, Any] = {}
-    there = {
-        "score_id": running.scores[1],
-        # the sellers here have vectors of made-up features, so no picture: tests/api/sellers look at pictures
-        "seller_id": "S-nobody",
-        "consent_id": running.consents[-1],
-        "request_id": running.requests[-1],
-        "review_id": "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11",
-    }
-    if named := [each.name for each in operation.path_parameters]:
-        parts["path_parameters"] = {name: there[name] for name in named}
-    if operation.label == "GET /v1/scores":
-        parts["query"] = {"seller_id": SELLERS[0], "limit": 1}
-    if operation.label == "GET /v1/scores/{score_id}/changes":
-        parts["query"] = {"since": running.scores[0]}
-    if operation.label == "POST /v1/consents":
-        bank_id = running.clients[ClientKind.BANK]
-        parts["body"] = {"seller_id": SELLERS[2], "bank_id": bank_id, "purpose": "account_review", "days": 30}
-        parts["media_type"] = "application/json"
-    if operation.label == "POST /v1/scores":
-        parts["body"] = {"seller_id": SELLERS[0], "purpose": "credit_application"}
-        parts["media_type"] = "application/json"
+def stored_parts(service: Service, operation: APIOperation) -> dict[str, Any]:
+    """Return the parts of a request that name stored resources."""
+    parts = dict(service.parts.get(operation.label, {}))
+    if names := [parameter.name for parameter in operation.path_parameters]:
+        parts["path_parameters"] = {name: service.parameters[name] for name in names}
     return parts
 
 
-def beyond_a_schema(case: Case) -> bool:
-    """Say whether a request may be refused by what no schema says of it.
+def has_rules_beyond_the_schema(case: Case) -> bool:
+    """Return whether a request that obeys its schema may be rejected.
 
-    Which cursors were given, which moments lie ahead, that blanks around a header are lost on the way, and rules
-    between fields: of products, of a decision, and that a consent has one end.
+    No schema states which cursors were issued, which times are in the future, that blanks around a header are lost, or
+    the rules between fields of products, consents and decisions.
     """
     decision = "POST /v1/reviews/{review_id}/decision"
-    between = case.operation.label in {"PUT /v1/products", "POST /v1/consents", decision}
-    return between or bool({"cursor", "at"} & set(case.query or {})) or "Idempotency-Key" in (case.headers or {})
+    between_fields = case.operation.label in {"PUT /v1/products", "POST /v1/consents", decision}
+    return between_fields or bool({"cursor", "at"} & set(case.query or {})) or "Idempotency-Key" in (case.headers or {})
 
 
-@pytest.mark.parametrize(("method", "path", "way"), CASES)
-def test_every_answer_is_documented(running: Service, method: str, path: str, way: str) -> None:
-    operation = running.schema[path][method]
-    parts = known(running, operation) if way == "known" else {}
-    mode = GenerationMode.NEGATIVE if way == "invalid" else GenerationMode.POSITIVE
+@pytest.mark.parametrize(("method", "path", "mode"), CASES)
+def test_every_response_is_documented(service: Service, method: str, path: str, mode: str) -> None:
+    operation = service.schema[path][method]
+    parts = stored_parts(service, operation) if mode == "stored" else {}
+    generation = GenerationMode.NEGATIVE if mode == "invalid" else GenerationMode.POSITIVE
 
     @settings(
         max_examples=SHARE,
@@ -151,16 +142,15 @@ def test_every_answer_is_documented(running: Service, method: str, path: str, wa
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
     )
-    @given(case=operation.as_strategy(mode, **parts))
-    def asked(case: Case) -> None:
-        headers = running.headers(method, path)
-        excluded = [positive_data_acceptance] if beyond_a_schema(case) else []
-        case.call_and_validate(headers=headers, excluded_checks=excluded)
+    @given(case=operation.as_strategy(generation, **parts))
+    def send(case: Case) -> None:
+        excluded = [positive_data_acceptance] if has_rules_beyond_the_schema(case) else []
+        case.call_and_validate(headers=service.headers(method, path), excluded_checks=excluded)
 
     try:
-        asked()
+        send()
     except Unsatisfiable:
-        # any text is a header that may be sent
-        if way != "invalid":
+        # any text is a valid header
+        if mode != "invalid":
             raise
-        pytest.skip("nothing to say wrongly")
+        pytest.skip("every request to this operation is valid")

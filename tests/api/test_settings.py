@@ -1,5 +1,8 @@
-"""Settings: from the environment, with no default for a secret, refused in one sentence."""
+"""Settings: read from the environment, with no default for a secret, and errors that do not repeat values."""
 
+from __future__ import annotations
+
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,73 +10,66 @@ from sqlalchemy import make_url
 
 from api.errors import SettingsError
 from api.kit.database import open_database
-from api.settings import load_settings
+from api.server import _listen
+from api.settings import Settings, load_settings
 
 
-def test_all_state_lies_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Load the settings with some variables set."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    settings = load_settings()
+    monkeypatch.delenv("SELLERSCORE_HOME", raising=False)
+
+    def load(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name if name == "MLFLOW_TRACKING_URI" else f"SELLERSCORE_{name}", value)
+        return load_settings()
+
+    return load
+
+
+def test_all_state_is_in_the_home_folder(load, tmp_path: Path) -> None:
+    settings = load(HOME=str(tmp_path))
     assert settings.home == tmp_path
     assert settings.database_url == f"sqlite:///{tmp_path}/sellerscore.db"
     assert settings.mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
     assert (settings.host, settings.port, settings.score_validity_days) == ("127.0.0.1", 8000, 30)
+    # relative, and empty
+    assert load(HOME="state").home == tmp_path / "state"
+    assert (load(HOME="", PORT="").home, load().port) == (tmp_path / "var", 8000)
 
 
-def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SELLERSCORE_HOME", "state")
-    assert load_settings().home == tmp_path / "state"
+@pytest.mark.parametrize("name", ["a b", "q?mode=ro", "#1", "100%41", "中"])
+def test_the_home_folder_may_have_characters_that_a_url_escapes(load, name: str, tmp_path: Path) -> None:
+    settings = load(HOME=str(tmp_path / name))
+    open_database(settings.database_url).dispose()
+    assert (tmp_path / name / "sellerscore.db").is_file()
+    assert make_url(settings.mlflow_uri).database == str(tmp_path / name / "mlflow.db")
 
 
-def test_an_option_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SELLERSCORE_PORT", "8080")
+def test_an_option_takes_precedence_over_the_environment(load) -> None:
+    load(PORT="8080")
     assert (load_settings(port=None).port, load_settings(port=9000).port) == (8080, 9000)
 
 
 @pytest.mark.parametrize(
-    ("given", "issuer"),
+    ("variables", "issuer"),
     [
         ({}, "http://127.0.0.1:8000"),
         ({"HOST": "::1", "PORT": "8080"}, "http://[::1]:8080"),
         ({"PUBLIC_URL": "https://score.example/"}, "https://score.example"),
     ],
 )
-def test_tokens_name_where_the_service_is_reached(
-    given: dict[str, str], issuer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in given.items():
-        monkeypatch.setenv(f"SELLERSCORE_{name}", value)
-    assert load_settings().issuer == issuer
+def test_the_issuer_of_tokens_is_the_address_of_the_service(load, variables: dict[str, str], issuer: str) -> None:
+    assert load(**variables).issuer == issuer
 
 
-def test_mlflows_own_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert load_settings().mlflow_uri == "http://127.0.0.1:5000"
-
-
-def test_the_registry_has_one_variable_that_training_reads_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setenv("SELLERSCORE_MLFLOW_URI", "http://127.0.0.1:5000")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert load_settings().mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
-
-
-def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SELLERSCORE_HOME", "")
-    monkeypatch.setenv("SELLERSCORE_PORT", "")
-    assert (load_settings().home, load_settings().port) == (tmp_path / "var", 8000)
-
-
-@pytest.mark.parametrize("name", ["a b", "q?mode=ro", "#1", "100%41", "中"])
-def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / name))
-    settings = load_settings()
-    open_database(settings.database_url).dispose()
-    assert (tmp_path / name / "sellerscore.db").is_file()
-    assert make_url(settings.mlflow_uri).database == str(tmp_path / name / "mlflow.db")
+def test_only_the_variable_of_mlflow_sets_the_registry(load, tmp_path: Path) -> None:
+    address = "http://127.0.0.1:5000"
+    assert load(MLFLOW_TRACKING_URI=address).mlflow_uri == address
+    settings = load(HOME=str(tmp_path), MLFLOW_URI=address, MLFLOW_TRACKING_URI="")
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -90,21 +86,22 @@ def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monk
         ("DATABASE_URL", "mysql://user:hunter2@db/scores"),
     ],
 )
-def test_what_is_not_allowed_is_named_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"SELLERSCORE_{name}", value)
+def test_an_invalid_value_is_named_and_not_repeated(load, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"SELLERSCORE_{name}") as caught:
-        load_settings()
-    assert value not in str(caught.value)
-    assert "hunter2" not in str(caught.value)
-    assert "\n" not in str(caught.value)
+        load(**{name: value})
+    message = str(caught.value)
+    assert not any(hidden in message for hidden in (value, "hunter2", "\n"))
+    assert ("Put the secret of the receiver into the path" in message) is (name == "CHECKPOINT_URL")
 
 
-def test_a_checkpoints_address_may_hold_its_secret_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_url_of_checkpoints_may_have_a_secret_in_its_path_and_query(load) -> None:
     address = "https://notary.example:8443/a@b/hunter2?key=x@y"
-    monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", address)
-    assert load_settings().checkpoint_url == address
-    monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", "https://notary:hunter2@notary.example")
-    with pytest.raises(
-        SettingsError, match=r"user or password before the host. Put the secret of the receiver into the path"
-    ):
-        load_settings()
+    assert load(CHECKPOINT_URL=address).checkpoint_url == address
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_connections_have_the_protocol_tcp_so_that_asyncio_disables_nagle(host: str) -> None:
+    with _listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2]):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP

@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one score: sent again, at once or much later, the answer is the one that was given."""
+"""Idempotency keys: one key creates one score, and a replay returns the stored response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sqlalchemy import text, update
 
 from api.auth import clients
 from api.auth.scopes import ClientKind
-from api.consents import repository as consents
 from api.consents.service import revoke_consent
 from api.errors import DatabaseUnavailable
 from api.kit.database import transaction
@@ -39,207 +38,189 @@ def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
         yield opened
 
 
-def ask(client: TestClient, seller_id: str = SELLERS[0], key: str | None = KEY, **more: Any) -> Response:
-    body = {"seller_id": seller_id, "purpose": "credit_application", **more.pop("body", {})}
-    headers = {**({} if key is None else {"Idempotency-Key": key}), **more}
-    return client.post("/v1/scores", json=body, headers=headers)
+def post(
+    client: TestClient,
+    seller_id: str = SELLERS[0],
+    key: str | bytes | None = KEY,
+    purpose: str = "credit_application",
+    **headers: str,
+) -> Response:
+    body = {"seller_id": seller_id, "purpose": purpose}
+    named: dict[str, Any] = {} if key is None else {"Idempotency-Key": key}
+    return client.post("/v1/scores", json=body, headers={**named, **headers})
 
 
-def rows(client: TestClient) -> int:
+def count(client: TestClient, table: str = "scores") -> int:
     with transaction(client.app.state.services.engine) as connection:
-        return len(connection.execute(text("SELECT 1 FROM scores")).all())
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def refused(answer: Response, status: int, slug: str) -> None:
-    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{slug}"), answer.text
+def update_keys(client: TestClient, **values: object) -> None:
+    with transaction(client.app.state.services.engine, writes=True) as connection:
+        connection.execute(update(idempotency_keys).values(**values))
 
 
-def replayed(answer: Response, first: Response) -> None:
-    assert (answer.status_code, answer.content) == (201, first.content), answer.text
-    assert (first.headers.get("Idempotency-Replayed"), answer.headers["Idempotency-Replayed"]) == (None, "true")
+def assert_problem(response: Response, status: int, slug: str) -> None:
+    assert (response.status_code, response.json()["type"]) == (status, f"/problems/{slug}"), response.text
+
+
+def assert_new(response: Response) -> None:
+    assert (response.status_code, response.headers.get("Idempotency-Replayed")) == (201, None), response.text
+
+
+def assert_replay(response: Response, first: Response) -> None:
+    assert (response.status_code, response.content) == (201, first.content), response.text
+    assert (first.headers.get("Idempotency-Replayed"), response.headers["Idempotency-Replayed"]) == (None, "true")
     for name in ("Location", "Content-Type", "Cache-Control"):
-        assert answer.headers[name] == first.headers[name]
+        assert response.headers[name] == first.headers[name]
 
 
 @pytest.mark.parametrize("seller_id", [SELLERS[0], NEWCOMER])
-def test_sent_again_it_is_answered_as_it_was(client: TestClient, seller_id: str) -> None:
-    first = ask(client, seller_id)
-    assert first.status_code == 201
-    replayed(ask(client, seller_id), first)
-    spread = json.dumps({"purpose": "credit_application", "seller_id": seller_id}, indent=4)
+def test_a_repeated_request_gets_the_stored_response(client: TestClient, seller_id: str) -> None:
+    first = post(client, seller_id)
+    assert_replay(post(client, seller_id), first)
+    reformatted = json.dumps({"purpose": "credit_application", "seller_id": seller_id}, indent=4)
     headers = {"Idempotency-Key": KEY, "Content-Type": "application/json"}
-    replayed(client.post("/v1/scores", content=spread, headers=headers), first)
-    assert rows(client) == 1
+    assert_replay(client.post("/v1/scores", content=reformatted, headers=headers), first)
+    assert count(client) == 1
+    for _ in range(2):
+        assert_new(post(client, seller_id, key=None))
+    assert count(client) == 3
 
 
-def test_without_a_key_each_call_counts(client: TestClient) -> None:
-    assert ask(client, key=None).json()["id"] != ask(client, key=None).json()["id"]
-    assert rows(client) == 2
-
-
-def test_another_request_under_the_key_is_refused(client: TestClient) -> None:
-    first = ask(client)
-    refused(ask(client, SELLERS[1]), 422, "idempotency-key-reused")
-    refused(ask(client, body={"purpose": "account_review"}), 422, "idempotency-key-reused")
-    replayed(ask(client), first)
-    assert ask(client, SELLERS[1], key=KEY + "b").status_code == 201
-    assert rows(client) == 2
-
-
-def test_a_key_of_another_kind_of_request_is_refused(client: TestClient) -> None:
-    ask(client)
-    with transaction(client.app.state.services.engine, writes=True) as connection:
-        connection.execute(update(idempotency_keys).values(operation="createBatch"))
-    refused(ask(client), 422, "idempotency-key-reused")
+def test_a_key_cannot_be_used_for_another_request(client: TestClient) -> None:
+    first = post(client)
+    assert_problem(post(client, SELLERS[1]), 422, "idempotency-key-reused")
+    assert_problem(post(client, purpose="account_review"), 422, "idempotency-key-reused")
+    assert_replay(post(client), first)
+    assert_new(post(client, SELLERS[1], key=KEY + "b"))
+    assert count(client) == 2
+    update_keys(client, operation="createBatch")
+    assert_problem(post(client), 422, "idempotency-key-reused")
 
 
 def test_each_bank_has_its_own_keys(client: TestClient) -> None:
-    first = ask(client)
+    first = post(client)
     services: Services = client.app.state.services
-    made = clients.create_client(services.engine, ClientKind.BANK, "Second", now=datetime.now(UTC))
-    credentials = (made.client.id, made.secret or "")
-    consent(services, made.client.id, SELLERS[0])
+    created = clients.create_client(services.engine, ClientKind.BANK, "Second", now=datetime.now(UTC))
+    consent(services, created.client.id, SELLERS[0])
+    credentials = (created.client.id, created.secret or "")
     token = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=credentials).json()
-    other = ask(client, Authorization=f"Bearer {token['access_token']}")
-    assert (other.status_code, other.headers.get("Idempotency-Replayed")) == (201, None)
-    assert other.json()["bank_id"] == made.client.id != first.json()["bank_id"]
+    other = post(client, Authorization=f"Bearer {token['access_token']}")
+    assert_new(other)
+    assert other.json()["bank_id"] == created.client.id != first.json()["bank_id"]
 
 
-def test_what_is_refused_or_fails_leaves_the_key_free(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(ask(client, "S-nobody"), 403, "consent-required")
-    refused(ask(client, "S\x07"), 422, "invalid-request")
+def test_a_failed_request_leaves_the_key_unused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_problem(post(client, "S-nobody"), 403, "consent-required")
+    assert_problem(post(client, "S\x07"), 422, "invalid-request")
 
-    def away(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise DatabaseUnavailable
 
-    with monkeypatch.context() as failing:
-        failing.setattr(repository, "insert_scores", away)
-        refused(ask(client), 503, "database-unavailable")
-    assert rows(client) == 0
-    assert ask(client).headers.get("Idempotency-Replayed") is None
-    assert rows(client) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(repository, "insert_scores", fail)
+        assert_problem(post(client), 503, "database-unavailable")
+    assert count(client) == 0
+    assert_new(post(client))
 
 
-def test_sent_again_nothing_is_needed_but_what_was_stored(client: TestClient) -> None:
-    """No consent either: nothing new is scored."""
-    first = ask(client)
+def test_a_replay_needs_neither_consent_nor_vectors(client: TestClient) -> None:
+    first = post(client)
     services: Services = client.app.state.services
     with transaction(services.engine, writes=True) as connection:
-        held = consents.latest_consents(connection, SELLERS[0], bank_of(client), "credit_application")
-        assert held is not None
-        revoke_consent(connection, services.ledger, held.id, "tests")
-    refused(ask(client, key=None), 403, "consent-required")
-    replayed(ask(client), first)
+        query = "SELECT id FROM consents WHERE seller_id = :seller_id AND purpose = 'credit_application'"
+        (consent_id,) = connection.scalars(text(query), {"seller_id": SELLERS[0]}).all()
+        revoke_consent(connection, services.ledger, consent_id, "tests")
+    assert_problem(post(client, key=None), 403, "consent-required")
+    assert_replay(post(client), first)
     consent(services, bank_of(client), SELLERS[0])
     services.settings.vectors_path.unlink()
-    refused(ask(client, key=None), 503, "no-vectors")
-    replayed(ask(client), first)
+    assert_problem(post(client, key=None), 503, "no-vectors")
+    assert_replay(post(client), first)
 
 
 @pytest.mark.databases
-def test_of_two_hundred_at_once_one_makes_the_score(client: TestClient) -> None:
+def test_concurrent_requests_with_one_key_create_one_score(client: TestClient, open_client: Opener) -> None:
     with ThreadPoolExecutor(200) as pool:
-        answers = list(pool.map(lambda _: ask(client), range(200)))
-    assert rows(client) == 1
-    made = [answer for answer in answers if answer.status_code == 201]
-    assert Counter(answer.headers.get("Idempotency-Replayed") for answer in made)[None] == 1
-    assert len({answer.content for answer in made}) == 1
-    for answer in answers:
-        if answer.status_code != 201:
-            refused(answer, 409, "idempotency-key-in-flight")
-            assert answer.headers["Retry-After"] == "1"
-    assert ask(client).content == made[0].content
-
-
-@pytest.mark.databases
-def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient, open_client: Opener) -> None:
+        responses = list(pool.map(lambda _: post(client), range(200)))
+    created = [response for response in responses if response.status_code == 201]
+    assert Counter(response.headers.get("Idempotency-Replayed") for response in created)[None] == 1
+    assert {response.content for response in created} == {post(client).content}
+    for response in responses:
+        if response.status_code != 201:
+            assert_problem(response, 409, "idempotency-key-in-flight")
+            assert response.headers["Retry-After"] == "1"
+    assert count(client) == 1
+    # of two services, the database decides
     with open_client(client.app.state.services.settings) as other, ThreadPoolExecutor(16) as pool:
         for number in range(10):
-            key = f"order {number}"
-            answers = list(pool.map(lambda turn: ask((client, other)[turn % 2], key=key), range(16)))  # noqa: B023
-            made = [answer for answer in answers if answer.status_code == 201]
-            assert {answer.status_code for answer in answers} <= {201, 409}
-            assert len({answer.content for answer in made}) == 1
-            assert rows(client) == number + 1
+            services, key = (client, other), f"order {number}"
+            responses = list(pool.map(lambda turn: post(services[turn % 2], key=key), range(16)))  # noqa: B023
+            assert {response.status_code for response in responses} <= {201, 409}
+            assert len({response.content for response in responses if response.status_code == 201}) == 1
+            assert count(client) == number + 2
 
 
 @pytest.mark.databases
-def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:
+def test_a_key_in_progress_is_rejected_for_a_moment(client: TestClient) -> None:
     services: Services = client.app.state.services
-    named = services.idempotency.key_for(bank_of(client), KEY, ("createScore", b"{}"))
-    with services.idempotency.in_progress(named):
-        answer = ask(client)
-        refused(answer, 409, "idempotency-key-in-flight")
-        assert answer.headers["Retry-After"] == "1"
-        assert ask(client, key="another").status_code == 201
-    assert ask(client).status_code == 201
-
-
-def test_a_key_is_remembered_for_the_time_that_is_set(client: TestClient) -> None:
-    first, services = ask(client), client.app.state.services
-    with transaction(services.engine) as connection:
-        (ends,) = connection.scalars(text("SELECT expires_at FROM idempotency_keys")).all()
-    made = datetime.fromisoformat(first.json()["scored_at"]).replace(tzinfo=None)
-    assert timedelta(0) <= datetime.fromisoformat(str(ends)) - made - timedelta(days=7) < timedelta(seconds=1)
+    key = services.idempotency.key_for(bank_of(client), KEY, ("createScore", b"{}"))
+    with services.idempotency.in_progress(key):
+        assert_problem(post(client), 409, "idempotency-key-in-flight")
+        assert_new(post(client, key="another"))
+    assert_new(post(client))
 
 
 @pytest.mark.databases
-def test_an_expired_key_is_free_and_the_others_are_forgotten(client: TestClient) -> None:
-    first = ask(client)
+def test_a_key_expires_after_seven_days_and_is_deleted(client: TestClient) -> None:
+    first = post(client)
+    with transaction(client.app.state.services.engine) as connection:
+        (expires,) = connection.scalars(text("SELECT expires_at FROM idempotency_keys")).all()
+    scored_at = datetime.fromisoformat(first.json()["scored_at"]).replace(tzinfo=None)
+    assert timedelta(0) <= datetime.fromisoformat(str(expires)) - scored_at - timedelta(days=7) < timedelta(seconds=1)
     for number in range(45):
-        ask(client, key=f"old {number}")
-    _expire(client)
-    second = ask(client, SELLERS[1])
-    assert (second.status_code, second.headers.get("Idempotency-Replayed")) == (201, None)
-    assert second.content != first.content
-    replayed(ask(client, SELLERS[1]), second)
-    assert _keys(client) == 26
+        post(client, key=f"old {number}")
+    update_keys(client, expires_at=datetime.now(UTC))
+    second = post(client, SELLERS[1])
+    assert_new(second)
+    assert_replay(post(client, SELLERS[1]), second)
+    # each new key deletes up to 20 expired ones
+    assert count(client, "idempotency_keys") == 26
     for number in range(2):
-        ask(client, key=f"new {number}")
-    assert _keys(client) == 3
+        post(client, key=f"new {number}")
+    assert count(client, "idempotency_keys") == 3
 
 
-def test_after_an_erasure_the_key_answers_410_and_tells_nothing(client: TestClient) -> None:
+def test_after_an_erasure_a_key_reveals_nothing(client: TestClient) -> None:
     services: Services = client.app.state.services
     key = "about S-000 of ours"
-    ask(client, SELLERS[0], key=key)
-    kept = ask(client, SELLERS[1], key="another")
-    done = {"seller_id": SELLERS[0], "reason": "asked", "now": datetime.now(UTC)}
-    erase_seller(services.engine, services.vectors, **done)
-    refused(ask(client, SELLERS[0], key=key), 410, "erased")
-    # whether it was this request that the key stood for can be told no more
-    refused(ask(client, SELLERS[1], key=key), 410, "erased")
+    post(client, SELLERS[0], key=key)
+    other = post(client, SELLERS[1], key="another")
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC))
+    # also for other sellers: whether the key belongs to their request is no longer known
+    for seller_id in SELLERS[:2]:
+        assert_problem(post(client, seller_id, key=key), 410, "erased")
     fill(services.settings.home)
-    refused(ask(client, SELLERS[0], key=key), 410, "erased")
-    replayed(ask(client, SELLERS[1], key="another"), kept)
+    assert_problem(post(client, SELLERS[0], key=key), 410, "erased")
+    assert_replay(post(client, SELLERS[1], key="another"), other)
     with transaction(services.engine) as connection:
-        stored = str(connection.execute(text("SELECT * FROM idempotency_keys")).all())
-    assert SELLERS[0] not in stored
+        assert SELLERS[0] not in str(connection.execute(text("SELECT * FROM idempotency_keys")).all())
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel".encode(), b"tab\tinside", "钥匙".encode()])
-def test_a_key_that_is_not_allowed_is_refused(client: TestClient, key: str | bytes) -> None:
-    answer = ask(client, **{"key": None, "Idempotency-Key": key})
-    refused(answer, 422, "invalid-request")
-    (error,) = answer.json()["errors"]
+def test_an_invalid_key_is_rejected(client: TestClient, key: str | bytes) -> None:
+    response = post(client, key=key)
+    assert_problem(response, 422, "invalid-request")
+    (error,) = response.json()["errors"]
     assert (error["where"], error["rule"]) == ("header/Idempotency-Key", "idempotency_key")
     assert "1 to 255 printable ASCII characters" in error["message"]
-    assert rows(client) == 0
+    assert count(client) == 0
 
 
-def test_two_keys_are_refused_and_the_longest_is_taken(client: TestClient) -> None:
+def test_a_key_is_sent_once_and_may_have_255_characters(client: TestClient) -> None:
     body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
     twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
-    refused(client.post("/v1/scores", json=body, headers=twice), 422, "invalid-request")
-    first = ask(client, key="~" * 255)
-    replayed(ask(client, key="~" * 255), first)
-
-
-def _keys(client: TestClient) -> int:
-    with transaction(client.app.state.services.engine) as connection:
-        return len(connection.execute(text("SELECT 1 FROM idempotency_keys")).all())
-
-
-def _expire(client: TestClient) -> None:
-    with transaction(client.app.state.services.engine, writes=True) as connection:
-        connection.execute(update(idempotency_keys).values(expires_at=datetime.now(UTC)))
+    assert_problem(client.post("/v1/scores", json=body, headers=twice), 422, "invalid-request")
+    first = post(client, key="~" * 255)
+    assert_replay(post(client, key="~" * 255), first)

@@ -22,8 +22,8 @@ from api.products.schemas import EligibilityResponse, ProductList
 from api.products.service import replace_products
 from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
+from tests.api.kit.test_middleware import JSON
 from tests.api.products.conftest import LINE, Desk, land
-from tests.api.test_any_body import JSON
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
