@@ -17,9 +17,8 @@ from api.consents.service import ConsentTerms
 from api.kit.database import transaction
 from api.operations.retention import erase_seller
 from tests.api.conftest import EVERYONE, SELLERS, fill
-from tests.api.web.conftest import Browser, Surf
-from tests.api.web.conftest import asked as ask_of
-from tests.api.web.test_pages import PAGES, score_of
+from tests.api.web.conftest import PAGES, Browser, OpenBrowser, open_review
+from tests.api.web.test_pages import score_of
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -42,7 +41,7 @@ def everything_of(browser: Browser) -> str:
     return "\n".join(pages)
 
 
-def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
+def test_a_seller_sees_nothing_of_another(browser: Browser, open_browser: OpenBrowser) -> None:
     engine, ledger = browser.services.engine, browser.services.ledger
     now = datetime.now(UTC)
     banks = {
@@ -55,9 +54,9 @@ def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
             asked = requests.create_request(connection, bank_id, seller_id, "account_review", now)
             terms = ConsentTerms(seller_id, bank_id, "credit_application", timedelta(days=9))
             consent = consents.grant_consent(connection, ledger, terms, "tests")
-        review = ask_of(browser, seller_id, statement=f"secret of {seller_id}")
+        review = open_review(browser, seller_id, statement=f"secret of {seller_id}")
         ids[seller_id] = [asked.id, consent.id, review.id, score_of(browser, seller_id)["id"], bank_id]
-    browsers = {each: surf().log_in(each) for each in banks}
+    browsers = {each: open_browser().log_in(each) for each in banks}
     for seller_id, own in browsers.items():
         seen = everything_of(own)
         assert f"secret of {seller_id}" in seen

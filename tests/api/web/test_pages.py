@@ -23,9 +23,7 @@ from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import scores
 from scoring.formatting import Language
 from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of, snapshot_of
-from tests.api.web.conftest import Browser, text_of
-
-PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/reviews")
+from tests.api.web.conftest import PAGES, Browser, text_of
 
 
 def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from api.kit.database import transaction
 from api.web import score_pages
 from api.web.routing import PageContext, PageRoute, SessionRoute
 from tests.api.conftest import SELLERS, bank_of
-from tests.api.web.conftest import Browser, Surf
-from tests.api.web.test_pages import PAGES
+from tests.api.web.conftest import PAGES, Browser, OpenBrowser
 
 LOADING = {"href", "src", "action", "hx-post", "hx-get"}
 FORMS = (
@@ -37,10 +36,10 @@ FORMS = (
 
 @pytest.mark.parametrize(("path", "fields"), FORMS)
 def test_a_form_without_the_token_of_the_session_is_refused(
-    browser: Browser, surf: Surf, path: str, fields: dict[str, str]
+    browser: Browser, open_browser: OpenBrowser, path: str, fields: dict[str, str]
 ) -> None:
     browser.log_in(SELLERS[0]).get("/seller")
-    other = surf().log_in(SELLERS[0])
+    other = open_browser().log_in(SELLERS[0])
     other.get("/seller")
     good = browser.token
     for token in ("", "x", good[:-1], good + "A", other.token, "é"):
@@ -51,7 +50,7 @@ def test_a_form_without_the_token_of_the_session_is_refused(
     browser.token = good
     elsewhere = browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields)
     assert elsewhere.status_code == 403
-    plain = browser._send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
+    plain = browser.send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
     assert plain.status_code == 403
     browser.cookie = None
     assert browser.post(path, **fields).status_code == 401
@@ -112,7 +111,7 @@ def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None
         if isinstance(route, SessionRoute):
             path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
             for method in route.methods or ():
-                assert browser._send(method, path).status_code == 401, path
+                assert browser.send(method, path).status_code == 401, path
     assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {
         p.path for p in all_pages
     }
@@ -160,10 +159,10 @@ def test_pages_are_made_one_after_the_other_and_forms_wait_for_none(browser: Bro
 
 
 @pytest.mark.databases
-def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held) -> None:
+def test_a_page_that_fails_fails_alone(browser: Browser, open_browser: OpenBrowser, held: Held) -> None:
     """Whatever it is: what the database says ends the transaction of all, and all the others are made once more."""
-    others = [browser.log_in(SELLERS[0]), *(surf().log_in(SELLERS[0]) for _ in range(3))]
-    unlucky = surf().log_in(SELLERS[1])
+    others = [browser.log_in(SELLERS[0]), *(open_browser().log_in(SELLERS[0]) for _ in range(3))]
+    unlucky = open_browser().log_in(SELLERS[1])
 
     def fail_in_the_database(seller: PageContext) -> None:
         with seller.reading() as connection:

@@ -12,7 +12,7 @@ from api.errors import MAX_BODY_BYTES
 from api.settings import Settings
 from api.web import score_pages
 from tests.api.conftest import SELLERS, Opener
-from tests.api.web.conftest import Browser, Surf, operator_of, text_of
+from tests.api.web.conftest import Browser, OpenBrowser, create_operator, text_of
 
 STRAY = ("/seller/", "/seller/nothing", "/seller/reasons/more", "/seller/consents/%00", "/seller/nothing?seller_id=S-1")
 GONE = "Page not found"
@@ -54,14 +54,14 @@ def test_a_form_that_is_opened_and_a_page_that_is_sent_to_say_so(browser: Browse
     assert is_page(browser.post("/seller/reasons"), 405, GONE)
 
 
-def test_what_an_address_cannot_hold_is_no_fault_of_a_form(browser: Browser, surf: Surf) -> None:
+def test_what_an_address_cannot_hold_is_no_fault_of_a_form(browser: Browser, open_browser: OpenBrowser) -> None:
     browser.log_in(SELLERS[0])
     assert is_page(browser.get("/seller/consents?done=" + "x" * 50), 404, GONE)
-    with operator_of(browser) as client_id:
-        operator = surf().log_in(client_id, UserKind.OPERATOR)
-        answer = operator.get("/operator/reviews/7")
-        assert is_page(answer, 404, GONE)
-        assert '<a class="button" href="/operator">' in answer.text
+    client_id = create_operator(browser)
+    operator = open_browser().log_in(client_id, UserKind.OPERATOR)
+    answer = operator.get("/operator/reviews/7")
+    assert is_page(answer, 404, GONE)
+    assert '<a class="button" href="/operator">' in answer.text
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -70,7 +70,7 @@ def test_what_is_too_long_is_refused_on_a_page(browser: Browser, declared: bool)
     body = b"statement=" + b"x" * MAX_BODY_BYTES
     content = body if declared else iter([body, b"x"])
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = browser._send("POST", "/seller/reviews", content=content, headers=headers)
+    answer = browser.send("POST", "/seller/reviews", content=content, headers=headers)
     assert is_page(answer, 413, "Shorten it and send it again")
     assert 'href="/seller"' in answer.text
 

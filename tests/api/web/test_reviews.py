@@ -28,15 +28,14 @@ from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.service import replay_score
 from tests.api.conftest import SELLERS, bank_of
 from tests.api.started import consent
-from tests.api.web.conftest import Browser, Surf, operator_of, text_of
-from tests.api.web.conftest import asked as ask
+from tests.api.web.conftest import Browser, OpenBrowser, create_operator, open_review, text_of
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
 
 
 def asked(browser: Browser, feature: str | None = FIGURE, seller_id: str = SELLER, **given: Any) -> str:
-    return ask(browser, seller_id, feature, **given).id
+    return open_review(browser, seller_id, feature, **given).id
 
 
 def decisions(browser: Browser) -> list[dict[str, Any]]:
@@ -211,24 +210,24 @@ def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refus
 
 
 @pytest.mark.databases
-def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Browser, surf: Surf) -> None:
+def test_the_queue_is_in_order_of_deadline_and_marks_what_is_late(browser: Browser, open_browser: OpenBrowser) -> None:
     now = datetime.now(UTC)
     browser.log_in(SELLERS[1]).get("/seller")
     late = asked(browser, None, SELLERS[1], clock=lambda: now - timedelta(days=31))
     asked(browser, None, SELLERS[2], clock=lambda: now - timedelta(days=3))
-    with operator_of(browser) as client_id:
-        queue = surf().log_in(client_id, UserKind.OPERATOR)
-        page = queue.get("/operator")
-        said = text_of(page)
-        assert "2 reviews waiting for a decision, 1 is overdue" in said
-        assert said.index(SELLERS[1]) < said.index(SELLERS[2])
-        assert page.text.count("chip late") == 1
-        queue.get(f"/operator/reviews/{late}")
-        assert queue.post(f"/operator/reviews/{late}/take").status_code == 303
-        fields = {"outcome": "corrected", "reason": "So it is.", "feature": FIGURE, "value": "0.02"}
-        assert queue.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
-        assert queue.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
-        assert "1 review waiting for a decision" in text_of(queue.get("/operator?done=decided"))
+    client_id = create_operator(browser)
+    queue = open_browser().log_in(client_id, UserKind.OPERATOR)
+    page = queue.get("/operator")
+    said = text_of(page)
+    assert "2 reviews waiting for a decision, 1 is overdue" in said
+    assert said.index(SELLERS[1]) < said.index(SELLERS[2])
+    assert page.text.count("chip late") == 1
+    queue.get(f"/operator/reviews/{late}")
+    assert queue.post(f"/operator/reviews/{late}/take").status_code == 303
+    fields = {"outcome": "corrected", "reason": "So it is.", "feature": FIGURE, "value": "0.02"}
+    assert queue.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
+    assert queue.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
+    assert "1 review waiting for a decision" in text_of(queue.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
     assert "So it is." in browser.get("/seller/reviews").text
     assert "A figure was corrected" in browser.get("/seller").text

@@ -19,7 +19,7 @@ from api.errors import LinkUsedUp, NotSignedIn
 from api.kit.database import transaction
 from api.web.rendering import COOKIE
 from tests.api.conftest import NEWCOMER, SELLERS
-from tests.api.web.conftest import Browser, Surf, operator_of
+from tests.api.web.conftest import Browser, OpenBrowser, create_operator
 
 NOW = datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
 SELLER = SELLERS[1]
@@ -113,10 +113,10 @@ def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browse
 
 
 @pytest.mark.databases
-def test_a_cookie_that_was_copied_is_worth_nothing_after_the_log_out(browser: Browser, surf: Surf) -> None:
+def test_a_copied_cookie_is_worth_nothing_after_the_logout(browser: Browser, open_browser: OpenBrowser) -> None:
     browser.log_in(SELLER)
     browser.get("/seller")
-    thief = surf()
+    thief = open_browser()
     thief.cookie = browser.cookie
     assert thief.get("/seller").status_code == 200
     farewell = browser.post("/seller/logout")
@@ -146,15 +146,15 @@ def test_nothing_that_is_stored_logs_anyone_in(browser: Browser) -> None:
     assert not any(secret in row for row in held for secret in (link, session.secret, session.form_token))
 
 
-def test_one_kind_of_session_does_not_open_the_pages_of_the_other(browser: Browser, surf: Surf) -> None:
+def test_one_kind_of_session_does_not_open_the_pages_of_the_other(browser: Browser, open_browser: OpenBrowser) -> None:
     browser.log_in(SELLER)
     assert browser.get("/operator").status_code == 401
-    with operator_of(browser) as client_id:
-        operator = surf().log_in(client_id, UserKind.OPERATOR)
-        assert operator.get("/operator").status_code == 200
-        assert operator.get("/seller").status_code == 401
-        access.revoke_client(browser.services.engine, ClientKind.OPERATOR, client_id, datetime.now(UTC))
-        assert operator.get("/operator").status_code == 401
+    client_id = create_operator(browser)
+    operator = open_browser().log_in(client_id, UserKind.OPERATOR)
+    assert operator.get("/operator").status_code == 200
+    assert operator.get("/seller").status_code == 401
+    access.revoke_client(browser.services.engine, ClientKind.OPERATOR, client_id, datetime.now(UTC))
+    assert operator.get("/operator").status_code == 401
 
 
 def test_an_operator_is_one_by_its_client_and_not_by_the_name_of_a_seller(browser: Browser) -> None:
