@@ -87,8 +87,8 @@ def complete_oidc(
     """Start a session of the seller that the provider has authenticated."""
     now = datetime.now(UTC)
     with _limit_failures(services, request):
-        attempt = LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, ""))
-        seller_id = _provider(services).complete_login(attempt, state, code, now)
+        provider, cookie = _provider(services), request.cookies.get(_OIDC_COOKIE, "")
+        seller_id = provider.complete_login(LoginAttempt.read(cookie), state, code, now)
     signed_in = sessions.start_session(services.engine, UserKind.SELLER, seller_id, by="oidc", now=now)
     response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
     response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")

@@ -18,6 +18,7 @@ from api.kit.database import transaction
 from api.reviews import service as reviews
 from api.reviews.repository import Review
 from api.reviews.service import ReviewDraft
+from api.scores import self_view
 from api.services import Services
 from api.settings import Settings
 from api.web.rendering import COOKIE
@@ -103,6 +104,10 @@ def create_operator(browser: Browser) -> str:
     return clients.create_client(browser.services.engine, ClientKind.OPERATOR, "An operator", now=now).client.id
 
 
+def current_score(browser: Browser, seller_id: str) -> dict[str, Any]:
+    return self_view.current(browser.services, seller_id, datetime.now(UTC)).score.fields
+
+
 def open_review(browser: Browser, seller_id: str, feature: str | None = None, **options: Any) -> Review:
     """Open a review, as the form of a seller does."""
     draft = ReviewDraft(seller_id, feature, None, options.pop("statement", "It is wrong."))
@@ -129,5 +134,5 @@ def text_in(page: str) -> str:
 def number_in(page: str, start: str) -> int:
     """Return the number that follows a text."""
     number = re.search(rf"{start}([^< ]+)", page)
-    assert number is not None
+    assert number is not None, start
     return int(number[1].replace("−", "-").replace("+", "").replace(",", ""))
