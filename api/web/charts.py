@@ -14,6 +14,7 @@ from xml.etree import ElementTree as Xml
 from markupsafe import Markup
 
 CURRENT: Final = "currentColor"
+GREY: Final = "#6b7280"
 SOFT, ACCENT = "soft", "accent"
 """Classes of the page's style sheet that set the colour."""
 
@@ -139,6 +140,12 @@ class SeriesData:
         low, high = min(values), max(values)
         return low, high if high > low else low + 1.0
 
+    @property
+    def latest(self) -> float | None:
+        """The last value that can no longer change."""
+        final = [value for value, moves in zip(self.values, self.provisional, strict=True) if not moves]
+        return final[-1] if final else None
+
     def y(self, value: float) -> float:
         """Return the height of a value in the drawing."""
         low, high = self.range
@@ -263,22 +270,23 @@ def band_scale(segments: Sequence[Segment], score: int, before: int | None, labe
 
 
 @dataclass(frozen=True)
-class ChartPoint:
-    """One score of a history; None leaves a gap. `model` marks a score by an updated model, `title` is its tooltip."""
+class HistoryPoint:
+    """One score of a history and its texts; None leaves a gap. `model` marks a score by an updated model."""
 
     score: int | None
     model: bool
-    title: str
+    day: str
+    result: str
+    change: str
 
 
-def score_history(points: Sequence[ChartPoint], days: tuple[str, str], label: str) -> Markup:
+def score_history(points: Sequence[HistoryPoint], label: str) -> Markup:
     """Return scores as a line, evenly spaced in order of time.
 
     A point without a score breaks the line and is a cross at the bottom. A diamond marks an updated model.
 
     Args:
         points: oldest first, at least two, at least one with a score.
-        days: labels of the first and the last day.
         label: the chart in one sentence.
     """
     scores = [point.score for point in points if point.score is not None]
@@ -303,12 +311,12 @@ def score_history(points: Sequence[ChartPoint], days: tuple[str, str], label: st
     for index in {scored[0], scored[-1]}:
         x, y = places[index]
         _label(drawing, x, y - 11, str(points[index].score), "now" if index == scored[-1] else "letter")
-    _label(drawing, 2, _HISTORY_BOTTOM + 30, days[0], "letter start")
-    _label(drawing, _PHONE_WIDTH - 2, _HISTORY_BOTTOM + 30, days[1], "letter end")
+    _label(drawing, 2, _HISTORY_BOTTOM + 30, points[0].day, "letter start")
+    _label(drawing, _PHONE_WIDTH - 2, _HISTORY_BOTTOM + 30, points[-1].day, "letter end")
     return render(drawing)
 
 
-def _runs(points: Sequence[ChartPoint]) -> list[list[int]]:
+def _runs(points: Sequence[HistoryPoint]) -> list[list[int]]:
     """Return the indexes of consecutive points with a score, one list per stretch of the line."""
     runs: list[list[int]] = [[]]
     for index, point in enumerate(points):
@@ -319,15 +327,51 @@ def _runs(points: Sequence[ChartPoint]) -> list[list[int]]:
     return [run for run in runs if len(run) > 1]
 
 
-def _mark(drawing: Xml.Element, point: ChartPoint, x: float, y: float) -> None:
+def _mark(drawing: Xml.Element, point: HistoryPoint, x: float, y: float) -> None:
     if point.score is None:
         mark = add(drawing, "path", d=f"M{x - 4:.1f},{y - 4:.1f}l8,8m0,-8l-8,8", class_="gap")
     elif point.model:
         mark = add(drawing, "path", d=f"M{x:.1f},{y - 6:.1f}l6,6l-6,6l-6,-6z", class_="point model")
     else:
         mark = add(drawing, "circle", cx=x, cy=y, r=4, class_="point")
-    add(mark, "title", point.title)
+    add(mark, "title", f"{point.day}: {point.result} ({point.change})")
 
 
 def _label(drawing: Xml.Element, x: float, y: float, text: str, style: str) -> None:
     add(drawing, "text", text, x=x, y=y, class_=style)
+
+
+_TESTED_WIDTH, _TESTED_AXIS, _TESTED_MARGIN = 760, 52, 40
+_TESTED_LABEL_MARGIN: Final = 60
+
+
+def position_chart(score: int, tested: Sequence[int]) -> Markup:
+    """Return the range, middle half and median of the percentiles of tested scores, and a score."""
+    ends = (min(tested[0], score), max(tested[-1], score))
+
+    def x_of(points: int) -> float:
+        return _TESTED_MARGIN + (points - ends[0]) / max(ends[1] - ends[0], 1) * (_TESTED_WIDTH - 2 * _TESTED_MARGIN)
+
+    low, first, middle, third, high = (tested[percent] for percent in (5, 25, 50, 75, 95))
+    label = (
+        f"This score is {score}. Of 100 tested loans, 5 have at most {low}, half have at most {middle}, and 95 have at "
+        f"most {high}. The middle half is between {first} and {third}."
+    )
+    drawing = svg(_TESTED_WIDTH, 96, label, font_family="system-ui, sans-serif", font_size="12", fill=CURRENT)
+
+    def text(points: int, y: float, words: str, **style: str) -> None:
+        inside = min(max(x_of(points), _TESTED_LABEL_MARGIN), _TESTED_WIDTH - _TESTED_LABEL_MARGIN)
+        add(drawing, "text", words, x=inside, y=y, text_anchor="middle", **style)
+
+    for begin, end, width in ((tested[0], tested[-1], 1), (low, high, 3)):
+        style = {"stroke": GREY, "stroke_width": str(width), "stroke_linecap": "round"}
+        add(drawing, "line", x1=x_of(begin), x2=x_of(end), y1=_TESTED_AXIS, y2=_TESTED_AXIS, **style)
+    left, right = x_of(first), x_of(third)
+    add(drawing, "rect", x=left, y=_TESTED_AXIS - 9, width=max(right - left, 2), height=18, rx=3, fill=GREY,
+        fill_opacity="0.35", stroke=GREY)  # fmt: skip
+    add(drawing, "rect", x=x_of(middle) - 1, y=_TESTED_AXIS - 12, width=2, height=24)
+    for points, words in ((low, f"5 in 100: {low}"), (middle, f"median: {middle}"), (high, f"95 in 100: {high}")):
+        text(points, _TESTED_AXIS + 32, words)
+    add(drawing, "path", d=f"M{x_of(score):.1f} {_TESTED_AXIS - 12} l-7 -12 h14 z", fill="#1f5fa8")
+    text(score, _TESTED_AXIS - 30, f"this score: {score}", font_weight="600")
+    return render(drawing)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Response
@@ -30,11 +29,12 @@ from api.ledger.encryption import seller_keys
 from api.ledger.store import ledger
 from api.scores.repository import scores
 from api.services import ServicesDep
-from api.web.labels import ACCESS_KINDS, CONFIRMATIONS, CONSENT_STATES, PURPOSES, REQUEST_STATES
+from api.web.labels import ACCESS_KINDS
 from api.web.rendering import page, redirect
 from api.web.routing import SellerPage, SessionRoute
 
-MOST: Final = 50
+T = TypeVar("T", Consent, ConsentRequest)
+_MOST: Final = 50
 """Maximum rows of a list; the download has all."""
 _SAME_ROW = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
 _ACCESSED = (
@@ -51,7 +51,7 @@ _ACCESSED = (
     )
     .order_by(ledger.c.recorded_at.desc())
 )
-_LATEST_ACCESS = _ACCESSED.limit(MOST)
+_LATEST_ACCESS = _ACCESSED.limit(_MOST)
 
 
 def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
@@ -61,7 +61,7 @@ def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
         .outerjoin_from(table, clients, clients.c.id == table.c.bank_id)
         .where(table.c.seller_id == bindparam("seller"))
         .order_by(moment.desc(), table.c.id.desc())
-        .limit(MOST)
+        .limit(_MOST)
     )
 
 
@@ -104,51 +104,22 @@ class BankAccess:
     purpose: str | None
 
 
-@dataclass(frozen=True)
-class ConsentOverview:
-    """Requests, consents and accesses of a seller, newest first; `banks` are bank names by ID."""
-
-    pending: Sequence[ConsentRequest]
-    closed: Sequence[ConsentRequest]
-    consents: Sequence[Consent]
-    accesses: Sequence[BankAccess]
-    banks: dict[str, str]
-    now: datetime
-
-
-def consent_overview(connection: Connection, seller_id: str, now: datetime) -> ConsentOverview:
-    """Return the requests, consents and accesses of a seller."""
-    parameters = {"seller": seller_id}
-    requests = [(name, ConsentRequest(*row)) for name, *row in connection.execute(_REQUESTED, parameters)]
-    granted = [(name, Consent(*row)) for name, *row in connection.execute(_GRANTED, parameters)]
-    both: list[tuple[str | None, ConsentRequest | Consent]] = [*requests, *granted]
-    return ConsentOverview(
-        pending=[request for _, request in requests if request.state(now) is ConsentRequestState.PENDING],
-        closed=[request for _, request in requests if request.state(now) in _CLOSED],
-        consents=[consent for _, consent in granted],
-        accesses=_bank_access(connection, _LATEST_ACCESS, seller_id),
-        banks={item.bank_id: name for name, item in both if name is not None},
-        now=now,
-    )
-
-
 def access_of(connection: Connection, seller_id: str, now: datetime) -> Access:
     """Return a seller's pending consent requests and the consents in force, newest first."""
-    parameters = {"seller": seller_id, "now": now}
-    pending = [(name, ConsentRequest(*row)) for name, *row in connection.execute(_PENDING, parameters)]
-    in_force = [(name, Consent(*row)) for name, *row in connection.execute(_IN_FORCE, parameters)]
     return Access(
-        pending=tuple((name or request.bank_id, request) for name, request in pending),
-        in_force=tuple((name or consent.bank_id, consent) for name, consent in in_force),
+        pending=_read(connection, _PENDING, ConsentRequest, seller=seller_id, now=now),
+        in_force=_read(connection, _IN_FORCE, Consent, seller=seller_id, now=now),
     )
 
 
-def list_bank_access(connection: Connection, seller_id: str) -> list[BankAccess]:
+def _read(connection: Connection, query: Select[Any], kind: type[T], **parameters: object) -> tuple[tuple[str, T], ...]:
+    """Return the results of a query, each after the name of its bank."""
+    items = ((name, kind(*row)) for name, *row in connection.execute(query, parameters))
+    return tuple((name or item.bank_id, item) for name, item in items)
+
+
+def list_bank_access(connection: Connection, seller_id: str, query: Select[Any] = _ACCESSED) -> list[BankAccess]:
     """Return all accesses of banks, latest first."""
-    return _bank_access(connection, _ACCESSED, seller_id)
-
-
-def _bank_access(connection: Connection, query: Select[Any], seller_id: str) -> list[BankAccess]:
     return [
         BankAccess(name or chain, kind, datetime.fromisoformat(at), purpose)
         for name, chain, kind, at, purpose in connection.execute(query, {"seller": seller_id})
@@ -158,25 +129,24 @@ def _bank_access(connection: Connection, query: Select[Any], seller_id: str) -> 
 router = APIRouter(prefix="/seller/consents", route_class=SessionRoute, include_in_schema=False)
 RECORDED_BY: Final = "seller"
 """The recorder of consents that sellers give on these pages."""
-DAYS: Final = (30, 90, 180, 365)
 _CLOSED: Final = (ConsentRequestState.DECLINED, ConsentRequestState.EXPIRED)
-_TEXTS: Final = {
-    "consent_states": CONSENT_STATES,
-    "request_states": REQUEST_STATES,
-    "purposes": PURPOSES,
-    "access_kinds": ACCESS_KINDS,
-}
 
 
 @router.get("")
 def show_consents(seller: SellerPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
     """Show requests, consents and accesses of banks."""
+    now = datetime.now(UTC)
     with seller.reading() as connection:
-        overview = consent_overview(connection, seller.subject, datetime.now(UTC))
-    active = [item for item in overview.consents if item.state(overview.now) is ConsentState.IN_FORCE]
-    ended = [item for item in overview.consents if item.state(overview.now) is not ConsentState.IN_FORCE]
-    values = {"overview": overview, "active": active, "ended": ended, "days": DAYS, "done": CONFIRMATIONS.get(done)}
-    return page("consents.html", seller.viewer, **values, **_TEXTS)
+        requests = _read(connection, _REQUESTED, ConsentRequest, seller=seller.subject)
+        granted = _read(connection, _GRANTED, Consent, seller=seller.subject)
+        accesses = list_bank_access(connection, seller.subject, _LATEST_ACCESS)
+    values = {
+        "pending": [each for each in requests if each[1].state(now) is ConsentRequestState.PENDING],
+        "closed": [each for each in requests if each[1].state(now) in _CLOSED],
+        "active": [each for each in granted if each[1].state(now) is ConsentState.IN_FORCE],
+        "ended": [each for each in granted if each[1].state(now) is not ConsentState.IN_FORCE],
+    }
+    return page("consents.html", seller.viewer, **values, accesses=accesses, now=now, done=done)
 
 
 @router.post("/grant")

@@ -70,6 +70,13 @@ def _section_of(request: Request) -> UserKind | None:
 _LOG_IN: Final = N_("Open your score again from your marketplace, which logs you in.")
 _RETRY: Final = N_("Try again in a few minutes. If the problem persists, contact your marketplace.")
 _START_AGAIN: Final = N_("Start again. If the problem persists, contact your marketplace.")
+_UNCHANGED: Final = N_("Nothing was changed")
+_NOT_FOUND: Final = N_("Page not found")
+_INVALID: Final = (
+    _UNCHANGED,
+    N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
+)
+_UNAVAILABLE: Final = (N_("Your figures are not available right now"), _RETRY)
 _FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
 _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.NotSignedIn: (N_("You are not logged in"), _LOG_IN),
@@ -79,43 +86,34 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
         N_("A link works once, within ten minutes. Open your score again from your marketplace."),
     ),
     errors.FormRefused: (
-        N_("Nothing was changed"),
+        _UNCHANGED,
         N_("The form belongs to another session. Open the page again and send the form again."),
     ),
-    errors.InvalidRequest: (
-        N_("Nothing was changed"),
-        N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
-    ),
-    errors.MalformedJson: (
-        N_("Nothing was changed"),
-        N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
-    ),
+    errors.InvalidRequest: _INVALID,
+    errors.MalformedJson: _INVALID,
     errors.TooManyRequests: (N_("Too many attempts"), N_("Wait a minute, then try again.")),
     errors.TooManyReviews: (
-        N_("Nothing was changed"),
+        _UNCHANGED,
         N_("You have reached the limit of open reviews. Wait until one of them is decided."),
     ),
-    errors.ReviewDecided: (N_("Nothing was changed"), N_("This review is already decided. A decision is final.")),
+    errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision is final.")),
     errors.SellerUnknown: (
-        N_("Nothing was changed"),
+        _UNCHANGED,
         N_("There are no data of this seller to correct. Confirm without changes, or decide later."),
     ),
-    errors.RouteUnknown: (
-        N_("Page not found"),
-        N_("The address is mistyped, or the page no longer exists."),
-    ),
+    errors.RouteUnknown: (_NOT_FOUND, N_("The address is mistyped, or the page no longer exists.")),
     errors.MethodNotAllowed: (
-        N_("Page not found"),
+        _NOT_FOUND,
         N_("This address only accepts a form. Open the page with the form again."),
     ),
     errors.ReviewUnknown: (N_("Review not found"), N_("It may have been removed. Go back to the list.")),
-    errors.ConsentUnknown: (N_("Nothing was changed"), N_("This consent does not exist. Check the list again.")),
-    errors.ConsentRequestUnknown: (N_("Nothing was changed"), N_("This request does not exist. Check the list again.")),
-    errors.ConsentRequestClosed: (N_("Nothing was changed"), N_("This request is already answered or has expired.")),
-    errors.BankUnknown: (N_("Nothing was changed"), N_("The bank no longer uses this service.")),
-    errors.BodyTooLarge: (N_("Nothing was changed"), N_("Your text is too long. Shorten it and send it again.")),
-    errors.VectorsUnavailable: (N_("Your figures are not available right now"), _RETRY),
-    errors.VectorsDoNotFitModel: (N_("Your figures are not available right now"), _RETRY),
+    errors.ConsentUnknown: (_UNCHANGED, N_("This consent does not exist. Check the list again.")),
+    errors.ConsentRequestUnknown: (_UNCHANGED, N_("This request does not exist. Check the list again.")),
+    errors.ConsentRequestClosed: (_UNCHANGED, N_("This request is already answered or has expired.")),
+    errors.BankUnknown: (_UNCHANGED, N_("The bank no longer uses this service.")),
+    errors.BodyTooLarge: (_UNCHANGED, N_("Your text is too long. Shorten it and send it again.")),
+    errors.VectorsUnavailable: _UNAVAILABLE,
+    errors.VectorsDoNotFitModel: _UNAVAILABLE,
     errors.DatabaseUnavailable: (
         N_("The service is not available right now"),
         N_("Nothing was changed. Try again in a few seconds."),

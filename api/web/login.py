@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -16,6 +18,7 @@ from api.services import Services, ServicesDep
 from api.web.rendering import (
     STATIC,
     Viewer,
+    address_of,
     assets,
     clear_session_cookie,
     page,
@@ -23,7 +26,7 @@ from api.web.rendering import (
     set_session_cookie,
     viewer_of,
 )
-from api.web.routing import OperatorPage, PageContext, PageRoute, SellerPage, SessionRoute
+from api.web.routing import PageRoute, SessionRoute, UserPage
 from scoring.formatting import Language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -36,12 +39,8 @@ _ONE_YEAR: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-C
 @router.get(LOGIN_PATH + "/{token}")
 def show_login(request: Request, services: ServicesDep, token: str) -> Response:
     """Show a button that uses the link. Opening the page does not use it, because mail and chat programs open links."""
-    _require_few_failures(services, request)
-    try:
+    with _limit_failures(services, request):
         link = sessions.peek_link(services.engine, token, datetime.now(UTC))
-    except errors.LinkUsedUp:
-        _count_failure(services, request)
-        raise
     return page(
         "login.html",
         viewer_of(request, link_language=link.language),
@@ -53,12 +52,8 @@ def show_login(request: Request, services: ServicesDep, token: str) -> Response:
 @router.post(LOGIN_PATH)
 def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, Form(max_length=100)]) -> Response:
     """Use the link and start a session."""
-    _require_few_failures(services, request)
-    try:
+    with _limit_failures(services, request):
         signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC))
-    except errors.LinkUsedUp:
-        _count_failure(services, request)
-        raise
     return set_session_cookie(redirect(HOME[signed_in.session.kind]), signed_in.secret)
 
 
@@ -90,13 +85,10 @@ def complete_oidc(
     code: Annotated[str, Query(max_length=2_000)] = "",
 ) -> Response:
     """Start a session of the seller that the provider has authenticated."""
-    _require_few_failures(services, request)
-    now, provider = datetime.now(UTC), _provider(services)
-    try:
-        seller_id = provider.complete_login(LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, "")), state, code, now)
-    except errors.LoginFailed:
-        _count_failure(services, request)
-        raise
+    now = datetime.now(UTC)
+    with _limit_failures(services, request):
+        provider, cookie = _provider(services), request.cookies.get(_OIDC_COOKIE, "")
+        seller_id = provider.complete_login(LoginAttempt.read(cookie), state, code, now)
     signed_in = sessions.start_session(services.engine, UserKind.SELLER, seller_id, by="oidc", now=now)
     response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
     response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
@@ -110,61 +102,41 @@ def _provider(services: Services) -> Provider:
     return provider
 
 
-def _require_few_failures(services: Services, request: Request) -> None:
-    status = services.auth.limits.failures_of_address.peek(_address(request))
+@contextmanager
+def _limit_failures(services: Services, request: Request) -> Iterator[None]:
+    """Count the failed logins of an address, and refuse further attempts after too many."""
+    failures, address = services.auth.limits.failures_of_address, address_of(request)
+    status = failures.peek(address)
     if not status.allowed:
         raise errors.TooManyRequests(headers=status.headers)
-
-
-def _count_failure(services: Services, request: Request) -> None:
-    services.auth.limits.failures_of_address.consume(_address(request))
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    try:
+        yield
+    except (errors.LinkUsedUp, errors.LoginFailed):
+        failures.consume(address)
+        raise
 
 
 session_router = APIRouter(route_class=SessionRoute, include_in_schema=False)
 
 
-Back = Annotated[str, Form(max_length=200)]
-
-
 @session_router.post("/seller/language")
-def set_seller_language(
-    seller: SellerPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
-) -> Response:
-    """Change the language and go back to the page."""
-    return _set_language(seller, services, language, back)
-
-
 @session_router.post("/operator/language")
-def set_operator_language(
-    operator: OperatorPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
+def set_language(
+    user: UserPage,
+    services: ServicesDep,
+    language: Annotated[Language, Form()],
+    back: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Change the language and go back to the page."""
-    return _set_language(operator, services, language, back)
-
-
-@session_router.post("/seller/logout")
-def log_seller_out(seller: SellerPage, services: ServicesDep) -> Response:
-    """End the session."""
-    return _log_out(seller, services)
-
-
-@session_router.post("/operator/logout")
-def log_operator_out(operator: OperatorPage, services: ServicesDep) -> Response:
-    """End the session."""
-    return _log_out(operator, services)
-
-
-def _set_language(context: PageContext, services: Services, language: Language, back: str) -> Response:
-    sessions.set_language(services.engine, context.signed_in, language)
-    home = f"/{context.signed_in.session.kind}"
+    sessions.set_language(services.engine, user.signed_in, language)
+    home = HOME[user.signed_in.session.kind]
     # only to a page of this service, never to another host
     return redirect(back if re.fullmatch(rf"{home}(/[a-z0-9-]+)*", back) else home)
 
 
-def _log_out(context: PageContext, services: Services) -> Response:
-    sessions.end_session(services.engine, context.signed_in)
-    return clear_session_cookie(page("logged_out.html", Viewer(context.viewer.translator)))
+@session_router.post("/seller/logout")
+@session_router.post("/operator/logout")
+def log_out(user: UserPage, services: ServicesDep) -> Response:
+    """End the session."""
+    sessions.end_session(services.engine, user.signed_in)
+    return clear_session_cookie(page("logged_out.html", Viewer(user.viewer.translator)))

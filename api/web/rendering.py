@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
 from api import errors
 from api.auth import sessions
 from api.auth.sessions import ActiveSession, UserKind
 from api.services import Services
+from api.web import charts, labels
 from api.web.translations import Translator, negotiate_language, translator_for
-from scoring.formatting import Language
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from scoring.formatting import Language, format_value
 
 STATIC: Final = "/seller/static"
 COOKIE: Final = "__Host-sellerscore"
@@ -78,7 +77,7 @@ def viewer_of(request: Request, signed_in: ActiveSession | None = None, link_lan
 
 def render_template(template: str, viewer: Viewer, **values: object) -> str:
     """Return a rendered template; a missing variable raises an error."""
-    return _environment(viewer.translator.language).get_template(template).render(viewer=viewer, **values)
+    return environment(viewer.translator.language).get_template(template).render(viewer=viewer, **values)
 
 
 def page(template: str, viewer: Viewer, status: int = 200, /, **values: object) -> Response:
@@ -122,25 +121,28 @@ def assets() -> dict[str, Asset]:
 
 
 @cache
-def _environment(language: Language) -> Environment:
-    import jinja2
-
+def environment(language: Language) -> Environment:
+    """Return the environment of the templates of pages in a language, and of documents in English."""
     translator = translator_for(language)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api.web", "templates"),
+    environment = Environment(
+        loader=PackageLoader("api.web", "templates"),
         autoescape=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["format_value"] = format_value
+    environment.filters["largest_first"] = lambda items: sorted(items, key=lambda item: -abs(item.points))
     # the template escapes a translated sentence together with its values
-    environment.globals.update(_=translator.translate, ngettext=translator.count, translator=translator, asset=_address)
+    environment.globals.update(_=translator.translate, ngettext=translator.count, translator=translator)
+    environment.globals.update(asset=lambda name: assets()[name].address, charts=charts, labels=labels)
     return environment
 
 
-def _address(name: str) -> str:
-    return assets()[name].address
+def address_of(request: Request) -> str:
+    """Return the address of the client, by which failures are counted."""
+    return request.client.host if request.client else ""
 
 
 def load_session(request: Request, connection: Connection) -> ActiveSession:
@@ -159,7 +161,7 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     try:
         signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
     except errors.NotSignedIn:
-        failed = limits.failures_of_address.consume(request.client.host if request.client else "")
+        failed = limits.failures_of_address.consume(address_of(request))
         if not failed.allowed:
             raise errors.TooManyRequests(headers=failed.headers) from None
         raise

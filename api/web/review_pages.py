@@ -18,7 +18,6 @@ from api.reviews.repository import ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
 from api.services import Services, ServicesDep
-from api.web.labels import CONFIRMATIONS, KINDS, OUTCOMES, QUEUE_KINDS, STATES
 from api.web.rendering import page, redirect
 from api.web.routing import OperatorPage, SellerPage, SessionRoute
 from api.web.score_pages import self_view_for
@@ -41,19 +40,12 @@ def show_reviews(
     translator = seller.viewer.translator
     with seller.reading() as connection:
         reviews = repository.latest(connection, seller.subject, _MOST_SHOWN)
-    labels = labels_of(services.champion.bundle, translator)
-    values = {
-        "reviews": reviews,
-        "labels": labels,
-        "chosen": feature,
-        "done": CONFIRMATIONS.get(done),
-        "longest": LONGEST_STATEMENT,
-    }
-    texts = {"kinds": KINDS, "states": STATES, "outcomes": OUTCOMES, "now": datetime.now(UTC)}
-    return page("reviews.html", seller.viewer, **values, **texts)
+    features = feature_labels(services.champion.bundle, translator)
+    values = {"reviews": reviews, "features": features, "chosen": feature, "done": done, "now": datetime.now(UTC)}
+    return page("reviews.html", seller.viewer, **values, longest=LONGEST_STATEMENT)
 
 
-def labels_of(bundle: Bundle, translator: Translator) -> Mapping[str, str]:
+def feature_labels(bundle: Bundle, translator: Translator) -> Mapping[str, str]:
     """Return the label of every feature in a language."""
     entries = bundle.sheet.entries
     return _FEATURE_LABELS.get(
@@ -82,7 +74,6 @@ def request_review(
 
 operator_router = APIRouter(prefix="/operator", route_class=SessionRoute, include_in_schema=False)
 _SHOWN: Final = 100
-_TEXTS: Final = {"kinds": QUEUE_KINDS, "states": STATES, "outcomes": OUTCOMES}
 
 
 @operator_router.get("")
@@ -98,15 +89,8 @@ def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)
             for state in ReviewState
         ]
     queue = sorted([*by_state[0], *by_state[1]], key=lambda review: review.due_at)
-    values = {
-        "queue": queue,
-        "decided": by_state[2],
-        "waiting": waiting,
-        "late": late,
-        "done": CONFIRMATIONS.get(done),
-        "now": now,
-    }
-    return page("review_queue.html", operator.viewer, **values, **_TEXTS)
+    values = {"queue": queue, "decided": by_state[2], "waiting": waiting, "late": late, "done": done, "now": now}
+    return page("review_queue.html", operator.viewer, **values)
 
 
 @operator_router.get("/reviews/{review_id}")
@@ -114,22 +98,21 @@ def show_review(
     operator: OperatorPage, services: ServicesDep, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
     """Show a review with its figure and a form to decide it."""
-    translator, sheet = operator.viewer.translator, services.champion.bundle.sheet
+    translator, bundle = operator.viewer.translator, services.champion.bundle
     with operator.reading() as connection:
         review = service.find_review(connection, str(review_id))
-        features = _feature_values(services, connection, review.seller_id)
-    labels = labels_of(services.champion.bundle, translator)
-    units = {entry.name: entry.unit for entry in sheet.entries}
+        raw = _feature_values(services, connection, review.seller_id)
+    units = {entry.name: entry.unit for entry in bundle.sheet.entries}
     values = {
         "review": review,
-        "labels": labels,
-        "values": {name: translator.format_value(value, units[name]) for name, value in features.items()},
-        "raw": features.get(review.feature or ""),
-        "done": CONFIRMATIONS.get(done),
+        "features": feature_labels(bundle, translator),
+        "values": {name: translator.format_value(value, units[name]) for name, value in raw.items()},
+        "raw": raw.get(review.feature or ""),
+        "done": done,
         "now": datetime.now(UTC),
         "longest": LONGEST_STATEMENT,
     }
-    return page("review.html", operator.viewer, **values, **_TEXTS)
+    return page("review.html", operator.viewer, **values)
 
 
 @operator_router.post("/reviews/{review_id}/take")

@@ -60,7 +60,7 @@ class PageContext:
 class _LoggedInPage:
     """The dependency of a page: its context, or the request if the context is created in the worker thread."""
 
-    def __init__(self, user_kind: UserKind) -> None:
+    def __init__(self, user_kind: UserKind | None) -> None:
         self.user_kind = user_kind
 
     async def __call__(self, request: Request) -> PageContext | Request:
@@ -75,6 +75,10 @@ SellerPage = Annotated[PageContext, Depends(_LoggedInPage(UserKind.SELLER))]
 
 OperatorPage = Annotated[PageContext, Depends(_LoggedInPage(UserKind.OPERATOR))]
 """The parameter type of an operator page; `subject` is the ID of the operator's client."""
+
+
+UserPage = Annotated[PageContext, Depends(_LoggedInPage(None))]
+"""The parameter type of a page that both kinds of users have; the first part of its path states the kind."""
 
 
 class PageRoute(APIRoute):
@@ -121,8 +125,8 @@ class SessionRoute(PageRoute):
         super().__init__(path, endpoint if is_form else self._batched(endpoint), **kwargs)
         pages = [item.call for item in self.dependant.dependencies if isinstance(item.call, _LoggedInPage)]
         if len(pages) != 1:
-            raise TypeError(f"The page {self.path} must have one SellerPage or OperatorPage parameter.")
-        self.user_kind = pages[0].user_kind
+            raise TypeError(f"The page {self.path} must have one SellerPage, OperatorPage or UserPage parameter.")
+        self.user_kind = pages[0].user_kind or UserKind(path.split("/")[1])
 
     async def admit(self, request: Request) -> None:
         """Reject forms without a session of this kind, and forms of another session."""

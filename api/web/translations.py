@@ -12,12 +12,16 @@ from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from babel import Locale
+from babel.dates import format_date, format_datetime
+from babel.lists import format_list
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal, format_percent
 
 from scoring.formatting import Language, format_value
-
-if TYPE_CHECKING:
-    from babel import Locale
 
 _LOCALES: Final = {Language.ENGLISH: "en_001", Language.CHINESE: "zh_Hans_CN"}
 _TAGS: Final = {Language.ENGLISH: "en", Language.CHINESE: "zh-Hans"}
@@ -68,8 +72,6 @@ class Translator:
 
         Example: "A, B and C", in Chinese "A、B和C".
         """
-        from babel.lists import format_list
-
         return format_list(items, locale=self.locale)
 
     def number(self, value: float) -> str:
@@ -107,8 +109,6 @@ class Translator:
 @cache
 def translator_for(language: Language) -> Translator:
     """Return the translator of a language; its catalogue is read once."""
-    from babel import Locale
-
     return Translator(language, Locale.parse(_LOCALES[language]), _catalogue(language))
 
 
@@ -137,9 +137,6 @@ def _preference(header: str) -> tuple[str, float]:
 
 
 def _catalogue(language: Language) -> NullTranslations:
-    from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
-
     path = files("api.web") / "locale" / f"{language}.po"
     if not path.is_file():
         return NullTranslations()
@@ -153,39 +150,27 @@ def _catalogue(language: Language) -> NullTranslations:
 # formatting with babel takes longer than the rest of a page
 @lru_cache(maxsize=50_000)
 def _number(value: float, language: Language) -> str:
-    from babel.numbers import format_decimal
-
     if float(value).is_integer() or abs(value) >= _LARGE:
-        return format_decimal(round(value), locale=translator_for(language).locale)
-    return format_decimal(float(f"{value:.4g}"), format="#,##0.####", locale=translator_for(language).locale)
+        return format_decimal(round(value), locale=_LOCALES[language])
+    return format_decimal(float(f"{value:.4g}"), format="#,##0.####", locale=_LOCALES[language])
 
 
 @lru_cache(maxsize=50_000)
 def _percent(value: float, digits: int, language: Language) -> str:
-    from babel.numbers import format_percent
-
-    text = format_percent(value, format=f"#,##0.{'#' * digits}%", locale=translator_for(language).locale)
-    return text.replace("-", "−")
+    return format_percent(value, format=f"#,##0.{'#' * digits}%", locale=_LOCALES[language]).replace("-", "−")
 
 
 @lru_cache(maxsize=10_000)
 def _money(value: float, currency: str, language: Language) -> str:
-    from babel.numbers import format_currency
-
     digits = "" if abs(value) >= _LARGE or float(value).is_integer() else ".00"
-    locale = translator_for(language).locale
-    return format_currency(value, currency, format=f"¤#,##0{digits}", locale=locale, currency_digits=False)
+    return format_currency(value, currency, f"¤#,##0{digits}", locale=_LOCALES[language], currency_digits=False)
 
 
 @lru_cache(maxsize=10_000)
 def _day(value: date, language: Language) -> str:
-    from babel.dates import format_date
-
-    return format_date(value, "medium", locale=translator_for(language).locale)
+    return format_date(value, "medium", locale=_LOCALES[language])
 
 
 @lru_cache(maxsize=10_000)
 def _moment(value: datetime, language: Language) -> str:
-    from babel.dates import format_datetime
-
-    return f"{format_datetime(value, 'medium', locale=translator_for(language).locale)} UTC"
+    return f"{format_datetime(value, 'medium', locale=_LOCALES[language])} UTC"

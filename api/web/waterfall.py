@@ -7,15 +7,15 @@ Neither has a script, a style sheet or a request. Text takes the colour of the p
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-from api.web.charts import CURRENT, SOFT, add, coordinate, printable, svg
+from api.web.charts import CURRENT, GREY, SOFT, add, coordinate, printable, svg
 from scoring import Assessment
-from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
+from scoring.assessment import SCALE_LIMIT, Explanation
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,21 @@ def waterfall_steps(explanation: Explanation) -> list[WaterfallStep]:
 
     Example: groups of +14, 0 and -9 points on a base of 600 are the steps 600 to 614 and 614 to 605.
     """
-    groups = sorted((group for group in explanation.groups if group.points), key=lambda group: -abs(group.points))
-    groups.sort(key=lambda group: group.group == SCALE_LIMIT)
-    return list(_running(explanation.base_points, groups))
+    groups = sorted(
+        (group for group in explanation.groups if group.points),
+        key=lambda group: (group.group == SCALE_LIMIT, -abs(group.points)),
+    )
+    starts = accumulate((group.points for group in groups), initial=explanation.base_points)
+    return [
+        WaterfallStep(group.label, start, group.points, group.group == SCALE_LIMIT)
+        for group, start in zip(groups, starts, strict=False)
+    ]
 
 
 def extent(base: int, steps: Sequence[WaterfallStep]) -> tuple[int, int]:
     """Return the lowest and the highest points of base and steps."""
     points = [base, *(step.end for step in steps)]
     return min(points), max(points)
-
-
-def _running(base: int, groups: Sequence[GroupPoints]) -> Iterator[WaterfallStep]:
-    for group in groups:
-        yield WaterfallStep(group.label, base, group.points, group.group == SCALE_LIMIT)
-        base += group.points
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ class _Layout:
     line: Mapping[str, str]
 
 
-_GREY: Final = "#6b7280"
 _PAPER, _INK = "#ffffff", "#111111"
 _TEXT_Y: Final = 17
 _WIDE_WIDTH, _MARGIN = 760, 12
@@ -97,8 +96,8 @@ _WIDE: Final = _Layout(
     bar_y=4,
     bar_height=18,
     # distinguishable without seeing red and green; the signs of the points repeat it
-    colours={"gain": {"fill": "#0f7b6c"}, "loss": {"fill": "#c2570c"}, "limit": {"fill": _GREY}},
-    line={"stroke": _GREY, "stroke_width": "1"},
+    colours={"gain": {"fill": "#0f7b6c"}, "loss": {"fill": "#c2570c"}, "limit": {"fill": GREY}},
+    line={"stroke": GREY, "stroke_width": "1"},
 )
 _NARROW: Final = _Layout(
     top=0,
@@ -112,8 +111,9 @@ _NARROW: Final = _Layout(
     bar_y=24,
     bar_height=9,
     colours={
-        kind: {"class_": style, "fill": CURRENT}
-        for kind, style in (("gain", "gain"), ("loss", "loss"), ("limit", SOFT))
+        "gain": {"class_": "gain", "fill": CURRENT},
+        "loss": {"class_": "loss", "fill": CURRENT},
+        "limit": {"class_": SOFT, "fill": CURRENT},
     },
     line={"class_": SOFT, "stroke": CURRENT, "stroke_opacity": "0.5"},
 )

@@ -14,7 +14,7 @@ from api.services import Services
 
 @dataclass(frozen=True)
 class Differs:
-    """The parts of an earlier self view that differ from one of today; None keeps a part."""
+    """The parts of an earlier self view that differ from one of today; None keeps a part. `bundle` is a digest."""
 
     as_of: date | None = None
     values: tuple[float | None, ...] | None = None
@@ -23,18 +23,16 @@ class Differs:
 
 
 def store_self_view(services: Services, seller_id: str, scored_at: datetime, differs: Differs) -> str:
-    """Store a self view of a moment and return its ID; a bundle is only a digest, the model itself stays the same."""
+    """Store a self view of a moment and return its ID."""
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        figures = self_view.latest_inputs(services, connection, seller_id, scored_at)
-        stored = figures.stored
-        snapshot = stored.snapshot
-        if differs.covers is not None:
-            snapshot = replace(snapshot, covers_through=dict.fromkeys(snapshot.covers_through, differs.covers))
-        snapshot = replace(snapshot, as_of=differs.as_of or snapshot.as_of)
-        figures = replace(figures, stored=replace(stored, snapshot=snapshot, values=differs.values or stored.values))
-        made = self_view.draft(services, figures)
+        inputs = self_view.latest_inputs(services, connection, seller_id, scored_at)
+        stored, snapshot = inputs.stored, inputs.stored.snapshot
+        covers = dict.fromkeys(snapshot.covers_through, differs.covers) if differs.covers else snapshot.covers_through
+        snapshot = replace(snapshot, covers_through=covers, as_of=differs.as_of or snapshot.as_of)
+        inputs = replace(inputs, stored=replace(stored, snapshot=snapshot, values=differs.values or stored.values))
+        draft = self_view.draft(services, inputs)
         if differs.bundle is not None:
-            other: Any = SimpleNamespace(digest=differs.bundle)
-            made = replace(made, bundle=other)
-        return self_view.record(services, connection, seller, made, scored_at).id
+            bundle: Any = SimpleNamespace(digest=differs.bundle)
+            draft = replace(draft, bundle=bundle)
+        return self_view.record(services, connection, seller, draft, scored_at).id

@@ -1,4 +1,4 @@
-"""The small pictures, held against files that a person has looked at, and against what they must never do."""
+"""The charts: as in the reviewed files, inside their area, proportional to their values, and free of markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ YEAR = ("2025-01-06", "2025-12-31")
 SETTLED = (*[False] * 11, True)
 SALES = SeriesData((None, None, 0, 10, 25, -5, 40, 38, 21, 22, 30, 12), SETTLED, YEAR)
 RATING = SeriesData((None, 4.2, 4.4, None, 4.4, 4.1, 4.0, 3.6, 3.9, 4.4, 4.5, 4.45), SETTLED, YEAR, floor=1.0)
-PICTURES = {
+CHARTS = {
     "bars": bar_chart(SALES, "Net sales in twelve steps"),
     "line": line_chart(RATING, "Average rating in twelve steps"),
     "nothing": bar_chart(SeriesData((None,) * 12, SETTLED, YEAR), "Nothing"),
@@ -29,26 +29,26 @@ PICTURES = {
     "dot": percent_dot(22),
     "strip": coverage_strip([0, 1, 15, 30, 31], 30),
 }
-FIGURES = st.lists(st.none() | st.floats(-1e18, 1e18) | st.integers(-(2**62), 2**62), min_size=1, max_size=12)
+VALUES = st.lists(st.none() | st.floats(-1e18, 1e18) | st.integers(-(2**62), 2**62), min_size=1, max_size=12)
 
 
-def tree_of(drawn: str) -> Xml.Element:
-    return Xml.fromstring(drawn)  # noqa: S314 - ours
+def parse(chart: str) -> Xml.Element:
+    return Xml.fromstring(chart)  # noqa: S314 - drawn here
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_as_it_was_looked_at(name: str) -> None:
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_is_as_in_its_reviewed_file(name: str) -> None:
     path = GOLDEN / f"{name}.svg"
-    if os.environ.get("SELLERSCORE_WRITE_GOLDEN"):  # after looking at them
-        path.write_text(PICTURES[name] + "\n", encoding="utf-8")
-    assert PICTURES[name] + "\n" == path.read_text(encoding="utf-8")
+    if os.environ.get("SELLERSCORE_WRITE_GOLDEN"):  # review them afterwards
+        path.write_text(CHARTS[name] + "\n", encoding="utf-8")
+    assert CHARTS[name] + "\n" == path.read_text(encoding="utf-8")
 
 
-@given(FIGURES, st.booleans())
-def test_whatever_the_figures_all_is_drawn_inside(values: list[float | None], provisional: bool) -> None:
+@given(VALUES, st.booleans())
+def test_any_values_are_drawn_inside(values: list[float | None], provisional: bool) -> None:
     points = SeriesData(values, [provisional] * len(values), ("a", "b"))
-    for drawn, mark in ((bar_chart(points, "x"), "rect"), (line_chart(points, "x"), "circle")):
-        tree = tree_of(drawn)
+    for chart, mark in ((bar_chart(points, "x"), "rect"), (line_chart(points, "x"), "circle")):
+        tree = parse(chart)
         assert len(tree.findall(mark)) == sum(value is not None for value in values)
         for each in tree:
             for name in ("x", "x1", "cx", "y", "y1", "cy"):
@@ -60,32 +60,32 @@ def test_whatever_the_figures_all_is_drawn_inside(values: list[float | None], pr
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=2, max_size=12))
-def test_a_taller_bar_is_a_larger_figure(values: list[int]) -> None:
-    tree = tree_of(bar_chart(SeriesData(values, [False] * len(values), ("a", "b")), "x"))
+def test_a_taller_bar_is_a_larger_value(values: list[int]) -> None:
+    tree = parse(bar_chart(SeriesData(values, [False] * len(values), ("a", "b")), "x"))
     heights = [float(each.get("height", "")) for each in tree.findall("rect")]
     for (value, height), (other, taller) in pairwise(zip(values, heights, strict=True)):
         assert (height <= taller) if value <= other else (height >= taller)
 
 
 @given(st.text())
-def test_no_word_becomes_markup(words: str) -> None:
-    drawn = bar_chart(SeriesData((1.0,), (False,), (words, words)), words)
-    tree = tree_of(drawn)
-    assert len(tree) == 4  # a bar, the line, two words
-    assert len((tree.get("aria-label") or "").replace("�", "")) <= len(words)
+def test_no_text_becomes_markup(text: str) -> None:
+    chart = bar_chart(SeriesData((1.0,), (False,), (text, text)), text)
+    tree = parse(chart)
+    assert len(tree) == 4  # a bar, the line, two texts
+    assert len((tree.get("aria-label") or "").replace("�", "")) <= len(text)
 
 
-@pytest.mark.parametrize("drawn", PICTURES.values(), ids=list(PICTURES))
-def test_pictures_obey_a_strict_policy_and_take_the_colours_of_the_page(drawn: str) -> None:
-    assert not re.search(r"style=|<style|<script|href|url\(|#[0-9a-f]{3}", drawn)
-    assert 'fill="currentColor"' in drawn or 'stroke="currentColor"' in drawn
-    assert ("aria-label" in drawn) != ("aria-hidden" in drawn)
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=list(CHARTS))
+def test_charts_obey_a_strict_policy_and_take_the_colours_of_the_page(chart: str) -> None:
+    assert not re.search(r"style=|<style|<script|href|url\(|#[0-9a-f]{3}", chart)
+    assert 'fill="currentColor"' in chart or 'stroke="currentColor"' in chart
+    assert ("aria-label" in chart) != ("aria-hidden" in chart)
 
 
 @given(st.integers(0, 100))
 def test_a_bar_is_as_long_as_its_number(percent: int) -> None:
-    bar = tree_of(percent_bar(percent)).findall("rect")[1]
+    bar = parse(percent_bar(percent)).findall("rect")[1]
     assert float(bar.get("width", "")) == pytest.approx(max(percent * 2, 1))
-    assert float(tree_of(percent_dot(percent)).findall("circle")[0].get("cx", "")) == pytest.approx(
+    assert float(parse(percent_dot(percent)).findall("circle")[0].get("cx", "")) == pytest.approx(
         5 + 1.9 * percent, abs=0.06
     )

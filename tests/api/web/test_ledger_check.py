@@ -20,7 +20,7 @@ from api.reviews.service import Decision
 from api.scores import self_view
 from scoring.canonical import canonical_json
 from tests.api.conftest import SELLERS
-from tests.api.web.conftest import Browser, asked
+from tests.api.web.conftest import Browser, open_review
 
 FIGURE = "signal_02"
 CORRECT = Decision(ReviewOutcome.CORRECTED, "So it is.", FIGURE, 0.1 + 0.2)
@@ -36,7 +36,7 @@ def faults(browser: Browser) -> list[tuple[str, int, str]]:
 def decided(browser: Browser, decision: Decision, seller_id: str = SELLERS[0]) -> Review:
     services = browser.services
     return service.decide_review(
-        services, asked(browser, seller_id, statement="It is wrong. 错了").id, "operator-1", decision
+        services, open_review(browser, seller_id, statement="It is wrong. 错了").id, "operator-1", decision
     )
 
 
@@ -57,7 +57,7 @@ def test_reviews_in_every_state_are_whole(browser: Browser) -> None:
     self_view.issue_self_view(browser.services, SELLERS[0], datetime.now(UTC))
     for decision in (CORRECT, CONFIRM, replace(CORRECT, value=2.0), replace(CORRECT, feature="signal_13")):
         decided(browser, decision)
-    waiting = asked(browser, SELLERS[0], FIGURE)
+    waiting = open_review(browser, SELLERS[0], FIGURE)
     service.assign(browser.services, waiting.id, "operator-1")
     assert faults(browser) == []
 
@@ -106,7 +106,7 @@ def test_rows_that_are_gone_are_found(browser: Browser) -> None:
 
 def test_rows_that_the_ledger_does_not_know_are_found(browser: Browser) -> None:
     decided(browser, CONFIRM)
-    asked(browser, SELLERS[1])
+    open_review(browser, SELLERS[1])
     change(browser, f"UPDATE reviews SET outcome = 'confirmed' WHERE seller_id = '{SELLERS[1]}'")
     assert faults(browser) == [("self", 0, "the table of reviews has a decision that is not in the ledger")]
     change(browser, "UPDATE reviews SET outcome = NULL WHERE decided_at IS NULL")

@@ -1,4 +1,4 @@
-"""Outcomes without a score in words: the facts with their dates, and the advice, for banks and for sellers."""
+"""The texts of outcomes without a score: the facts with their dates, and the advice, for banks and for sellers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from api.web.outcome_texts import OutcomeText, for_bank, for_seller
 from api.web.translations import translator_for
-from scoring import Bundle, Outcome, assess
+from scoring import Outcome, assess
 from scoring.formatting import Language
 from tests.api.conftest import AS_OF
 from tests.api.shop import COVERS, shop_bundle, shop_vector
 
+EN, ZH = Language.ENGLISH, Language.CHINESE
 DAY = date(2026, 2, 1)
 WITHOUT_REFUNDS = {"orders": AS_OF, "traffic": AS_OF}
-READERS = {"bank": for_bank, "seller": for_seller}
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,14 @@ class Case:
     requested_on: date = DAY
     covers: Mapping[str, date] | None = None
 
-    def text(self, bundle: Bundle, reader: str, language: Language) -> OutcomeText:
+    def texts(self, language: Language) -> tuple[OutcomeText, OutcomeText]:
+        """Return the texts for a bank and for the seller."""
         vector = shop_vector(self.shop, self.requested_on, self.covers or COVERS)
-        assessment = assess(bundle, [vector])[0]
+        assessment = assess(shop_bundle(), [vector])[0]
         assert assessment.outcome is self.outcome
-        return READERS[reader](assessment, {}, translator_for(language))
+        bank, seller = (read(assessment, {}, translator_for(language)) for read in (for_bank, for_seller))
+        assert bank.facts == seller.facts
+        return bank, seller
 
 
 CASES = {
@@ -45,184 +48,174 @@ CASES = {
     "gone": Case("gone", Outcome.INACTIVE),
     "missing": Case("typical", Outcome.INSUFFICIENT_DATA, covers=WITHOUT_REFUNDS),
     "stale": Case("typical", Outcome.STALE_DATA, date(2026, 2, 8)),
+    "one table": Case("typical", Outcome.STALE_DATA, covers={**COVERS, "orders": date(2026, 1, 24)}),
 }
-BUSINESS_STOPPED = (
-    "Ask the seller whether the business continues. There are no current sales from which instalments could be paid; a "
-    "score is possible once there are new sales on enough days."
-)
-SELLS_AGAIN = (
-    "A score is possible once you have sold again on enough days and your marketplace has delivered the new orders. If "
-    "you did sell since then, ask your marketplace why the orders are missing."
-)
-ENGLISH = {
-    ("new", "bank"): OutcomeText(
-        "The seller's history is too short for a score.",
-        ("First sale: 21 Dec 2025, 41 days before the data end. A score needs 90 days of history.",),
-        "Assess the seller by other means, or request the score again from 21 Mar 2026. A short history alone is "
-        "not a sign of risk.",
+NEW = ("The seller's history is too short for a score.", "Your history is still too short for a score")
+INACTIVE = ("The seller has no recent sales, so there is no score.", "No score: you have no recent sales on record")
+SELL_AGAIN = (
+    (
+        "Ask the seller whether the business continues. There are no current sales from which instalments could be "
+        "paid; a score is possible once there are new sales on enough days."
     ),
-    ("new", "seller"): OutcomeText(
-        "Your history is still too short for a score",
-        ("First sale: 21 Dec 2025, 41 days before the data end. A score needs 90 days of history.",),
-        "If you keep selling, you get a score from 21 Mar 2026.",
+    (
+        "A score is possible once you have sold again on enough days and your marketplace has delivered the new "
+        "orders. If you did sell since then, ask your marketplace why the orders are missing."
     ),
-    ("empty", "bank"): OutcomeText(
-        "The seller's history is too short for a score.",
+)
+SELL_ON_MORE_DAYS = (
+    "Assess the seller by other means, and request the score again when there are more sales.",
+    "Your score appears when there are sales on enough days.",
+)
+TEXTS = [
+    (
+        "new",
+        EN,
+        NEW,
+        ("First sale: 21 Dec 2025, 41 days before the data end. A score needs 90 days of history.",),
+        (
+            (
+                "Assess the seller by other means, or request the score again from 21 Mar 2026. A short history alone "
+                "is not a sign of risk."
+            ),
+            "If you keep selling, you get a score from 21 Mar 2026.",
+        ),
+    ),
+    (
+        "empty",
+        EN,
+        NEW,
         ("First sale: none on record.", "Days with sales in the last 365: 0. A score needs 10."),
-        "Assess the seller by other means. There are no sales on this platform that could be scored.",
+        (
+            "Assess the seller by other means. There are no sales on this platform that could be scored.",
+            "Your score appears some months after your first sale.",
+        ),
     ),
-    ("few", "seller"): OutcomeText(
-        "Sales on too few days for a score",
+    (
+        "few",
+        EN,
+        ("Sales on too few days for a score",) * 2,
         ("Days with sales in the last 365: 4. A score needs 10.",),
-        "Your score appears when there are sales on enough days.",
+        SELL_ON_MORE_DAYS,
     ),
-    # no date is promised where time alone does not suffice
-    ("begun", "bank"): OutcomeText(
-        "The seller's history is too short for a score.",
+    # no date is promised if time alone is not enough
+    (
+        "begun",
+        EN,
+        NEW,
         (
             "First sale: 11 Nov 2025, 81 days before the data end. A score needs 90 days of history.",
             "Days with sales in the last 365: 5. A score needs 10.",
         ),
-        "Assess the seller by other means, and request the score again when there are more sales.",
+        SELL_ON_MORE_DAYS,
     ),
-    ("begun", "seller"): OutcomeText(
-        "Your history is still too short for a score",
-        (
-            "First sale: 11 Nov 2025, 81 days before the data end. A score needs 90 days of history.",
-            "Days with sales in the last 365: 5. A score needs 10.",
-        ),
-        "Your score appears when there are sales on enough days.",
-    ),
-    ("stopped", "bank"): OutcomeText(
-        "The seller has no recent sales, so there is no score.",
+    (
+        "stopped",
+        EN,
+        INACTIVE,
         ("Last sale: 17 Nov 2025, 75 days before the data end. A score needs a sale in the last 60 days.",),
-        BUSINESS_STOPPED,
+        SELL_AGAIN,
     ),
-    ("stopped", "seller"): OutcomeText(
-        "No score: you have no recent sales on record",
-        ("Last sale: 17 Nov 2025, 75 days before the data end. A score needs a sale in the last 60 days.",),
-        SELLS_AGAIN,
-    ),
-    ("gone", "bank"): OutcomeText(
-        "The seller has no recent sales, so there is no score.",
+    (
+        "gone",
+        EN,
+        INACTIVE,
         (
             "Last sale: before 31 Jan 2025. A score needs a sale in the last 60 days.",
             "Days with sales in the last 365: 0. A score needs 10.",
         ),
-        BUSINESS_STOPPED,
+        SELL_AGAIN,
     ),
-    ("missing", "bank"): OutcomeText(
-        "Data that a score needs were not delivered.",
+    (
+        "missing",
+        EN,
+        ("Data that a score needs were not delivered.", "No score: data about your business are missing"),
         ("Refunds and returns: not delivered.",),
-        "Ask the platform to deliver the missing data, then request the score again.",
+        (
+            "Ask the platform to deliver the missing data, then request the score again.",
+            "Ask your marketplace to deliver the missing data. Your score follows the day after.",
+        ),
     ),
-    ("missing", "seller"): OutcomeText(
-        "No score: data about your business are missing",
-        ("Refunds and returns: not delivered.",),
-        "Ask your marketplace to deliver the missing data. Your score follows the day after.",
-    ),
-    ("stale", "bank"): OutcomeText(
-        "The data are too old for a score.",
+    (
+        "stale",
+        EN,
+        ("The data are too old for a score.", "No score: the data about your business are too old"),
         (
             "Orders: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
             "Refunds and returns: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
         ),
-        "Request the score again after the platform's next delivery.",
-    ),
-    ("stale", "seller"): OutcomeText(
-        "No score: the data about your business are too old",
         (
-            "Orders: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
-            "Refunds and returns: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
+            "Request the score again after the platform's next delivery.",
+            "You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.",
         ),
-        "You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.",
     ),
-}
-CHINESE = {
-    ("new", "bank"): OutcomeText(
-        "该卖家经营时间尚短，无法评分。",
+    # only the table that is too old is named
+    (
+        "one table",
+        EN,
+        ("The data are too old for a score.", "No score: the data about your business are too old"),
+        ("Orders: delivered until 24 Jan 2026, 8 days before the request on 1 Feb 2026.",),
+        (
+            "Request the score again after the platform's next delivery.",
+            "You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.",
+        ),
+    ),
+    (
+        "new",
+        ZH,
+        ("该卖家经营时间尚短，无法评分。", "您的经营时间尚短，暂时无法评分"),
         ("首笔销售：2025年12月21日，距数据截止日41天。评分要求至少90天的经营记录。",),
-        "请通过其他方式评估该卖家，或自2026年3月21日起重新申请评分。仅经营时间短并不代表有风险。",
+        (
+            "请通过其他方式评估该卖家，或自2026年3月21日起重新申请评分。仅经营时间短并不代表有风险。",
+            "保持销售，自2026年3月21日起即可获得评分。",
+        ),
     ),
-    ("new", "seller"): OutcomeText(
-        "您的经营时间尚短，暂时无法评分",
-        ("首笔销售：2025年12月21日，距数据截止日41天。评分要求至少90天的经营记录。",),
-        "保持销售，自2026年3月21日起即可获得评分。",
-    ),
-    ("stopped", "bank"): OutcomeText(
-        "该卖家近期没有销售，因此没有评分。",
+    (
+        "stopped",
+        ZH,
+        ("该卖家近期没有销售，因此没有评分。", "暂无评分：近期没有您的销售记录"),
         ("最近一笔销售：2025年11月17日，距数据截止日75天。评分要求最近60天内有销售。",),
-        "请向卖家核实是否仍在经营。目前没有可用于还款的销售；恢复销售并达到足够的销售天数后即可评分。",
+        (
+            "请向卖家核实是否仍在经营。目前没有可用于还款的销售；恢复销售并达到足够的销售天数后即可评分。",
+            "恢复销售并达到足够的销售天数、且平台提供新订单数据后，即可评分。如果此后您有销售，请向平台查询订单数据为何缺失。",
+        ),
     ),
-    ("stopped", "seller"): OutcomeText(
-        "暂无评分：近期没有您的销售记录",
-        ("最近一笔销售：2025年11月17日，距数据截止日75天。评分要求最近60天内有销售。",),
-        "恢复销售并达到足够的销售天数、且平台提供新订单数据后，即可评分。如果此后您有销售，请向平台查询订单数据为何缺失。",
-    ),
-    ("missing", "bank"): OutcomeText(
-        "未提供评分所需的数据。", ("退款与退货：未提供。",), "请平台提供缺失的数据，然后重新申请评分。"
-    ),
-    ("missing", "seller"): OutcomeText(
-        "暂无评分：缺少您的经营数据",
+    (
+        "missing",
+        ZH,
+        ("未提供评分所需的数据。", "暂无评分：缺少您的经营数据"),
         ("退款与退货：未提供。",),
-        "请联系您的电商平台提供缺失的数据，次日即可获得评分。",
+        ("请平台提供缺失的数据，然后重新申请评分。", "请联系您的电商平台提供缺失的数据，次日即可获得评分。"),
     ),
-    ("stale", "bank"): OutcomeText(
-        "数据过旧，无法评分。",
+    (
+        "stale",
+        ZH,
+        ("数据过旧，无法评分。", "暂无评分：您的经营数据过旧"),
         (
             "订单：已提供至2026年1月31日，比申请日2026年2月8日早8天。",
             "退款与退货：已提供至2026年1月31日，比申请日2026年2月8日早8天。",
         ),
-        "请在平台下次提供数据后重新申请评分。",
-    ),
-    ("stale", "seller"): OutcomeText(
-        "暂无评分：您的经营数据过旧",
         (
-            "订单：已提供至2026年1月31日，比申请日2026年2月8日早8天。",
-            "退款与退货：已提供至2026年1月31日，比申请日2026年2月8日早8天。",
+            "请在平台下次提供数据后重新申请评分。",
+            "您无需操作。如果几天内仍没有新数据，请向您的电商平台查询原因。",
         ),
-        "您无需操作。如果几天内仍没有新数据，请向您的电商平台查询原因。",
     ),
-}
+]
 
 
-@pytest.fixture(scope="module")
-def shops() -> Bundle:
-    return shop_bundle()
-
-
-@pytest.mark.parametrize(("case", "reader"), ENGLISH)
-def test_what_is_said_in_english(shops: Bundle, case: str, reader: str) -> None:
-    assert CASES[case].text(shops, reader, Language.ENGLISH) == ENGLISH[case, reader]
-
-
-@pytest.mark.parametrize(("case", "reader"), CHINESE)
-def test_what_is_said_in_chinese(shops: Bundle, case: str, reader: str) -> None:
-    assert CASES[case].text(shops, reader, Language.CHINESE) == CHINESE[case, reader]
+@pytest.mark.parametrize(("case", "language", "titles", "facts", "to_do"), TEXTS)
+def test_the_texts_for_banks_and_sellers(
+    case: str, language: Language, titles: tuple[str, str], facts: tuple[str, ...], to_do: tuple[str, str]
+) -> None:
+    assert CASES[case].texts(language) == tuple(map(OutcomeText, titles, (facts, facts), to_do))
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("reader", READERS)
-def test_only_a_short_history_is_not_a_sign_of_risk(shops: Bundle, case: str, reader: str) -> None:
-    english, chinese = (CASES[case].text(shops, reader, language) for language in Language)
-    said = case == "new" and reader == "bank"
-    assert ("not a sign of risk" in english.to_do) is said
-    assert ("并不代表有风险" in chinese.to_do) is said
-    for each in (english, chinese):
-        assert "risk" not in each.title + "".join(each.facts)
-        assert "None" not in repr(each)
-
-
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("reader", READERS)
-def test_every_text_is_translated(shops: Bundle, case: str, reader: str) -> None:
-    chinese = CASES[case].text(shops, reader, Language.CHINESE)
-    for said in (chinese.title, *chinese.facts, chinese.to_do):
-        assert not [letter for letter in said if "a" <= letter.lower() <= "z"], said
-
-
-def test_only_the_table_that_is_too_old_is_named(shops: Bundle) -> None:
-    covers = {**COVERS, "orders": date(2026, 1, 24)}
-    case = Case("typical", Outcome.STALE_DATA, date(2026, 2, 1), covers)
-    facts = case.text(shops, "bank", Language.ENGLISH).facts
-    assert facts == ("Orders: delivered until 24 Jan 2026, 8 days before the request on 1 Feb 2026.",)
+def test_every_text_is_translated_and_only_a_short_history_is_called_no_sign_of_risk(case: str) -> None:
+    english, chinese = CASES[case].texts(EN), CASES[case].texts(ZH)
+    for text in english:
+        assert "risk" not in text.title + "".join(text.facts)
+        assert "None" not in repr(text)
+    assert ["not a sign of risk" in text.to_do for text in english] == [case == "new", False]
+    assert ["并不代表有风险" in text.to_do for text in chinese] == [case == "new", False]
+    for text in chinese:
+        assert not [letter for letter in text.title + "".join(text.facts) + text.to_do if "a" <= letter.lower() <= "z"]

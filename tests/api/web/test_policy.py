@@ -1,4 +1,4 @@
-"""Forms are the session's own, pages load nothing from elsewhere, and each says in its signature who may look."""
+"""Forms belong to a session, pages load nothing from elsewhere, signatures state who may open a page, batches."""
 
 from __future__ import annotations
 
@@ -15,50 +15,44 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
-from api.consents import service as requests
+from api.consents.service import create_request
 from api.errors import DatabaseUnavailable
 from api.kit.database import transaction
 from api.web import score_pages
 from api.web.routing import PageContext, PageRoute, SessionRoute
 from tests.api.conftest import SELLERS, bank_of
-from tests.api.web.conftest import Browser, Surf
-from tests.api.web.test_pages import PAGES
+from tests.api.web.conftest import PAGES, UNKNOWN_ID, Browser, OpenBrowser
 
-LOADING = {"href", "src", "action", "hx-post", "hx-get"}
 FORMS = (
     ("/seller/language", {"language": "zh"}),
     ("/seller/logout", {}),
-    ("/seller/consents/grant", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", "days": "30"}),
-    ("/seller/consents/decline", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
-    ("/seller/consents/revoke", {"consent_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
+    ("/seller/consents/grant", {"request_id": UNKNOWN_ID, "days": "30"}),
+    ("/seller/consents/decline", {"request_id": UNKNOWN_ID}),
+    ("/seller/consents/revoke", {"consent_id": UNKNOWN_ID}),
     ("/seller/reviews", {"statement": "It is wrong."}),
 )
 
 
-@pytest.mark.parametrize(("path", "fields"), FORMS)
-def test_a_form_without_the_token_of_the_session_is_refused(
-    browser: Browser, surf: Surf, path: str, fields: dict[str, str]
-) -> None:
+def test_a_form_without_the_token_of_the_session_is_refused(browser: Browser, open_browser: OpenBrowser) -> None:
     browser.log_in(SELLERS[0]).get("/seller")
-    other = surf().log_in(SELLERS[0])
+    other = open_browser().log_in(SELLERS[0])
     other.get("/seller")
-    good = browser.token
-    for token in ("", "x", good[:-1], good + "A", other.token, "é"):
+    cookie, token = browser.cookie, browser.token
+    for path, fields in FORMS:
+        browser.cookie = cookie
+        for browser.token in ("", "x", token[:-1], token + "A", other.token, "é"):
+            response = browser.post(path, **fields)
+            assert response.status_code == 403, browser.token
+            assert "Nothing was changed" in response.text
         browser.token = token
-        refused = browser.post(path, **fields)
-        assert refused.status_code == 403, token
-        assert "Nothing was changed" in refused.text
-    browser.token = good
-    elsewhere = browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields)
-    assert elsewhere.status_code == 403
-    plain = browser._send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
-    assert plain.status_code == 403
-    browser.cookie = None
-    assert browser.post(path, **fields).status_code == 401
-    assert browser.get("/seller").status_code == 401
+        assert browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields).status_code == 403
+        plain = browser.send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
+        assert plain.status_code == 403
+        browser.cookie = None
+        assert browser.post(path, **fields).status_code == 401
 
 
-class _Loads(HTMLParser):
+class PageReader(HTMLParser):
     """Collects what a page loads, where its forms go, and what runs in it."""
 
     def __init__(self) -> None:
@@ -68,102 +62,109 @@ class _Loads(HTMLParser):
         self.forms = self.tokens = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.addresses += [value or "" for name, value in attrs if name in LOADING]
-        self.inline += [name for name in given if name.startswith(("on", "hx-on")) or name == "style"]
-        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in given) else []
+        values = dict(attrs)
+        self.addresses += [
+            values[name] or "" for name in {"href", "src", "action", "hx-post", "hx-get"} & values.keys()
+        ]
+        self.inline += [name for name in values if name.startswith(("on", "hx-on")) or name == "style"]
+        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in values) else []
         self.forms += tag == "form"
-        self.tokens += given.get("name") == "token"
+        self.tokens += values.get("name") == "token"
 
 
-def test_pages_load_nothing_from_elsewhere_and_run_nothing_that_stands_in_them(browser: Browser) -> None:
+def test_pages_load_nothing_from_elsewhere_and_contain_no_script(browser: Browser) -> None:
     browser.log_in(SELLERS[0])
     with transaction(browser.services.engine, writes=True) as connection:
-        requests.create_request(
-            connection, bank_of(browser.client), SELLERS[0], "credit_application", datetime.now(UTC)
-        )
+        create_request(connection, bank_of(browser.client), SELLERS[0], "credit_application", datetime.now(UTC))
     for path in PAGES:
         page = browser.get(f"/seller{path}")
         policy = page.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'")
         assert "unsafe" not in policy
         assert page.headers["Cache-Control"] == "no-store"
-        found = _Loads()
-        found.feed(page.text)
-        assert found.inline == []
-        assert found.forms == found.tokens > 0
-        assert all(re.match(r"/(seller|operator)(/|$)|#", address) for address in found.addresses), found.addresses
-        loaded = [each for each in found.addresses if each.startswith("/seller/static/")]
-        assets = [browser.get(each) for each in dict.fromkeys(loaded)]
-        assert all(each.status_code == 200 and "immutable" in each.headers["Cache-Control"] for each in assets)
-        assert sum(len(each.content) for each in (page, *assets)) < 100_000
+        reader = PageReader()
+        reader.feed(page.text)
+        assert reader.inline == []
+        assert reader.forms == reader.tokens > 0
+        assert all(re.match(r"/(seller|operator)(/|$)|#", address) for address in reader.addresses), reader.addresses
+        loaded = dict.fromkeys(address for address in reader.addresses if address.startswith("/seller/static/"))
+        assets = [browser.get(address) for address in loaded]
+        assert all(asset.status_code == 200 and "immutable" in asset.headers["Cache-Control"] for asset in assets)
+        assert sum(len(response.content) for response in (page, *assets)) < 100_000
     assert browser.get("/seller/static/0000000000000000/style.css").status_code == 404
     assert browser.get("/seller/static/x/..%2f..%2ferrors.py").status_code == 404
 
 
-def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None:
-    included = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
-    routes = [route for router in included for route in router.routes]
-    all_pages = [route for route in routes if isinstance(route, PageRoute)]
-    anyones = {route.path for route in all_pages if not isinstance(route, SessionRoute)}
-    logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
-    assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
-    for route in all_pages:
+def test_every_page_states_in_its_signature_who_may_open_it(browser: Browser) -> None:
+    routers = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
+    routes = [route for router in routers for route in router.routes]
+    pages = [route for route in routes if isinstance(route, PageRoute)]
+    public = {route.path for route in pages if not isinstance(route, SessionRoute)}
+    login = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
+    assert public == {*login, "/seller/static/{digest}/{name}"}
+    for route in pages:
         if isinstance(route, SessionRoute):
-            path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
+            path = re.sub(r"{\w+}", UNKNOWN_ID, route.path)
             for method in route.methods or ():
-                assert browser._send(method, path).status_code == 401, path
-    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {
-        p.path for p in all_pages
+                assert browser.send(method, path).status_code == 401, path
+    assert {route.path for route in routes if route.path.startswith(("/seller", "/operator"))} == {
+        page.path for page in pages
     }
 
 
 @dataclass
-class Held:
-    """Stands for what a page does to find the score: the first one waits, and each does what it is told to."""
+class BlockedPage:
+    """Replaces the search for the score of a page: the first page waits, and each page runs `action`."""
 
-    does: Callable[[PageContext], None] = lambda _: None
-    begun: list[str] = field(default_factory=list)
-    first: threading.Event = field(default_factory=threading.Event)
-    goes_on: threading.Event = field(default_factory=threading.Event)
+    action: Callable[[PageContext], None] = lambda _: None
+    subjects: list[str] = field(default_factory=list)
+    started: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, seller: PageContext, _: object) -> None:
-        self.begun.append(seller.subject)
-        self.first.set()
-        assert self.goes_on.wait(20)
-        self.does(seller)
+        self.subjects.append(seller.subject)
+        self.started.set()
+        assert self.released.wait(20)
+        self.action(seller)
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    made = Held()
-    monkeypatch.setattr(score_pages, "self_view_for", made)
-    yield made
-    made.goes_on.set()
+def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlockedPage]:
+    page = BlockedPage()
+    monkeypatch.setattr(score_pages, "self_view_for", page)
+    yield page
+    page.released.set()
+
+
+def record_transactions(browser: Browser) -> list[str]:
+    transactions: list[str] = []
+    event.listen(browser.services.engine, "begin", lambda _: transactions.append("begin"))
+    return transactions
 
 
 @pytest.mark.databases
-def test_pages_are_made_one_after_the_other_and_forms_wait_for_none(browser: Browser, held: Held) -> None:
+def test_pages_are_rendered_in_one_batch_and_forms_do_not_wait(browser: Browser, blocked: BlockedPage) -> None:
     browser.log_in(SELLERS[0]).get("/seller/reviews")
-    cookie, token, begun = browser.cookie, browser.token, []
-    event.listen(browser.services.engine, "begin", lambda _: begun.append("begin"))
+    cookie, token, transactions = browser.cookie, browser.token, record_transactions(browser)
     with ThreadPoolExecutor(12) as pool:
-        looking = [pool.submit(lambda: Browser(browser.client, cookie).get("/seller").status_code) for _ in range(12)]
-        assert held.first.wait(20)
+        pages = [pool.submit(lambda: Browser(browser.client, cookie).get("/seller").status_code) for _ in range(12)]
+        assert blocked.started.wait(20)
         assert Browser(browser.client, cookie, token).post("/seller/language", language="zh").status_code == 303
-        assert len(held.begun) == 1
-        begun.clear()
-        held.goes_on.set()
-        assert {each.result(20) for each in looking} == {200}
-    assert len(held.begun) == 12
-    assert len(begun) < 11, "those who waited were looked at in one transaction"
+        assert len(blocked.subjects) == 1
+        transactions.clear()
+        blocked.released.set()
+        assert {page.result(20) for page in pages} == {200}
+    assert len(blocked.subjects) == 12
+    assert len(transactions) < 11, "the waiting pages shared no transaction"
 
 
 @pytest.mark.databases
-def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held) -> None:
-    """Whatever it is: what the database says ends the transaction of all, and all the others are made once more."""
-    others = [browser.log_in(SELLERS[0]), *(surf().log_in(SELLERS[0]) for _ in range(3))]
-    unlucky = surf().log_in(SELLERS[1])
+def test_an_error_of_one_page_does_not_reach_the_other_pages_of_its_batch(
+    browser: Browser, open_browser: OpenBrowser, blocked: BlockedPage
+) -> None:
+    """An error of the database ends the transaction of all pages, so the others are rendered again."""
+    others = [browser.log_in(SELLERS[0]), *(open_browser().log_in(SELLERS[0]) for _ in range(3))]
+    failing = open_browser().log_in(SELLERS[1])
 
     def fail_in_the_database(seller: PageContext) -> None:
         with seller.reading() as connection:
@@ -176,38 +177,35 @@ def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held)
 
         return fail
 
-    twice = IntegrityError("INSERT", {}, ValueError("twice"))
-    failures = (fail_in_the_database, *map(fail_with, (twice, ValueError("unknown"), DatabaseUnavailable())))
+    errors = (IntegrityError("INSERT", {}, ValueError("twice")), ValueError("unknown"), DatabaseUnavailable())
+    failures = (fail_in_the_database, *map(fail_with, errors))
     for failure, status in zip(failures, (500, 500, 500, 503), strict=True):
-        held.does = lambda seller, failure=failure: failure(seller) if seller.subject == SELLERS[1] else None
-        held.first.clear()
-        held.goes_on.clear()
+        blocked.action = lambda seller, failure=failure: failure(seller) if seller.subject == SELLERS[1] else None
+        blocked.started.clear()
+        blocked.released.clear()
         with ThreadPoolExecutor(5) as pool:
             first = pool.submit(others[0].get, "/seller")
-            assert held.first.wait(20)
-            waiting = [pool.submit(each.get, "/seller") for each in (unlucky, *others[1:])]
-            until_waiting(browser, len(waiting))
-            held.goes_on.set()
+            assert blocked.started.wait(20)
+            waiting = [pool.submit(each.get, "/seller") for each in (failing, *others[1:])]
+            wait_for_batch(browser, len(waiting))
+            blocked.released.set()
             assert waiting[0].result(20).status_code == status
-            assert {each.result(20).status_code for each in (first, *waiting[1:])} == {200}
+            assert {page.result(20).status_code for page in (first, *waiting[1:])} == {200}
 
 
-def until_waiting(browser: Browser, count: int) -> None:
-    for _ in range(2_000):
-        if sum(map(len, browser.services.batcher._queues.values())) == count:
-            return
+def wait_for_batch(browser: Browser, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while sum(map(len, browser.services.batcher._queues.values())) != count:
+        assert time.monotonic() < deadline, "the pages do not wait for one another"
         time.sleep(0.005)
-    raise AssertionError("the pages do not wait for one another")
 
 
 @pytest.mark.databases
-def test_a_page_reads_in_the_transaction_in_which_its_session_was_looked_at(browser: Browser) -> None:
+def test_a_page_reads_in_the_transaction_that_checked_its_session(browser: Browser) -> None:
     browser.log_in(SELLERS[0]).get("/seller")
-    begun: list[str] = []
-    engine = browser.services.engine
-    event.listen(engine, "begin", lambda _: begun.append("begin"))
+    transactions = record_transactions(browser)
     for path in PAGES:
-        begun.clear()
+        transactions.clear()
         assert browser.get(f"/seller{path}").status_code == 200
-        assert len(begun) == 1, path
-    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert len(transactions) == 1, path
+    assert browser.services.engine.pool.checkedout() == 0  # type: ignore[attr-defined]

@@ -1,11 +1,9 @@
-"""The page says what the signed score says, to a number; it needs nothing, and no id or word becomes markup."""
+"""The printable report: every number of the signed score, a file that loads nothing, and no text becomes markup."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -16,18 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import api.models.bundle_store
-from api.auth import clients as access
-from api.kit.database import transaction
-from api.models.bundle_store import save_bundle
 from api.scores.inputs import to_vector
-from api.web.documents import render_document
-from api.web.report import build_report, score_position, waterfalls
+from api.web.charts import position_chart
+from api.web.report import report_document
 from features.store.vectors import StoredVector
 from scoring import Advice, AdviceVerdict, Assessment, Bundle, BundleParts, Outcome, assess, pack, serialize_assessment
 from scoring.advice import Change, Option
 from scoring.outcome import Shortfall
 from scoring.track_record import BandRecord, TrackRecord, percentiles
-from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, bank_of
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT
+from tests.api.shop import serve_bundle
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -72,60 +68,43 @@ class Read(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def recorded(bundle: Bundle) -> Bundle:
-    bands = tuple(
-        BandRecord(name, loans, loans // 10) for name, loans in zip("ABCDE", (40, 30, 20, 10, 0), strict=True)
-    )
+def tested(bundle: Bundle) -> Bundle:
+    """The bundle with the scores of the loans that it was tested on."""
+    counts = zip("ABCDE", (40, 30, 20, 10, 0), strict=True)
+    bands = tuple(BandRecord(name, loans, loans // 10) for name, loans in counts)
     record = TrackRecord("100 loans of 2025", percentiles(range(400, 600, 2)), bands)
     reference = replace(bundle.reference, track_record=record)
-    parts = BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, reference)
-    return Bundle.from_files(pack(parts))
+    return Bundle.from_files(
+        pack(BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, reference))
+    )
 
 
-def ask(client: TestClient, seller_id: str = SELLERS[0]) -> dict[str, Any]:
-    answer = client.post("/v1/scores", json={"seller_id": seller_id, "purpose": "credit_application"})
-    assert answer.status_code == 201, answer.text
-    return dict(answer.json())
+def score_seller(client: TestClient, seller_id: str = SELLERS[0]) -> dict[str, Any]:
+    response = client.post("/v1/scores", json={"seller_id": seller_id, "purpose": "credit_application"})
+    assert response.status_code == 201, response.text
+    return dict(response.json())
 
 
-def shown(client: TestClient, score: dict[str, Any]) -> Response:
-    answer: Response = client.get(f"/v1/scores/{score['id']}/report")
-    assert answer.status_code == 200, answer.text
-    return answer
+def report_of(client: TestClient, score: dict[str, Any]) -> Response:
+    response: Response = client.get(f"/v1/scores/{score['id']}/report")
+    assert response.status_code == 200, response.text
+    return response
 
 
-@contextmanager
-def judged_by(client: TestClient, bundle: Bundle) -> Iterator[None]:
-    services = client.app.state.services
-    files = pack(BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, bundle.reference))
-    save_bundle(services.settings, bundle.digest, files)
-    client.app.state.services = replace(services, champion=replace(services.champion, bundle=bundle))
-    yield
-    client.app.state.services = services
-
-
-def demo_name(client: TestClient) -> str:
-    with transaction(client.app.state.services.engine) as connection:
-        found = access.find_client(connection, bank_of(client))
-    assert found is not None
-    return found.name
-
-
-def written(
+def render(
     body: dict[str, Any], bundle: Bundle | None = None, advice: Advice | None = None, bank_name: str = "Bank"
 ) -> str:
-    """Fill the page in with an answer that need not have been signed."""
-    found = build_report(json.dumps(body).encode(), bundle, advice, NOW)
-    drawn = waterfalls(str(body["seller_id"]), found.assessment)
-    return bytes(render_document("report.html", report=found, bank_name=bank_name, **drawn).body).decode()
+    """Render the report of a score that is not signed."""
+    return bytes(report_document(json.dumps(body).encode(), bundle, advice, bank_name, NOW).body).decode()
 
 
-def assessed(bundle: Bundle, seller_id: str = "S-1") -> Assessment:
+@pytest.fixture(scope="module")
+def assessment(bundle: Bundle) -> Assessment:
     values = (400.0, *(number / 20 for number in range(1, len(NAMES) - 1)), None)
-    return assess(bundle, [to_vector(StoredVector(seller_id, SNAPSHOT, values))])[0]
+    return assess(bundle, [to_vector(StoredVector("S-1", SNAPSHOT, values))])[0]
 
 
-def answered(assessment: Assessment, **envelope: Any) -> dict[str, Any]:
+def envelope(assessment: Assessment, **fields: Any) -> dict[str, Any]:
     return {
         "id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55",
         "seller_id": "S-1",
@@ -137,177 +116,148 @@ def answered(assessment: Assessment, **envelope: Any) -> dict[str, Any]:
         "ledger": {"chain": "bank-1", "position": 7, "head": "5f70"},
         "receipt": RECEIPT,
         "assessment": json.loads(serialize_assessment(assessment)),
-        **envelope,
+        **fields,
     }
 
 
-def test_the_page_says_every_number_of_the_score(client: TestClient) -> None:
-    score = ask(client)
-    page = Read(shown(client, score).text).text
+def test_the_report_has_every_number_of_the_score_and_its_proof(client: TestClient) -> None:
+    score = score_seller(client)
+    text = Read(report_of(client, score).text).text
     assessment = score["assessment"]
-    explanation = assessment["explanation"]
-    assert f"Seller {SELLERS[0]}: score {assessment['score']}, band {assessment['band']}" in page
-    assert f"{100 * assessment['probability_of_default']:.2f}%" in page
-    assert assessment["default_definition"] in page
-    assert explanation["reference_population"] in page
-    for each in explanation["reasons"]:
-        assert f"{each['statement']} {each['code']} {each['gain']:+d}" in page
-    appendix = page[page.index("Appendix") :]
-    points = [int(found) for found in re.findall(r"(?<= )(?:[+-]\d+|0)(?= )", appendix + " ")]
-    assert points == [each["points"] for each in explanation["contributions"]]
-    assert explanation["base_points"] + sum(points) == assessment["score"]
-
-
-def test_the_page_names_what_proves_it(client: TestClient) -> None:
-    score = ask(client)
-    page = Read(shown(client, score).text).text
-    versions = score["assessment"]["versions"]
-    kid = client.get("/.well-known/jwks.json").json()["keys"][0]["kid"]
-    for each in (
+    explanation, versions = assessment["explanation"], assessment["versions"]
+    for part in (
+        f"Seller {SELLERS[0]}: score {assessment['score']}, band {assessment['band']}",
+        f"{100 * assessment['probability_of_default']:.2f}%",
+        assessment["default_definition"],
+        explanation["reference_population"],
+        *(f"{each['statement']} {each['code']} {each['gain']:+d}" for each in explanation["reasons"]),
         score["id"],
-        f"{demo_name(client)}, {score['bank_id']}",
-        versions["model"],
-        versions["bundle"],
-        versions["catalogue"],
-        versions["reasons"],
+        f"Demo bank, {score['bank_id']}",
+        *(versions[name] for name in ("model", "bundle", "catalogue", "reasons")),
         score["ledger"]["head"],
         f"Consent {score['consent_id']}",
         f"row {score['ledger']['position']} of the chain",
         score["receipt"].split(".")[2],
-        kid,
+        client.get("/.well-known/jwks.json").json()["keys"][0]["kid"],
     ):
-        assert each in page
+        assert part in text
+    appendix = text[text.index("Appendix") :]
+    points = [int(number) for number in re.findall(r"(?<= )(?:[+-]\d+|0)(?= )", appendix + " ")]
+    assert points == [each["points"] for each in explanation["contributions"]]
+    assert explanation["base_points"] + sum(points) == assessment["score"]
 
 
-def test_it_is_one_file_that_loads_and_runs_nothing(client: TestClient) -> None:
-    answer = shown(client, ask(client))
-    page = Read(answer.text)
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-store"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+def test_the_report_is_one_file_that_loads_and_runs_nothing(client: TestClient) -> None:
+    response = report_of(client, score_seller(client))
+    page = Read(response.text)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
     assert not {"script", "link", "img", "iframe", "object", "form", "a"} & set(page.tags)
-    # the policy lets no style stand at an element
-    assert not {each for each in page.attributes if each.startswith("on")} | {"style", "src", "href"} & page.attributes
+    # the policy allows no style attribute
+    assert not {name for name in page.attributes if name.startswith("on")} | {"style", "src", "href"} & page.attributes
     assert page.open == []
-    assert len(answer.content) < 100_000
+    assert len(response.content) < 100_000
 
 
-def test_an_expired_score_says_so_and_one_that_is_not_does_not(bundle: Bundle) -> None:
-    body = answered(assessed(bundle))
-    assert "expired" not in written(body)
-    page = Read(written({**body, "expires_at": "2026-01-31T23:59:59.000Z"})).text
-    assert "expired 2026-01-31 23:59 UTC" in page
-    assert "Request a new score" in page
-    assert "valid until" not in page
+def test_only_an_expired_score_has_a_note(assessment: Assessment) -> None:
+    body = envelope(assessment)
+    assert "expired" not in render(body)
+    text = Read(render({**body, "expires_at": "2026-01-31T23:59:59.000Z"})).text
+    assert "expired 2026-01-31 23:59 UTC" in text
+    assert "Request a new score" in text
+    assert "valid until" not in text
 
 
-def test_a_short_history_is_told_in_words_with_what_lacks(client: TestClient) -> None:
-    page = Read(shown(client, ask(client, NEWCOMER)).text).text
-    assert "No score" in page
-    assert "Sales on too few days for a score" in page
-    assert "Days on platform: 10. A score needs 90." in page
-    assert NEWCOMER in page
-    assert not {"Appendix", "Principal reasons", "From base points"} & set(
-        re.findall(r"Appendix|Principal reasons|From base points", page)
-    )
+def test_the_report_of_a_short_history_states_what_is_missing(client: TestClient) -> None:
+    text = Read(report_of(client, score_seller(client, NEWCOMER)).text).text
+    for part in ("No score", "Sales on too few days for a score", "Days on platform: 10. A score needs 90.", NEWCOMER):
+        assert part in text
+    assert not re.search(r"Appendix|Principal reasons|From base points", text)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "lack", "words"),
-    [
+def test_each_outcome_without_a_score_states_what_is_missing(assessment: Assessment) -> None:
+    bare: dict[str, Any] = {"score": None, "band": None, "probability_of_default": None, "explanation": None}
+    for outcome, shortfall, text in (
         (Outcome.INSUFFICIENT_DATA, Shortfall("refunds", None, "delivered"), "Refunds and returns: not delivered."),
         (
             Outcome.STALE_DATA,
             Shortfall("orders", "2026-01-01", "at most 7 days before 2026-02-01"),
             "Orders: delivered until 1 Jan 2026, 30 days before the request on 31 Jan 2026.",
         ),
+        # without the bundle of the model there are no labels
         (
             Outcome.INSUFFICIENT_HISTORY,
             Shortfall("days_on_platform", None, 90.0),
             "days_on_platform: not known. A score needs 90.",
         ),
-    ],
-)
-def test_each_outcome_without_a_number_says_what_lacks(
-    bundle: Bundle, outcome: Outcome, lack: Shortfall, words: str
-) -> None:
-    bare = {"score": None, "band": None, "probability_of_default": None, "explanation": None}
-    page = Read(written(answered(replace(assessed(bundle), outcome=outcome, shortfalls=(lack,), **bare)))).text
-    assert "No score" in page
-    assert words in page
+    ):
+        unscored = replace(assessment, outcome=outcome, shortfalls=(shortfall,), **bare)
+        assert text in Read(render(envelope(unscored))).text
 
 
-def test_the_comparison_is_that_of_the_bundle_that_made_the_score(client: TestClient, recorded: Bundle) -> None:
-    with judged_by(client, recorded):
-        score = ask(client)
-    page = Read(shown(client, score).text).text
-    standing = score_position(assessed(recorded), recorded)
-    assert standing is not None
-    lower = recorded.reference.track_record.percent_below(score["assessment"]["score"])
-    assert f"{lower} in 100 of 100 loans of 2025" in page
-    assert f"{score['assessment']['band']} (this score)" in page
-    assert "E 100.0% 0 0.0% 0 –" in page
-    # the champion of now knows of no tested loans, and is not asked
-    assert "does not include the scores" in Read(shown(client, ask(client)).text).text
-
-
-def test_without_the_models_bundle_the_page_says_less(client: TestClient, recorded: Bundle) -> None:
-    with judged_by(client, recorded):
-        score = ask(client)
+def test_the_comparison_is_that_of_the_bundle_of_the_score(client: TestClient, tested: Bundle) -> None:
+    with serve_bundle(client, tested):
+        score = score_seller(client)
+    text = Read(report_of(client, score).text).text
+    record = tested.reference.track_record
+    assert record is not None
+    assert f"{record.percent_below(score['assessment']['score'])} in 100 of 100 loans of 2025" in text
+    assert f"{score['assessment']['band']} (this score)" in text
+    assert "E 100.0% 0 0.0% 0 –" in text
+    # the current champion has no tested loans
+    assert "does not include the scores" in Read(report_of(client, score_seller(client)).text).text
     api.models.bundle_store._load_cached.cache_clear()
-    services = client.app.state.services
-    folder = services.settings.home / "bundles" / recorded.digest.removeprefix("sha256:")
+    folder = client.app.state.services.settings.home / "bundles" / tested.digest.removeprefix("sha256:")
     (folder / "policy.json").unlink()
-    page = Read(shown(client, score).text).text
-    assert "is no longer stored here" in page
-    assert f"score {score['assessment']['score']}" in page
+    text = Read(report_of(client, score).text).text
+    assert "is no longer stored here" in text
+    assert f"score {score['assessment']['score']}" in text
 
 
 @pytest.mark.parametrize("score", [300, 401, 500, 598, 599, 900])
-def test_the_picture_holds_this_score_wherever_it_lies(recorded: Bundle, score: int) -> None:
-    standing = score_position(replace(assessed(recorded), score=score), recorded)
-    assert standing is not None
-    places = [float(found) for found in re.findall(r' (?:x|x1|x2)="([^"]+)"', standing.svg)]
+def test_the_chart_of_tested_scores_contains_any_score(score: int) -> None:
+    chart = position_chart(score, percentiles(range(400, 600, 2)))
+    places = [float(place) for place in re.findall(r' (?:x|x1|x2)="([^"]+)"', chart)]
     assert all(0 <= place <= 760 for place in places)
-    assert f"this score: {score}" in standing.svg
+    assert f"this score: {score}" in chart
 
 
-def test_advice_is_told_with_what_it_is_worth(bundle: Bundle) -> None:
+def test_advice_is_shown_with_its_points(bundle: Bundle, assessment: Assessment) -> None:
     change = Change("signal_01", "Signal <1>", "ratio", "group_1", 0.0621, 0.041)
     option = Option((change,), 0.4, 655, 12, "A")
-    page = written(answered(assessed(bundle)), bundle, Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))
+    page = render(envelope(assessment), bundle, Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))
     assert "Signal <1> from 6.2% to 4.1%: 655 points, +12" in Read(page).text
     assert "Signal &lt;1&gt;" in page
 
 
 @dataclass(frozen=True)
-class Some:
-    """An assessment that hypothesis does not write out in full where it fails."""
+class Example:
+    """An assessment that hypothesis does not print."""
 
     assessment: Assessment = field(repr=False)
 
 
 @pytest.fixture(scope="module")
-def some(bundle: Bundle) -> Some:
-    return Some(assessed(bundle))
+def example(assessment: Assessment) -> Example:
+    return Example(assessment)
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    words=st.just(HOSTILE) | st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80)
+    text=st.just(HOSTILE) | st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=80)
 )
-def test_no_word_becomes_markup(some: Some, words: str) -> None:
-    plain = some.assessment
+def test_no_text_becomes_markup(example: Example, text: str) -> None:
+    plain = example.assessment
     assert plain.explanation is not None
     explanation = replace(
         plain.explanation,
-        reference_population=words,
-        contributions=tuple(each._replace(label=words) for each in plain.explanation.contributions),
-        reasons=tuple(replace(each, code=words, statement=words) for each in plain.explanation.reasons),
+        reference_population=text,
+        contributions=tuple(each._replace(label=text) for each in plain.explanation.contributions),
+        reasons=tuple(replace(each, code=text, statement=text) for each in plain.explanation.reasons),
     )
-    assessment = replace(plain, explanation=explanation, default_definition=words)
+    assessment = replace(plain, explanation=explanation, default_definition=text)
     names = ("id", "seller_id", "bank_id", "purpose", "consent_id")
-    hostile = written(answered(assessment, **dict.fromkeys(names, words)), bank_name=words)
-    tame = written(answered(plain, **dict.fromkeys(names, "x")))
-    assert Read(hostile).tags == Read(tame).tags
-    assert Read(hostile).attributes == Read(tame).attributes
+    hostile = Read(render(envelope(assessment, **dict.fromkeys(names, text)), bank_name=text))
+    tame = Read(render(envelope(plain, **dict.fromkeys(names, "x"))))
+    assert (hostile.tags, hostile.attributes) == (tame.tags, tame.attributes)

@@ -1,4 +1,4 @@
-"""Disputes and reviews: asked, taken up, decided once; a corrected figure makes a new score that names the old one."""
+"""Disputes and reviews: requested, assigned and decided once; a correction issues a score in place of the old one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.auth import clients as access
+from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
@@ -21,22 +21,24 @@ from api.ledger.chain import EntryKind
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
 from api.reviews import repository, service
-from api.reviews.repository import ReviewOutcome, ReviewState
+from api.reviews.repository import Review, ReviewOutcome, ReviewState
 from api.reviews.service import Decision
 from api.scores import self_view
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.service import replay_score
-from tests.api.conftest import SELLERS, bank_of
+from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, bank_of, fill
 from tests.api.started import consent
-from tests.api.web.conftest import Browser, Surf, operator_of, text_of
-from tests.api.web.conftest import asked as ask
+from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
+CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", None, 0.01)
+CONFIRM = Decision(ReviewOutcome.CONFIRMED, "We checked it.")
 
 
-def asked(browser: Browser, feature: str | None = FIGURE, seller_id: str = SELLER, **given: Any) -> str:
-    return ask(browser, seller_id, feature, **given).id
+def decide(browser: Browser, decision: Decision, review_id: str | None = None) -> Review:
+    review_id = review_id or open_review(browser, SELLER, FIGURE).id
+    return service.decide_review(browser.services, review_id, "operator-1", decision)
 
 
 def decisions(browser: Browser) -> list[dict[str, Any]]:
@@ -47,214 +49,171 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
         return [json.loads(read_content(row, key)) for row in rows]
 
 
-def view(browser: Browser) -> dict[str, Any]:
-    return self_view.issue_self_view(browser.services, SELLER, datetime.now(UTC)).score.fields
+def value_in(score: dict[str, Any]) -> float:
+    contributions = score["assessment"]["explanation"]["contributions"]
+    return next(float(each["value"]) for each in contributions if each["feature"] == FIGURE)
 
 
 @pytest.mark.databases
-def test_a_corrected_figure_makes_a_new_score_that_names_the_old_one(browser: Browser) -> None:
-    before, services = view(browser), browser.services
-    review_id = asked(browser)
-    decided = service.decide_review(
-        services, review_id, "operator-1", Decision(ReviewOutcome.CORRECTED, "So it is.", None, 0.01)
-    )
-    after = view(browser)
-    assert decided.new_score_id == after["id"] != before["id"]
-    assert (after["replaces"], after["review_id"]) == (before["id"], review_id)
-    values = {each["feature"]: each["value"] for each in after["assessment"]["explanation"]["contributions"]}
-    assert values[FIGURE] == 0.01
+def test_a_correction_issues_a_score_that_names_the_replaced_one(browser: Browser) -> None:
+    before, services = current_score(browser, SELLER), browser.services
+    review = decide(browser, CORRECT)
+    after = current_score(browser, SELLER)
+    assert review.new_score_id == after["id"] != before["id"]
+    assert (after["replaces"], after["review_id"]) == (before["id"], review.id)
+    assert value_in(after) == 0.01
     assert after["assessment"]["score"] != before["assessment"]["score"]
-    with transaction(services.engine) as connection:
-        stored = self_view.issue_self_view(services, SELLER, datetime.now(UTC)).score
-        del connection
-    told = json.loads(stored.inputs)["corrections"][FIGURE]
-    found = next(c["value"] for c in before["assessment"]["explanation"]["contributions"] if c["feature"] == FIGURE)
-    assert told == {"found": found, "review_id": review_id}
+    stored = json.loads(self_view.issue_self_view(services, SELLER, datetime.now(UTC)).score.inputs)
+    found = value_in(before)
+    assert stored["corrections"][FIGURE] == {"found": found, "review_id": review.id}
     for score_id in (before["id"], after["id"]):
         assert replay_score(services, chain.SELF_CHAIN, score_id) == []
     (decision,) = decisions(browser)
-    assert decision["reason"] == "So it is."
+    assert decision["reason"] == "It was wrong."
     assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
     report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)])
     assert (report.rows, report.faults) == (3, ())
+    # the later of two corrections counts
+    decide(browser, replace(CORRECT, value=0.02))
+    assert value_in(current_score(browser, SELLER)) == 0.02
+    assert decisions(browser)[1]["correction"]["found"] == 0.01
 
 
-def test_a_bank_scores_by_the_corrected_figure_too(browser: Browser) -> None:
+def test_scores_of_banks_use_the_corrected_figure_too(browser: Browser) -> None:
     consent(browser.services, bank_of(browser.client), SELLER)
     body = {"seller_id": SELLER, "purpose": "credit_application"}
     before = browser.client.post("/v1/scores", json=body).json()
-    review_id = asked(browser)
-    service.decide_review(
-        browser.services, review_id, "operator-1", Decision(ReviewOutcome.CORRECTED, "So it is.", None, 0.01)
-    )
+    decide(browser, CORRECT)
     after = browser.client.post("/v1/scores", json=body).json()
-    assert after["assessment"] == view(browser)["assessment"] != before["assessment"]
+    assert after["assessment"] == current_score(browser, SELLER)["assessment"] != before["assessment"]
     assert browser.client.post(f"/v1/scores/{after['id']}/replay").json()["matches"] is True
 
 
-def test_a_correction_is_of_one_midnight(browser: Browser) -> None:
-    from dataclasses import replace
-
-    from tests.api.conftest import AS_OF, SNAPSHOT, fill
-
-    before = view(browser)
-    service.decide_review(
-        browser.services, asked(browser), "o", Decision(ReviewOutcome.CORRECTED, "So it is.", None, 0.01)
-    )
-    later = replace(SNAPSHOT, as_of=AS_OF + timedelta(days=1), data_version="data-9")
-    fill(browser.services.settings.home, later)
-    assert view(browser)["assessment"]["score"] == before["assessment"]["score"]
-
-
-def test_of_two_corrections_of_one_figure_the_later_counts(browser: Browser) -> None:
-    for value in (0.01, 0.02):
-        service.decide_review(
-            browser.services, asked(browser), "o", Decision(ReviewOutcome.CORRECTED, "So.", None, value)
-        )
-    values = {each["feature"]: each["value"] for each in view(browser)["assessment"]["explanation"]["contributions"]}
-    assert values[FIGURE] == 0.02
-    assert [each["correction"]["found"] for each in decisions(browser)][1] == 0.01
-
-
-def test_what_is_confirmed_makes_no_new_score(browser: Browser) -> None:
-    before = view(browser)
-    decided = service.decide_review(
-        browser.services, asked(browser, None), "o", Decision(ReviewOutcome.CONFIRMED, "We looked.")
-    )
-    assert (decided.state, decided.new_score_id) == (ReviewState.DECIDED, None)
-    assert view(browser) == before
-    assert decisions(browser)[0]["outcome"] == "confirmed"
+def test_a_correction_ends_with_the_next_data(browser: Browser) -> None:
+    before = current_score(browser, SELLER)
+    decide(browser, CORRECT)
+    fill(browser.services.settings.home, replace(SNAPSHOT, as_of=AS_OF + timedelta(days=1), data_version="data-9"))
+    assert current_score(browser, SELLER)["assessment"]["score"] == before["assessment"]["score"]
 
 
 @pytest.mark.databases
-def test_a_review_is_decided_once(browser: Browser) -> None:
-    review_id = asked(browser)
+def test_a_review_is_decided_once_and_a_confirmation_issues_no_score(browser: Browser) -> None:
+    before = current_score(browser, SELLER)
+    confirmed = decide(browser, CONFIRM, open_review(browser, SELLER).id)
+    assert (confirmed.state, confirmed.new_score_id) == (ReviewState.DECIDED, None)
+    assert current_score(browser, SELLER) == before
+    assert decisions(browser)[0]["outcome"] == "confirmed"
+    review_id = open_review(browser, SELLER, FIGURE).id
 
-    def decide(number: int) -> bool:
+    def try_to_decide(_: int) -> bool:
         try:
-            service.decide_review(
-                browser.services, review_id, f"o-{number}", Decision(ReviewOutcome.CORRECTED, "So.", None, 0.01)
-            )
+            decide(browser, CORRECT, review_id)
         except ReviewDecided:
             return False
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(decide, range(8))) == 1
-    assert len(decisions(browser)) == 1
+        assert sum(pool.map(try_to_decide, range(8))) == 1
+    assert len(decisions(browser)) == 2
     with pytest.raises(ReviewDecided):
-        service.assign(browser.services, review_id, "o-9")
-
-
-@pytest.mark.parametrize(
-    "decision",
-    [
-        Decision(ReviewOutcome.CONFIRMED, " "),
-        Decision(ReviewOutcome.CONFIRMED, "x" * 2_001),
-        Decision(ReviewOutcome.CORRECTED, "So."),
-        Decision(ReviewOutcome.CORRECTED, "So.", None, float("nan")),
-        Decision(ReviewOutcome.CORRECTED, "So.", None, float("inf")),
-        Decision(ReviewOutcome.CORRECTED, "So.", "no such figure", 1.0),
-    ],
-)
-def test_what_cannot_be_decided_changes_nothing(browser: Browser, decision: Decision) -> None:
-    review_id, before = asked(browser), view(browser)
-    with pytest.raises(InvalidRequest):
-        service.decide_review(browser.services, review_id, "o", decision)
-    with transaction(browser.services.engine) as connection:
-        assert service.find_review(connection, review_id).state is ReviewState.OPEN
-    assert (decisions(browser), view(browser)) == ([], before)
+        service.assign(browser.services, review_id, "operator-9")
 
 
 @pytest.mark.databases
-def test_a_failure_between_leaves_neither_decision_nor_score(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    review_id, before = asked(browser), view(browser)
+def test_an_invalid_or_failed_decision_changes_nothing(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    review_id, before = open_review(browser, SELLER, FIGURE).id, current_score(browser, SELLER)
+    for decision in (
+        replace(CONFIRM, reason=" "),
+        replace(CONFIRM, reason="x" * 2_001),
+        *(replace(CORRECT, value=value) for value in (None, float("nan"), float("inf"))),
+        replace(CORRECT, feature="no such figure"),
+    ):
+        with pytest.raises(InvalidRequest):
+            decide(browser, decision, review_id)
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(repository, "update_review", fail)
     with pytest.raises(RuntimeError):
-        service.decide_review(browser.services, review_id, "o", Decision(ReviewOutcome.CORRECTED, "So.", None, 0.01))
+        decide(browser, CORRECT, review_id)
     monkeypatch.undo()
-    assert (decisions(browser), view(browser)) == ([], before)
+    with transaction(browser.services.engine) as connection:
+        assert service.find_review(connection, review_id).state is ReviewState.OPEN
+    assert (decisions(browser), current_score(browser, SELLER)) == ([], before)
 
 
-def test_only_so_many_are_open_and_one_of_each_figure(browser: Browser) -> None:
-    first = asked(browser)
-    assert asked(browser) == first
+def test_a_seller_has_few_open_reviews_and_one_of_each_figure(browser: Browser) -> None:
+    first = open_review(browser, SELLER, FIGURE).id
     for _ in range(service.MOST_OPEN - 1):
-        asked(browser, None)
+        open_review(browser, SELLER)
     with pytest.raises(TooManyReviews):
-        asked(browser, None)
-    assert asked(browser) == first
-    assert asked(browser, None, SELLERS[1])
+        open_review(browser, SELLER)
+    assert open_review(browser, SELLER, FIGURE).id == first
+    assert open_review(browser, SELLERS[1])
     browser.log_in(SELLER).get("/seller/reviews")
-    refused = browser.post("/seller/reviews", statement="One more.")
-    assert (refused.status_code, "Wait until one of them is decided" in refused.text) == (409, True)
+    response = browser.post("/seller/reviews", statement="One more.")
+    assert (response.status_code, "Wait until one of them is decided" in response.text) == (409, True)
 
 
-@pytest.mark.parametrize(
-    ("feature", "statement"), [("", " "), ("", "x" * 2_001), ("no such", "It is wrong."), ("", "x" * 9_000)]
-)
-def test_a_form_that_says_nothing_or_too_much_is_refused(browser: Browser, feature: str, statement: str) -> None:
+def test_a_review_needs_a_statement_of_limited_length(browser: Browser) -> None:
     browser.log_in(SELLER).get("/seller/reviews")
-    assert browser.post("/seller/reviews", feature=feature, statement=statement).status_code == 422
+    wrong = (("", " "), ("", "x" * 2_001), ("no such", "It is wrong."), ("", "x" * 9_000), ("", "x\0y"))
+    for feature, statement in wrong:
+        assert browser.post("/seller/reviews", feature=feature, statement=statement).status_code == 422
     assert "You have not sent any requests yet." in browser.get("/seller/reviews").text
-
-
-def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refused(browser: Browser) -> None:
-    browser.log_in(SELLER).get("/seller/reviews")
+    # a line end counts as one letter, as in the browser
     assert browser.post("/seller/reviews", statement="x\r\n" * 999 + "xx").status_code == 303
-    assert browser.post("/seller/reviews", statement="x\0y").status_code == 422
     assert browser.get("/seller/reviews").text.count("<blockquote>") == 1
 
 
 @pytest.mark.databases
-def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Browser, surf: Surf) -> None:
+def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision(
+    browser: Browser, open_browser: OpenBrowser
+) -> None:
     now = datetime.now(UTC)
     browser.log_in(SELLERS[1]).get("/seller")
-    late = asked(browser, None, SELLERS[1], clock=lambda: now - timedelta(days=31))
-    asked(browser, None, SELLERS[2], clock=lambda: now - timedelta(days=3))
-    with operator_of(browser) as client_id:
-        queue = surf().log_in(client_id, UserKind.OPERATOR)
-        page = queue.get("/operator")
-        said = text_of(page)
-        assert "2 reviews waiting for a decision, 1 is overdue" in said
-        assert said.index(SELLERS[1]) < said.index(SELLERS[2])
-        assert page.text.count("chip late") == 1
-        queue.get(f"/operator/reviews/{late}")
-        assert queue.post(f"/operator/reviews/{late}/take").status_code == 303
-        fields = {"outcome": "corrected", "reason": "So it is.", "feature": FIGURE, "value": "0.02"}
-        assert queue.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
-        assert queue.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
-        assert "1 review waiting for a decision" in text_of(queue.get("/operator?done=decided"))
+    late = open_review(browser, SELLERS[1], clock=lambda: now - timedelta(days=31)).id
+    open_review(browser, SELLERS[2], clock=lambda: now - timedelta(days=3))
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    page = operator.get("/operator")
+    text = text_of(page)
+    assert "2 reviews waiting for a decision, 1 is overdue" in text
+    assert text.index(SELLERS[1]) < text.index(SELLERS[2])
+    assert page.text.count("chip late") == 1
+    operator.get(f"/operator/reviews/{late}")
+    assert operator.post(f"/operator/reviews/{late}/take").status_code == 303
+    fields = {"outcome": "corrected", "reason": "It was wrong.", "feature": FIGURE, "value": "0.02"}
+    assert operator.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
+    assert operator.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
+    assert "1 review waiting for a decision" in text_of(operator.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
-    assert "So it is." in browser.get("/seller/reviews").text
+    assert "It was wrong." in browser.get("/seller/reviews").text
     assert "A figure was corrected" in browser.get("/seller").text
 
 
 @pytest.mark.databases
-def test_operators_work_the_queue_over_the_api(browser: Browser) -> None:
-    known = access.create_client(browser.services.engine, ClientKind.OPERATOR, "O", now=datetime.now(UTC))
-    assert known.secret is not None
-    token = browser.client.post(
-        "/oauth/token", data={"grant_type": "client_credentials"}, auth=(known.client.id, known.secret)
-    ).json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    ids = [asked(browser, None) for _ in range(3)]
-    first = browser.client.get("/v1/reviews", params={"limit": 2}, headers=headers).json()
-    second = browser.client.get("/v1/reviews", params={"limit": 2, "cursor": first["next_cursor"]}, headers=headers)
-    assert [each["id"] for each in first["items"] + second.json()["items"]] == ids[::-1]
-    elsewhere = format_cursor(replace(parse_cursor(first["next_cursor"]), id="not-given"))
-    assert browser.client.get("/v1/reviews", params={"cursor": elsewhere}, headers=headers).status_code == 422
+def test_operators_list_and_decide_reviews_over_the_api(browser: Browser) -> None:
+    api = browser.client
+    operator = clients.create_client(browser.services.engine, ClientKind.OPERATOR, "O", now=datetime.now(UTC))
+    assert operator.secret is not None
+    credentials, form = (operator.client.id, operator.secret), {"grant_type": "client_credentials"}
+    headers = {
+        "Authorization": f"Bearer {api.post('/oauth/token', data=form, auth=credentials).json()['access_token']}"
+    }
+    ids = [open_review(browser, SELLER).id for _ in range(3)]
+    first = api.get("/v1/reviews", params={"limit": 2}, headers=headers).json()
+    second = api.get("/v1/reviews", params={"limit": 2, "cursor": first["next_cursor"]}, headers=headers).json()
+    assert [each["id"] for each in first["items"] + second["items"]] == ids[::-1]
+    foreign = format_cursor(replace(parse_cursor(first["next_cursor"]), id="unknown"))
+    assert api.get("/v1/reviews", params={"cursor": foreign}, headers=headers).status_code == 422
     path = f"/v1/reviews/{ids[0]}"
-    assert browser.client.get(path, headers=headers).json()["state"] == "open"
-    assert browser.client.post(f"{path}/take", headers=headers).json()["state"] == "in_review"
-    assert browser.client.get("/v1/reviews", params={"state": "in_review"}, headers=headers).json()["items"]
-    for body in ({"outcome": "corrected", "reason": "So."}, {"outcome": "confirmed", "reason": "So.", "value": 1.0}):
-        assert browser.client.post(f"{path}/decision", json=body, headers=headers).status_code == 422
-    body = {"outcome": "confirmed", "reason": "So."}
-    decided = browser.client.post(f"{path}/decision", json=body, headers=headers).json()
-    assert (decided["state"], decided["decided_by"]) == ("decided", known.client.id)
-    assert browser.client.post(f"{path}/decision", json=body, headers=headers).status_code == 409
+    assert api.get(path, headers=headers).json()["state"] == "open"
+    assert api.post(f"{path}/take", headers=headers).json()["state"] == "in_review"
+    assert api.get("/v1/reviews", params={"state": "in_review"}, headers=headers).json()["items"]
+    body = {"outcome": "confirmed", "reason": "We checked it."}
+    for invalid in ({**body, "outcome": "corrected"}, {**body, "value": 1.0}):
+        assert api.post(f"{path}/decision", json=invalid, headers=headers).status_code == 422
+    decided = api.post(f"{path}/decision", json=body, headers=headers).json()
+    assert (decided["state"], decided["decided_by"]) == ("decided", operator.client.id)
+    assert api.post(f"{path}/decision", json=body, headers=headers).status_code == 409

@@ -1,4 +1,4 @@
-"""Nothing that a page says is left in English where it is read in Chinese."""
+"""Every sentence of the pages is translated into Chinese and findable by the extraction."""
 
 from __future__ import annotations
 
@@ -11,53 +11,40 @@ from api.web.labels import TABLES
 from api.web.translations import Language, translator_for
 from features.catalogue import CATALOGUE
 from features.profile.compute import TABLES as TILES
-from tests.api.web.messages import CODE, TEMPLATES, every_sentence, plain_text_of, translated
+from tests.api.web.messages import CODE, TEMPLATES, every_sentence, read_catalogue, untranslated_text
 
-SENTENCES = every_sentence()
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
-OTHERS = [language for language in Language if language is not Language.ENGLISH]
-NAMES = {"English", "中文"}
-"""Languages, each in its own words."""
+LANGUAGE_NAMES = {"English", "中文"}
 
 
-def test_sentences_are_found_in_templates_in_code_and_in_the_catalogue() -> None:
-    places = set(SENTENCES.values())
-    assert {"overview_of_score.html", "consents.html", "labels.py", "error_pages.py", "catalogue"} <= places
-    assert len(SENTENCES) > 300
-
-
-@pytest.mark.parametrize("language", OTHERS)
-def test_every_sentence_is_translated_and_nothing_else_is(language: Language) -> None:
-    known = {message.id: message for message in translated(language) if message.id}
-    assert {str(each) for each in SENTENCES.keys() - known.keys()} == set()
-    assert {str(each) for each in known.keys() - SENTENCES.keys()} == set()
-    for sentence, message in known.items():
+def test_every_sentence_is_translated_and_nothing_else_is() -> None:
+    sentences = every_sentence()
+    files = {"overview_of_score.html", "consents.html", "labels.py", "error_pages.py", "catalogue"}
+    assert files <= set(sentences.values())
+    assert len(sentences) > 300
+    messages = {message.id: message for message in read_catalogue(Language.CHINESE) if message.id}
+    assert sentences.keys() ^ messages.keys() == set()
+    for sentence, message in messages.items():
         assert not message.fuzzy, sentence
-        for said in message.string if isinstance(message.string, tuple) else (message.string,):
-            assert said.strip(), sentence
-            asked = PLACEHOLDER.findall(sentence if isinstance(sentence, str) else sentence[-1])
-            assert sorted(PLACEHOLDER.findall(said)) == sorted(asked), sentence
+        for text in message.string if isinstance(message.string, tuple) else (message.string,):
+            assert text.strip(), sentence
+            placeholders = PLACEHOLDER.findall(sentence if isinstance(sentence, str) else sentence[-1])
+            assert sorted(PLACEHOLDER.findall(text)) == sorted(placeholders), sentence
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_no_template_says_anything_itself(path: Path) -> None:
-    words = set(re.findall(r"[^\W\d_]{2,}", re.sub(r'[\w/-]*/[\w/-]+|\S+="[^"]*"', " ", plain_text_of(path))))
-    assert words - NAMES == set()
+def test_no_template_has_text_outside_of_translations(path: Path) -> None:
+    text = re.sub(r'[\w/-]*/[\w/-]+|\S+="[^"]*"', " ", untranslated_text(path))
+    assert set(re.findall(r"[^\W\d_]{2,}", text)) <= LANGUAGE_NAMES
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.name)
-def test_what_is_said_is_written_where_it_is_found(path: Path) -> None:
-    # a name in place of the sentence would hide it from the search
-    source = path.read_text(encoding="utf-8")
-    assert not re.search(r'\.translate\(f"', source)
+def test_no_code_translates_a_text_that_the_extraction_cannot_find() -> None:
+    assert not [path for path in CODE if re.search(r'\.translate\(f"', path.read_text(encoding="utf-8"))]
 
 
-def test_every_figure_and_table_has_its_name() -> None:
+def test_every_figure_and_table_has_a_chinese_name_and_an_unknown_one_stays() -> None:
     assert set(TILES) <= set(TABLES)
-    chinese = translator_for(Language.CHINESE)
+    translate = translator_for(Language.CHINESE).translate
     for label in [feature.label for feature in CATALOGUE] + list(TABLES.values()):
-        assert re.search(r"[\u4e00-\u9fff]", chinese.translate(label)), label
-
-
-def test_what_is_not_known_stays_as_it_is() -> None:
-    assert translator_for(Language.CHINESE).translate("A label of some later model") == "A label of some later model"
+        assert re.search(r"[\u4e00-\u9fff]", translate(label)), label
+    assert translate("A label of some later model") == "A label of some later model"

@@ -1,4 +1,4 @@
-"""Numbers, amounts and dates as each locale writes them, and which language a browser gets."""
+"""Numbers, amounts and dates in the format of each locale, and the language of a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EN, ZH = translator_for(Language.ENGLISH), translator_for(Language.CHINESE)
         (0.0, "ratio", "0.0%", "0.0%"),
     ],
 )
-def test_figures_are_written_as_in_the_statements_of_reasons(
+def test_values_are_formatted_as_in_reason_statements(
     value: float | None, unit: str, english: str, chinese: str
 ) -> None:
     assert (EN.format_value(value, unit), ZH.format_value(value, unit)) == (english, chinese)
@@ -66,10 +66,10 @@ def test_one_and_many() -> None:
         ("*", "en"),
     ],
 )
-def test_a_browser_gets_the_language_that_it_likes_best(accepted: str, language: str) -> None:
+def test_a_browser_gets_its_preferred_language(accepted: str, language: str) -> None:
     assert negotiate_language(accepted) == language
 
 
 @given(st.text(max_size=200))
-def test_no_header_breaks_it(accepted: str) -> None:
+def test_any_header_gives_a_supported_language(accepted: str) -> None:
     assert negotiate_language(accepted) in set(Language)
