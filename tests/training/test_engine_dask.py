@@ -123,9 +123,9 @@ def test_a_configured_cluster_is_used_and_keeps_running(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
-    made = dataset(300, 100)
+    loans = dataset(300, 100)
     with open_engine(Engine.DASK, tmp_path) as dask:
-        sample = dask.sample(made)
+        sample = dask.sample(loans)
         assert dask.boost(sample, CONFIG, 2).num_trees() == 2
     assert len(client.ncores()) == 2
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 SOME = NAMES[:24]
 """Features of the catalogue, with and without a bearing on the outcomes."""
 
-CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
+CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=120, patience=15, origins=2, folds=2, threads=1)
 
 
 def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> FittedModel:
@@ -55,7 +55,8 @@ def test_the_same_data_and_seed_give_the_same_model_and_margins(loans: Dataset, 
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind) -> None:
+def test_predictions_follow_the_sign_of_every_feature(kind: Kind) -> None:
+    loans = dataset(900, 300)
     sample = Sample.of(loans.features, opposed_outcomes(loans.features), loans.rows["seller_id"])
     features, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
     assert features == sample.columns.read_features
@@ -131,7 +132,7 @@ def test_the_model_and_its_folds_read_only_stable_columns(loans: Dataset) -> Non
 def test_the_kind_named_by_the_settings_is_chosen_after_all_are_compared(loans: Dataset, model: str) -> None:
     part = loans.select(loans.rows.index.to_series() < 500)
     sample = Sample.of_dataset(part).select_columns(range(6))
-    found = fit_sample(sample, replace(CONFIG, model=model, origins=1))
+    found = fit_sample(sample, replace(CONFIG, model=model, origins=1, folds=2, max_rounds=30))
     assert found.choice is not None
     assert found.choice.recipe == found.recipe
     assert found.choice.out_of_time
