@@ -60,7 +60,7 @@ HONEST = TableRequest("loans.csv", "status", bad="chgoff", leave_out=("term", "c
 def quick_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
     """Return the settings of a table with fewer rounds and refits."""
     config = table_config(dataset, request)
-    fit = replace(config.fit, learning_rate=0.2, max_rounds=60, patience=10, folds=2, origins=1)
+    fit = replace(config.fit, learning_rate=0.2, max_rounds=60, patience=10, folds=3)
     return replace(config, fit=fit, refits=RefitConfig(1))
 
 
