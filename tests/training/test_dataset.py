@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.errors import StoreError
-from features.ingest import OperatingStore, StoredDelivery, ingest, open_store
+from features.ingest import OperatingStore, ingest, open_store
 from features.pipeline import accepted_rows, compute_frame, latest_midnight
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.world import World
@@ -30,11 +31,11 @@ def labels_as_of(seller: str, day: date) -> Labels:
 
 def without(store: OperatingStore, table: str) -> OperatingStore:
     """The store as it would be without a table's coverage."""
-    kept = [
-        StoredDelivery(each.delivery_id, {k: v for k, v in each.covers_through.items() if k != table}, each.rows)
+    deliveries = (
+        replace(each, covers_through={name: day for name, day in each.covers_through.items() if name != table})
         for each in store.deliveries
-    ]
-    return OperatingStore(store.folder, tuple(kept))
+    )
+    return OperatingStore(store.folder, tuple(deliveries))
 
 
 @pytest.fixture
