@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 ONLY = (*[feature.name for feature in CATALOGUE if feature.scored][:20], "ad_spend_share_90d")
 CONFIG = TrainConfig(
     features=FeatureConfig(ONLY),
-    fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, origins=1, folds=2, threads=1),
+    fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1),
     refits=RefitConfig(0),
 )
 SOME = {name: STUDIES[name] for name in ("bands", "monotone", "reasons", "fake_orders")}
