@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+import lightgbm
 import numpy as np
 import pandas as pd
 
@@ -76,3 +77,30 @@ def small_scorecard(
 ) -> Scorecard:
     """Fit a scorecard of the features in INFORMATIVE alone, in place of `fit_scorecard`: one of all takes seconds."""
     return fit_scorecard(features[INFORMATIVE], bad, seed, signs)
+
+
+def opposed_outcomes(features: pd.DataFrame) -> pd.Series:
+    """Draw outcomes that contradict the signs of six features, so that only a constraint makes a model obey them."""
+    signed = [str(name) for name in features if SIGNS[str(name)]]
+    risk = sum(-SIGNS[name] * features[name].fillna(0.0) for name in signed[:6])
+    return pd.Series(np.random.default_rng(2).random(len(features)) < 1 / (1 + np.exp(1.0 - risk.clip(-4, 4))))
+
+
+def assert_obeys(booster: lightgbm.Booster, signs: Mapping[str, int], rows: pd.DataFrame) -> None:
+    """Assert that the risk of these rows follows the signs, and never falls if a value is hidden."""
+    names, shown = booster.feature_name(), rows.to_numpy()
+    before = booster.predict(shown, raw_score=True)
+    used = np.flatnonzero(booster.feature_importance())
+    assert {-1, 1} <= {signs[names[place]] for place in used}
+    is_moved = False
+    for place in used:
+        hidden, known = shown.copy(), ~np.isnan(shown[:, place])
+        hidden[:, place] = np.nan
+        assert (booster.predict(hidden, raw_score=True) >= before - 1e-12).all(), names[place]
+        for step in (0.01, 0.5, 1e6):
+            moved = shown.copy()
+            moved[:, place] += step
+            change = (booster.predict(moved, raw_score=True) - before)[known] * signs[names[place]]
+            assert (change >= -1e-12).all(), names[place]
+            is_moved |= bool((change > 0.01).any())
+    assert is_moved

@@ -26,10 +26,10 @@ CONFIG = FitConfig(learning_rate=0.1, num_leaves=16, lambda_l2=0.1, threads=1)
 @pytest.fixture(scope="module")
 def loans() -> Dataset:
     """Rows of which a third of the values are missing, most of all among the good: hiding looks like a good sign."""
-    made = dataset(900, 300, missing=0.0)
+    complete = dataset(900, 300, missing=0.0)
     rng = np.random.default_rng(5)
-    hidden = rng.random(made.features.shape) < np.where(made.rows["bad"], 0.1, 0.45)[:, None]
-    return replace(made, features=made.features.mask(hidden))
+    hidden = rng.random(complete.features.shape) < np.where(complete.rows["bad"], 0.1, 0.45)[:, None]
+    return replace(complete, features=complete.features.mask(hidden))
 
 
 @pytest.fixture(scope="module")

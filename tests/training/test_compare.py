@@ -17,7 +17,7 @@ from rich.console import Console
 import training.compare_versions
 from scoring import Bundle, assess
 from tests.training.datasets import COVERED, OBSERVED, dataset
-from tests.training.evidence.subjects import boosted, bundle
+from tests.training.evidence.subjects import boosted, bundle, subject
 from training.compare import FIGURES, NEAR, Comparison, compare
 from training.compare_versions import Contender, compare_versions
 from training.dataset import to_vectors
@@ -25,7 +25,8 @@ from training.errors import ComparisonError, LabelError
 from training.evidence.metrics import evaluate
 from training.holdout import LabelSource, shared_rows
 from training.labels import Labels
-from training.predictions import predict
+from training.predictions import COLUMNS, loan_keys, predict, shared_loans
+from training.predictions import test_predictions as predictions_of
 from training.promotion_cli import comparison_tables
 from training.registry import Version
 
@@ -250,3 +251,48 @@ def test_versions_of_different_catalogues_need_predictions_of_enough_shared_loan
     del stored[1]
     with pytest.raises(ComparisonError, match=r"Version 1 was trained with the catalogue sha256:0+, .* stored no test"):
         compared()
+
+
+def test_predictions_equal_assessments_and_contain_no_seller_id() -> None:
+    found = predict(subject().bundle, subject().test)
+    rows = subject().test
+    indexed = rows.features.set_index(pd.MultiIndex.from_frame(rows.rows[["seller_id", "as_of"]]))
+    assessments = assess(subject().bundle, to_vectors(indexed, COVERS))
+    assert tuple(found.columns) == COLUMNS
+    assert found["score"].tolist() == [each.score for each in assessments]
+    assert found["band"].tolist() == [each.band for each in assessments]
+    np.testing.assert_allclose(found["probability"], [each.probability_of_default for each in assessments], atol=1e-6)
+    assert found["bad"].tolist() == rows.rows["bad"].tolist()
+    assert not found.astype(str).apply(lambda column: column.str.contains("S-0")).any(axis=None)
+
+
+def test_predictions_of_a_run_include_the_benchmark() -> None:
+    found = predictions_of(subject())
+    np.testing.assert_array_equal(found["probability"], subject().probability)
+    np.testing.assert_array_equal(found["scorecard"], subject().scorecard)
+    np.testing.assert_array_equal(found["score"], subject().score)
+
+
+def keyed_rows(rows: pd.DataFrame) -> set[tuple[object, ...]]:
+    return set(zip(rows["seller_id"], rows["as_of"], rows["bad"], loan_keys(rows), strict=True))
+
+
+def test_keys_do_not_depend_on_the_order_of_rows() -> None:
+    rows = dataset(300, 20, days=40).rows
+    keys = loan_keys(rows)
+    assert keys.is_unique
+    assert rows.duplicated(["seller_id", "as_of"]).any()
+    mixed = rows.sample(frac=1.0, random_state=1)
+    assert keyed_rows(mixed) == keyed_rows(rows)
+    as_text = rows.assign(as_of=rows["as_of"].dt.strftime("%Y-%m-%d"))
+    assert loan_keys(as_text).tolist() == keys.tolist()
+    alone = loan_keys(rows.head(1))
+    assert loan_keys(rows.head(1).assign(as_of=rows["as_of"].iloc[0] + pd.Timedelta(days=1))).iloc[0] != alone.iloc[0]
+
+
+def test_shared_loans_are_in_the_same_order() -> None:
+    whole = predict(subject().bundle, subject().test)
+    ours, theirs = whole.iloc[:500], whole.iloc[300:].sample(frac=1.0, random_state=2)
+    one, other = shared_loans(ours, theirs)
+    assert len(one) == 200
+    pd.testing.assert_frame_equal(one, other[one.columns])

@@ -18,7 +18,7 @@ from features.store.vectors import VectorStore
 from scoring import Bundle
 from scoring.explain import contributions
 from scoring.vector import to_matrix
-from tests.command import done, run, run_process
+from tests.command import Completed, done, run, run_process
 from tests.world import APPROVAL, World
 from training.evidence.studies import STUDIES
 from training.registry import DECLINED, NOT_MEASURED
@@ -42,8 +42,8 @@ def refused(world: World, tmp_path: Path) -> Iterator[Refused]:
     mine = world.copy(tmp_path)
     before = mine.digests()
 
-    def sentence_of(*arguments: str | Path, home: Path = mine.home) -> str:
-        result = run(home, *arguments)
+    def sentence_of(*arguments: str | Path, home: Path = mine.home, runner: Callable[..., Completed] = run) -> str:
+        result = runner(home, *arguments)
         assert (result.returncode, result.stdout) == (2, ""), result.stderr
         sentence = re.sub(r"(?m)^ *\d+ s  .*\n", "", result.stderr).strip()  # without the lines of steps
         assert sentence.startswith("sellerscore: ")
@@ -95,9 +95,8 @@ def test_sellers_without_a_recent_sale_or_enough_history_have_no_number(world: W
 
 def test_a_seller_has_the_same_score_alone_and_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
     seller = portfolio["score"].idxmax()
-    printed = run_process(world.home, "score", seller, "--output", "json")
-    assert printed.returncode == 0, printed.stderr
-    alone, row = json.loads(printed.stdout)["assessment"], portfolio.loc[seller].to_dict()
+    alone = json.loads(done(world.home, "score", seller, "--output", "json"))["assessment"]
+    row = portfolio.loc[seller].to_dict()
     names = ("outcome", "score", "band", "probability_of_default")
     assert [alone[name] for name in names] == [row[name] for name in names]
     explanation = alone["explanation"]
@@ -159,6 +158,10 @@ def test_an_impossible_request_is_a_one_line_error_and_changes_nothing(
     ):
         labels.write_text(f"seller_id,bad,as_of\n{row}\n")
         assert sentence in refused("train", "--labels", labels)
+
+
+def test_a_rejected_process_exits_with_2_and_a_message(refused: Refused) -> None:
+    assert "none" in refused("ingest", "none", runner=run_process)
 
 
 def test_without_data_each_command_names_the_first_step(refused: Refused, tmp_path: Path) -> None:

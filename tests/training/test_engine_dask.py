@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from lightgbm.dask import DaskLGBMRegressor
 import training.engine_dask
 import training.sample
 from tests.counts import repeat
-from tests.training.datasets import INFORMATIVE, NAMES, SIGNS, dataset
+from tests.training.datasets import INFORMATIVE, SIGNS, assert_obeys, dataset, opposed_outcomes
 from training.config import FeatureConfig, TrainConfig
 from training.dataset import Dataset
 from training.engine_dask import SCHEDULER, boost_on, cluster
@@ -113,35 +112,20 @@ def test_it_ranks_other_loans_as_well_as_one_machine(
 def test_signs_and_missing_values_hold_even_if_outcomes_contradict_them(
     client: Client, tmp_path: Path, loans: Dataset
 ) -> None:
-    rng = np.random.default_rng(2)
-    signed = [name for name in NAMES if SIGNS[name]]
-    against = sum(-SIGNS[name] * loans.features[name].fillna(0.0) for name in signed[:6]) + loans.features[
-        [name for name in NAMES if not SIGNS[name]][:6]
-    ].fillna(0.0).sum(axis=1)
-    bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
+    bad = opposed_outcomes(loans.features)
     turned = Dataset(loans.rows.assign(bad=bad), loans.features, loans.about, loans.labels, "", "", ())
     sample = stored_sample(turned, tmp_path / "rows.parquet")
     booster = sample.columns.merge(boost_on(client, sample, CONFIG, 40))
-    shown = loans.features.to_numpy()[:150]
-    before = booster.predict(shown, raw_score=True)
-    used = {int(place) for place in np.flatnonzero(booster.feature_importance())}
-    assert {SIGNS[NAMES[place]] for place in used} == {-1, 1}
-    for place in used:
-        hidden, moved = shown.copy(), shown.copy()
-        hidden[:, place] = np.nan
-        moved[:, place] += 0.3
-        assert (booster.predict(hidden, raw_score=True) >= before - 1e-12).all(), NAMES[place]
-        change = (booster.predict(moved, raw_score=True) - before)[~np.isnan(shown[:, place])]
-        assert (change * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
+    assert_obeys(booster, SIGNS, loans.features.head(150))
 
 
 def test_a_configured_cluster_is_used_and_keeps_running(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
-    made = dataset(300, 100)
+    loans = dataset(300, 100)
     with open_engine(Engine.DASK, tmp_path) as dask:
-        sample = dask.sample(made)
+        sample = dask.sample(loans)
         assert dask.boost(sample, CONFIG, 2).num_trees() == 2
     assert len(client.ncores()) == 2
     assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ from training.search import SearchConfig
 
 pytestmark = pytest.mark.slow
 
-CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=8, folds=3, threads=1)
+CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=8, origins=1, folds=2, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,8 @@ def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sampl
 
 
 def test_a_whole_run_from_disk_is_the_one_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 60 rows and more before the first origin: of fewer LightGBM takes other bins from a file."""
+    """With 60 rows and more before the origin: of fewer LightGBM takes other bins from a file."""
+    monkeypatch.setattr(training.sample, "ROWS_AT_ONCE", 300)
     monkeypatch.setattr("training.run.STUDIES", {})
     monkeypatch.setattr("training.run.fit_scorecard", small_scorecard)
     monkeypatch.setattr("training.refits.fit_scorecard", small_scorecard)

@@ -48,8 +48,8 @@ def test_it_trains_on_all_matured_loans_and_predicts_the_test_loans_out_of_fold(
     wanted = holdout.rows.assign(margin=final.margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
     assert wanted.tolist() == known.loc[wanted.index].tolist()
     served = Bundle.from_files(pack(final.parts))
-    seen = np.asarray(served.model.booster.predict(holdout.features.to_numpy(), raw_score=True))
-    assert not np.allclose(seen, final.margins)
+    in_sample = np.asarray(served.model.booster.predict(holdout.features.to_numpy(), raw_score=True))
+    assert not np.allclose(in_sample, final.margins)
 
 
 def found_for(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Finding:

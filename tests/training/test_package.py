@@ -25,8 +25,8 @@ CONFIG = FitConfig(learning_rate=0.1, threads=1)
 
 @pytest.fixture(scope="module")
 def loans() -> Dataset:
-    made = dataset(600, 200)
-    return replace(made, features=made.features.assign(ad_spend_share_90d=np.nan))
+    complete = dataset(600, 200)
+    return replace(complete, features=complete.features.assign(ad_spend_share_90d=np.nan))
 
 
 @pytest.fixture(scope="module")

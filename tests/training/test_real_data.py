@@ -33,7 +33,7 @@ def applicants(rows: int = 400) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def judged() -> TableResult:
+def result() -> TableResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(credit, "TRIALS", 1)
         patch.setattr(
@@ -51,23 +51,23 @@ def test_folds_leave_out_every_row_once_and_the_other_split_a_quarter() -> None:
     assert (len(outside), sorted([*inside, *outside])) == (250, list(range(1_000)))
 
 
-def test_a_table_is_tested_on_rows_that_were_not_trained_on(judged: TableResult) -> None:
-    assert (judged.rows, judged.bad) == (400, int(applicants()["bad"].sum()))
+def test_a_table_is_tested_on_rows_that_were_not_trained_on(result: TableResult) -> None:
+    assert (result.rows, result.bad) == (400, int(applicants()["bad"].sum()))
     for name in (MODEL, SCORECARD, BARE):
-        assert 0.7 < judged.auc[name].value < 0.95
-        assert judged.auc[name].low < judged.auc[name].value < judged.auc[name].high
-    for rival, over in judged.over.items():
-        assert over.value == pytest.approx(judged.auc[MODEL].value - judged.auc[rival].value)
-        assert over.high - over.low < judged.auc[MODEL].high - judged.auc[MODEL].low  # paired
-    assert 0.5 < judged.figures[MODEL]["calibration_slope"].value < 1.5
+        assert 0.7 < result.auc[name].value < 0.95
+        assert result.auc[name].low < result.auc[name].value < result.auc[name].high
+    for rival, over in result.over.items():
+        assert over.value == pytest.approx(result.auc[MODEL].value - result.auc[rival].value)
+        assert over.high - over.low < result.auc[MODEL].high - result.auc[MODEL].low  # paired
+    assert 0.5 < result.figures[MODEL]["calibration_slope"].value < 1.5
 
 
 def test_random_outcomes_are_ranked_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credit, "TRIALS", 0)
     shuffled = applicants().assign(bad=np.random.default_rng(5).permutation(applicants()["bad"]))
-    made = as_dataset(shuffled, TABLE.form)
-    bad = made.rows["bad"]
-    found = predict_held_out({BARE: credit._bare}, made.features, bad, five_folds(bad.to_numpy()))
+    table = as_dataset(shuffled, TABLE.form)
+    bad = table.rows["bad"]
+    found = predict_held_out({BARE: credit._bare}, table.features, bad, five_folds(bad.to_numpy()))
     assert abs(found.auc(BARE).value - 0.5) < 0.1
 
 
@@ -88,28 +88,28 @@ def test_differences_are_on_the_same_resamples() -> None:
     assert 0 < over.low < over.value < over.high
 
 
-def test_figures_and_page_have_the_results(judged: TableResult) -> None:
-    numbers = credit.figures([judged])
-    assert numbers["made_five_folds_lightgbm_auc"] == judged.auc[MODEL].value
-    assert numbers["made_five_folds_auc_over_scorecard_low"] == judged.over[SCORECARD].low
+def test_figures_and_page_have_the_results(result: TableResult) -> None:
+    numbers = credit.figures([result])
+    assert numbers["made_five_folds_lightgbm_auc"] == result.auc[MODEL].value
+    assert numbers["made_five_folds_auc_over_scorecard_low"] == result.over[SCORECARD].low
     assert numbers["made_five_folds_given_auc"] == 0.7
     assert all(np.isfinite(value) for value in numbers.values())
-    page = credit.page([judged])
-    assert f"| A made table: five stratified folds | 400 ({judged.bad}) | 0.7 | {judged.auc[MODEL]} |" in page
+    page = credit.page([result])
+    assert f"| A made table: five stratified folds | 400 ({result.bad}) | 0.7 | {result.auc[MODEL]} |" in page
     assert (
         "Our LightGBM reaches the published figure in 1 of 1 lines. It is worse than the scorecard beyond chance"
         in page
     )
-    assert str(judged.figures[SCORECARD]["brier"]) in page
+    assert str(result.figures[SCORECARD]["brier"]) in page
 
 
-def test_the_page_states_missed_figures_and_a_better_scorecard(judged: TableResult) -> None:
-    above = judged.auc[MODEL].high
+def test_the_page_states_missed_figures_and_a_better_scorecard(result: TableResult) -> None:
+    above = result.auc[MODEL].high
     level, behind = (
-        replace(judged, over={**judged.over, SCORECARD: Estimate(-0.02, -0.03, high)}) for high in (0.01, -0.01)
+        replace(result, over={**result.over, SCORECARD: Estimate(-0.02, -0.03, high)}) for high in (0.01, -0.01)
     )
     near, far = (
-        replace(level, hold_out=replace(judged.hold_out, published=auc)) for auc in (above - 1e-4, above + 1e-4)
+        replace(level, hold_out=replace(result.hold_out, published=auc)) for auc in (above - 1e-4, above + 1e-4)
     )
     page = credit.page([near, far, behind])
     assert (
@@ -124,8 +124,8 @@ def test_the_quarter_is_the_split_of_the_published_benchmark() -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "tabular" / f"{table.name}.parquet"
     if not source.is_file():
         pytest.skip(f"no table at {source}; set SELLERSCORE_SHARED_DATA to the folder that holds tabular/")
-    made = as_dataset(read_table(source), table.form)
-    features, bad = made.features.to_numpy(), made.rows["bad"].to_numpy()
+    dataset = as_dataset(read_table(source), table.form)
+    features, bad = dataset.features.to_numpy(), dataset.rows["bad"].to_numpy()
     ((inside, outside),) = a_quarter(bad)
     settings = {"objective": "binary", "learning_rate": 0.01, "max_depth": 10, "verbosity": -1, "num_threads": 1}
     booster = lightgbm.train(settings, lightgbm.Dataset(features[inside], bad[inside].astype(float)))

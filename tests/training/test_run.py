@@ -39,6 +39,9 @@ CONFIG = TrainConfig(
     fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1),
     refits=RefitConfig(0),
 )
+SOME = {name: STUDIES[name] for name in ("bands", "monotone", "reasons", "fake_orders")}
+"""Studies that the assertions need; `evidence/test_studies.py` tests all."""
+
 SEARCHED = replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2))
 
 
@@ -80,8 +83,8 @@ def loans() -> Dataset:
 
 @pytest.fixture(scope="module")
 def whole(loans: Dataset) -> Observed:
-    """A run with a search, refits and every study."""
-    return observed(loans, SEARCHED, STUDIES)
+    """A run with a search, refits and the studies that need them."""
+    return observed(loans, SEARCHED, SOME)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def of_one_midnight() -> Observed:
 
 def test_progress_is_reported_for_every_long_step(whole: Observed) -> None:
     first = ["search"] * 3 + ["select", "fit", "record", "test"] + ["refit"] * 2 + ["scorecard"] * 2 + ["fit"]
-    count = len(STUDIES) + 1
+    count = len(SOME) + 1
     assert [step.split()[0] for step in whole.steps] == [*first, *["study"] * count]
     assert whole.steps[-1] == f"study {count} of {count}: last"
 
@@ -243,7 +246,7 @@ def test_the_dataset_digest_depends_on_the_content(loans: Dataset) -> None:
 
 def test_every_study_has_a_finding(whole: Observed) -> None:
     first = ("search", "stability", "candidates", "backtest", "rounds", "scorecard")
-    assert [finding.name for finding in whole.run.findings] == [*first, *STUDIES, "last", "final_fit"]
+    assert [finding.name for finding in whole.run.findings] == [*first, *SOME, "last", "final_fit"]
     weights = whole.finding("scorecard").tables["Features"]
     assert set(weights["feature"]) == set(ONLY) - {"ad_spend_share_90d"}
     assert whole.finding("monotone").figures["violations"] == 0.0

@@ -16,9 +16,9 @@ from training.scorecard import Scorecard, evidence_bins, fit_scorecard
 
 @pytest.fixture(scope="module")
 def loans() -> tuple[pd.DataFrame, pd.Series]:
-    made = dataset(900, 300)
-    features = made.features[NAMES[:20]].assign(store_count=np.nan, marketplace_count=1.0)
-    return features, made.rows["bad"]
+    generated = dataset(900, 300)
+    features = generated.features[NAMES[:20]].assign(store_count=np.nan, marketplace_count=1.0)
+    return features, generated.rows["bad"]
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_trials_are_evaluated_on_later_rows_of_other_sellers(
     assert columns.read_features < sample.columns.read_features
     original = training.search.boost
 
-    def watched(inside: Sample, config: FitConfig, rounds: int, stop_on: Sample) -> lightgbm.Booster:
+    def recorded(inside: Sample, config: FitConfig, rounds: int, stop_on: Sample) -> lightgbm.Booster:
         tried.append(config)
         assert inside.columns == stop_on.columns == columns
         assert inside.days is not None
@@ -113,7 +113,7 @@ def test_trials_are_evaluated_on_later_rows_of_other_sellers(
         assert set(inside.sellers).isdisjoint(stop_on.sellers)
         return original(inside, config, rounds, stop_on)
 
-    monkeypatch.setattr(training.search, "boost", watched)
+    monkeypatch.setattr(training.search, "boost", recorded)
     search(sample, CONFIG, 1, quiet)
     assert tried[:parts] == [CONFIG] * parts
     assert len(tried) == 2 * parts

@@ -26,7 +26,7 @@ from training.registry import MODEL_NAME, Registry
 def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: Path) -> None:
     world = world.copy(tmp_path)
     found = json.loads(done(world.home, "score", "--output", "json"))
-    seller, said = found["seller_id"], found["assessment"]
+    seller, expected = found["seller_id"], found["assessment"]
     stored = VectorStore(world.home / "vectors.db").latest(seller)
     assert stored is not None
     covers = {name: day.isoformat() for name, day in stored.snapshot.covers_through.items()}
@@ -41,7 +41,7 @@ def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: P
     with _served(world.home, tmp_path / "log") as address:
         answer = _post(f"{address}/invocations", {"dataframe_records": [row, row | {"seller_id": "another"}]})
         assert [each["seller_id"] for each in answer["predictions"]] == [seller, "another"]
-        assert [json.loads(each["assessment"]) for each in answer["predictions"]] == [said, said]
+        assert [json.loads(each["assessment"]) for each in answer["predictions"]] == [expected, expected]
         with pytest.raises(urllib.error.HTTPError, match="400"):
             _post(f"{address}/invocations", {"dataframe_records": [{"seller_id": seller}]})
 
@@ -54,12 +54,12 @@ def _served(home: Path, log: Path) -> Iterator[str]:
     words = ["models", "serve", "--model-uri", f"models:/{MODEL_NAME}@champion", "--env-manager", "local"]
     uri = Registry.on_sqlite(home).uri
     folder = Path(sys.executable).parent
-    with log.open("w") as said:
+    with log.open("w") as expected:
         server = subprocess.Popen(
             [folder / "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
             env={**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": f"{folder}:{os.environ['PATH']}"},
-            stdout=said,
-            stderr=said,
+            stdout=expected,
+            stderr=expected,
             start_new_session=True,
         )
         try:

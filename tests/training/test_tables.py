@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.counts import repeat
+from tests.training.datasets import assert_obeys
 from training.errors import TableError
 from training.evidence.metrics import auc
 from training.fit import FitConfig, fit_sample
@@ -47,7 +48,7 @@ def test_numbers_stay_booleans_are_0_or_1_and_text_becomes_flags() -> None:
             "outcome": ["paid", "lost", "paid"],
         }
     )
-    made = as_dataset(table, TableForm("outcome", "lost", identifier="who", signs={"real": -1}))
+    dataset = as_dataset(table, TableForm("outcome", "lost", identifier="who", signs={"real": -1}))
     expected = {
         "whole": [3.0, np.nan, 5.0],
         "real": [0.5, np.nan, -2.0],
@@ -56,13 +57,13 @@ def test_numbers_stay_booleans_are_0_or_1_and_text_becomes_flags() -> None:
         "job=cook": [0.0, np.nan, 1.0],
         "empty": [np.nan, np.nan, np.nan],
     }
-    pd.testing.assert_frame_equal(made.features, pd.DataFrame(expected))
-    assert made.rows["bad"].tolist() == [False, True, False]
-    assert made.rows["seller_id"].tolist() == ["a", "b", "a"]
-    assert (made.spans_time, made.is_dated, made.is_table) == (False, False, True)
-    assert (made.period, made.borrowers) == ("without dates", "borrowers")
-    assert made.signs == {"whole": 0, "real": -1, "own_home": 0, "job=clerk": 0, "job=cook": 0, "empty": 0}
-    assert made.labels.definition == "outcome is lost"
+    pd.testing.assert_frame_equal(dataset.features, pd.DataFrame(expected))
+    assert dataset.rows["bad"].tolist() == [False, True, False]
+    assert dataset.rows["seller_id"].tolist() == ["a", "b", "a"]
+    assert (dataset.spans_time, dataset.is_dated, dataset.is_table) == (False, False, True)
+    assert (dataset.period, dataset.borrowers) == ("without dates", "borrowers")
+    assert dataset.signs == {"whole": 0, "real": -1, "own_home": 0, "job=clerk": 0, "job=cook": 0, "empty": 0}
+    assert dataset.labels.definition == "outcome is lost"
 
 
 def test_copies_of_a_row_are_one_borrower() -> None:
@@ -86,34 +87,29 @@ def test_the_digest_depends_on_values_outcomes_and_signs() -> None:
 def test_tables_are_trained_like_the_catalogue() -> None:
     """Declared signs bind, hiding never pays, names of all kinds survive, rare flags count for the scorecard too."""
     form = TableForm("bad", 1, signs={"debt owed, {all}": 1, "income": -1})
-    made, unseen = (
+    dataset, unseen = (
         as_dataset(applicants(rows, seed).rename(columns={"debt": "debt owed, {all}"}), form)
         for rows, seed in ((600, 1), (800, 2))
     )
-    fitted = fit_sample(Sample.of_dataset(made), CONFIG, compare=False)
+    fitted = fit_sample(Sample.of_dataset(dataset), CONFIG, compare=False)
     names = fitted.booster.feature_name()
-    assert names == list(made.features) == ["debt_owed_all_", "income", "purpose=boat", "purpose=car", "purpose=house"]
-    bad, shown = unseen.rows["bad"].to_numpy(), unseen.features.to_numpy()
-    margins = fitted.booster.predict(shown, raw_score=True)
-    assert auc(bad, margins) > 0.7
-    for place, sign in ((0, 1), (1, -1)):
-        moved, hidden = shown.copy(), shown.copy()
-        moved[:, place] += 0.5
-        hidden[:, place] = np.nan
-        known = ~np.isnan(shown[:, place])
-        assert ((fitted.booster.predict(moved, raw_score=True) - margins)[known] * sign >= -1e-12).all()
-        assert (fitted.booster.predict(hidden, raw_score=True) >= margins - 1e-12).all()
-    card = fit_scorecard(made.features, made.rows["bad"], signs=made.signs)
+    assert (
+        names == list(dataset.features) == ["debt_owed_all_", "income", "purpose=boat", "purpose=car", "purpose=house"]
+    )
+    bad = unseen.rows["bad"].to_numpy()
+    assert auc(bad, fitted.booster.predict(unseen.features.to_numpy())) > 0.7
+    assert_obeys(fitted.booster, dataset.signs, unseen.features)
+    card = fit_scorecard(dataset.features, dataset.rows["bad"], signs=dataset.signs)
     assert auc(bad, card.probability(unseen.features)) > 0.7
     assert card.table().set_index("feature").loc["purpose=boat", "bins"] == 2
 
 
 def test_a_column_named_like_a_catalogue_feature_has_no_sign() -> None:
     """Signs of the catalogue do not apply to tables."""
-    made = as_dataset(applicants().rename(columns={"debt": "refund_rate_90d", "income": "visits_90d"}), FORM)
-    assert Sample.of_dataset(made).columns.signs[:4] == (1, -1, 1, -1)
-    fewer = made.features[["refund_rate_90d", "visits_90d"]]
-    binnings = fit_scorecard(fewer, made.rows["bad"], signs=made.signs).binnings
+    dataset = as_dataset(applicants().rename(columns={"debt": "refund_rate_90d", "income": "visits_90d"}), FORM)
+    assert Sample.of_dataset(dataset).columns.signs[:4] == (1, -1, 1, -1)
+    fewer = dataset.features[["refund_rate_90d", "visits_90d"]]
+    binnings = fit_scorecard(fewer, dataset.rows["bad"], signs=dataset.signs).binnings
     assert {binning.monotonic_trend for binning in binnings.values()} == {"auto_asc_desc"}
 
 
@@ -176,13 +172,13 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 )
 def test_times_in_many_formats_become_midnights(times: object, days: list[str]) -> None:
     table = pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]})
-    made = as_dataset(table, TableForm("bad", 1, time="when"))
-    assert made.rows["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
-    assert made.labels.matured_through.isoformat() == max(days)
-    assert list(made.features) == ["a"]
-    assert (made.spans_time, made.is_dated) == (True, True)
-    assert made.period == f"as of {days[0]} to {days[1]}"
-    assert made.select(made.rows["bad"]).period == f"as of {days[1]}"
+    dataset = as_dataset(table, TableForm("bad", 1, time="when"))
+    assert dataset.rows["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
+    assert dataset.labels.matured_through.isoformat() == max(days)
+    assert list(dataset.features) == ["a"]
+    assert (dataset.spans_time, dataset.is_dated) == (True, True)
+    assert dataset.period == f"as of {days[0]} to {days[1]}"
+    assert dataset.select(dataset.rows["bad"]).period == f"as of {days[1]}"
 
 
 @pytest.mark.parametrize(
@@ -202,9 +198,9 @@ def test_a_time_that_is_not_a_date_is_an_error(times: list[object]) -> None:
 
 def test_a_csv_table_keeps_missing_values(tmp_path: Path) -> None:
     (tmp_path / "loans.CSV").write_text("debt,home,bad\n1.5,own,0\n,,1\n")
-    made = as_dataset(read_table(tmp_path / "loans.CSV"), FORM)
-    assert made.features.columns.tolist() == ["debt", "home=own"]
-    assert made.features.isna().sum().tolist() == [1, 1]
+    dataset = as_dataset(read_table(tmp_path / "loans.CSV"), FORM)
+    assert dataset.features.columns.tolist() == ["debt", "home=own"]
+    assert dataset.features.isna().sum().tolist() == [1, 1]
 
 
 @pytest.mark.repeated

@@ -91,8 +91,8 @@ def test_an_approval_needs_a_name_and_a_reason(by: str, reason: str) -> None:
 
 
 def test_another_name_can_approve(registry: Registry) -> None:
-    names = ("Wei Zhang", "Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923")
-    for version, name in zip((2, 3, 1, 2, 3), names, strict=True):
+    names = ("Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923")
+    for version, name in zip((2, 3, 1, 2), names, strict=True):
         assert promote(registry, str(version), Approval.now(name, "good"), lenient).champion == version
 
 

@@ -15,11 +15,6 @@ from training.registry.connection import connected
 pytestmark = pytest.mark.slow
 
 
-def test_an_empty_registry_names_the_command_to_run(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match=r"No model is registered yet\. Run `sellerscore train` first"):
-        find_version(Registry.in_folder(tmp_path / "home"))
-
-
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
 def test_an_unreachable_registry_is_reported(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -77,9 +72,11 @@ def test_the_state_folder_has_a_registry_unless_a_server_is_set(
 
 
 def test_concurrent_first_uses_create_one_registry(processes: ForkServerContext, tmp_path: Path) -> None:
-    started = [processes.Process(target=use_registry, args=(tmp_path,), daemon=True) for _ in range(4)]
+    started = [processes.Process(target=use_registry, args=(tmp_path,), daemon=True) for _ in range(2)]
     for process in started:
         process.start()
     for process in started:
         process.join()
-    assert [process.exitcode for process in started] == [0] * 4
+    assert [process.exitcode for process in started] == [0, 0]
+    with pytest.raises(RegistryError, match=r"No model is registered yet\. Run `sellerscore train` first"):
+        find_version(Registry.in_folder(tmp_path))

@@ -1,9 +1,10 @@
-"""Runs and versions in a real MLflow over SQLite: what a run logs, the registered model, aliases."""
+"""Runs and versions in a real MLflow over SQLite: what a run logs, the registered model, aliases, provenance."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +20,11 @@ from tests.training.datasets import OBSERVED, TABLES
 from tests.training.evidence.subjects import subject
 from tests.training.runs import small_run
 from training.dataset import EXAMPLE_SELLER, Dataset, example_row, served_rows, to_vectors
-from training.errors import RegistryError
+from training.errors import LabelError, RegistryError
 from training.evidence.card_approval import CardApproval
 from training.evidence.model_card import write_card
 from training.evidence.model_card_evidence import CardInput
+from training.evidence.study import Finding
 from training.registry import (
     CHAMPION,
     EXPERIMENT,
@@ -42,7 +44,8 @@ from training.registry import (
     write_approval,
 )
 from training.registry.connection import connected
-from training.registry.summaries import describe_run
+from training.registry.provenance import git_commit, provenance_tags
+from training.registry.summaries import MAX_LENGTH, describe_run
 from training.run import Run
 
 if TYPE_CHECKING:
@@ -308,3 +311,78 @@ def test_the_environment_is_restored(registered: Registration, monkeypatch: pyte
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     find_version(registered.registry)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"
+
+
+ANA = {"trained_by": "Ana"}
+
+
+def test_alarms_come_first_then_metrics_then_findings() -> None:
+    run = small_run()
+    text = describe_run(run, ANA)
+    assert text.startswith(
+        f"Trained by Ana. Training: 1,500 loans ({run.facts['train_bad']} defaults). Out-of-time test: 700"
+    )
+    assert f"| auc | {run.figures['auc']} | {run.logistic_figures['auc']} |" in text
+    positions = [
+        text.index(part) for part in ("model_card.html", "**Alarm** Leaks: B leaks.", "| auc |", "**Drift.** No")
+    ]
+    assert positions == sorted(positions)
+    assert text.endswith("**Fake orders.** These were not measured, since there are no orders.")
+
+
+def test_paragraphs_that_do_not_fit_are_left_out() -> None:
+    long = tuple(Finding(f"s{n}", f"Study {n}", "Asked. " * 100, alarms=("Beware.",)) for n in range(30))
+    text = describe_run(replace(small_run(), findings=long), ANA)
+    assert MAX_LENGTH - 1_000 < len(text) <= MAX_LENGTH
+    assert text.count("Beware.") == 30
+    assert "**Study 0.**" in text
+    assert text.endswith("All findings are in model_card.html.")
+    assert len(describe_run(replace(small_run(), findings=long * 20), ANA)) <= MAX_LENGTH
+    short = Finding("short", "A short one", "Asked and answered.")
+    assert "**A short one.** Asked and answered." in describe_run(replace(small_run(), findings=(*long, short)), ANA)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "__init__.py").write_text("")
+    git(tmp_path, "init", "-q")
+    return tmp_path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "core.hooksPath=/dev/null")
+    done = subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_is_that_of_the_repository_of_the_program(repository: Path) -> None:
+    assert git_commit(repository) is None
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "Add it")
+    commit = git(repository, "rev-parse", "HEAD")
+    assert git_commit(repository) == (commit, False)
+    (repository / "notes.txt").write_text("untracked")
+    assert git_commit(repository) == (commit, False)
+    (repository / "training" / "__init__.py").write_text("changed = True\n")
+    assert git_commit(repository) == (commit, True)
+
+
+def test_without_a_repository_or_git_there_is_no_commit(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert git_commit(tmp_path.parent) is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_commit(repository) is None
+
+
+def test_tags_name_the_label_table_by_its_digest(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("seller_id,as_of,bad\n")
+    labels = LabelFile.read(tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").write_text("changed during training")
+    assert labels.content == b"seller_id,as_of,bad\n"
+    found = provenance_tags(Provenance(labels=labels))["label_table"]
+    assert found.startswith("labels.csv, sha256:")
+    assert "label_table" not in provenance_tags(Provenance())
+    with pytest.raises(LabelError, match="There is no label table at"):
+        LabelFile.read(tmp_path / "none.csv")
