@@ -28,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # databases wait for the disk at each commit; in memory this is fast
     if os.access(MEMORY, os.W_OK):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    # set before NumPy is imported: on small data, threads that wait for each other take ten times the time
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

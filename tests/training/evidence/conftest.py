@@ -1,18 +1,15 @@
-"""The two shops as a store, and what fake orders did to them; all to be read only."""
+"""The shops as a store, and their rows and sales patterns; all to be read only."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from features.ingest import OperatingStore
-from features.pipeline import compute_frame
 from tests.oracles.accepted_rows import write_accepted
 from tests.training.evidence.shops import PAIRS, T, marketplace
-from training.evidence.fake_order_strategies import SalesPattern, sales_patterns
 from training.evidence.store_copies import rows_of
 
 
@@ -26,13 +23,3 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
 @pytest.fixture(scope="session")
 def rows(store: OperatingStore) -> dict[str, pa.Table]:
     return rows_of(store, PAIRS["seller_id"], T)
-
-
-@pytest.fixture(scope="session")
-def sellers(rows: dict[str, pa.Table]) -> list[SalesPattern]:
-    return list(sales_patterns(rows, PAIRS))
-
-
-@pytest.fixture(scope="session")
-def known(store: OperatingStore) -> pd.DataFrame:
-    return compute_frame(store, PAIRS)

@@ -35,6 +35,9 @@ PARAMETERS = {
     "seed": 1,
 }
 
+_SAME = ("name", "label", "unit", "sign", "actionable", "structural", "reason_group")
+"""What a feature of the catalogue and its entry in a sheet have in common."""
+
 
 def boosted(
     rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30, not_scored: Collection[str] = NOT_SCORED
@@ -60,13 +63,7 @@ def packed(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str]
     typical = rows.features.median()
     entries = tuple(
         FeatureEntry(
-            name=feature.name,
-            label=feature.label,
-            unit=feature.unit,
-            sign=feature.sign,
-            actionable=feature.actionable,
-            structural=feature.structural,
-            reason_group=feature.reason_group,
+            **{name: getattr(feature, name) for name in _SAME},
             typical=None if pd.isna(typical[feature.name]) else float(typical[feature.name]),
             scored=feature.name not in not_scored,
             tables=tuple(sorted(feature.tables)),
@@ -114,11 +111,18 @@ def subject() -> ReviewedModel:
     return reviewed(bundle(train, boosted(train)), train, test)
 
 
-def with_test(found: ReviewedModel, **columns: object) -> ReviewedModel:
-    """Return the subject with some columns of its test rows changed: `bad`, `as_of`, `country`, a feature."""
-    parts = {name: getattr(found.test, name) for name in ("rows", "features", "about")}
+def first_rows(model: ReviewedModel, rows: int) -> ReviewedModel:
+    """Return the model tested on its first rows only."""
+    test = model.test.select(model.test.rows.index.to_series() < rows)
+    parts = {name: getattr(model, name)[:rows] for name in ("probability", "scorecard", "score")}
+    return replace(model, test=test, **parts)
+
+
+def with_test(model: ReviewedModel, **columns: object) -> ReviewedModel:
+    """Return the model with some columns of its test rows changed: `bad`, `as_of`, `country`, a feature."""
+    parts = {name: getattr(model.test, name) for name in ("rows", "features", "about")}
     changed = {
         name: part.assign(**{column: values for column, values in columns.items() if column in part})
         for name, part in parts.items()
     }
-    return replace(found, test=replace(found.test, **changed))
+    return replace(model, test=replace(model.test, **changed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,8 @@ from training.sample import Sample
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1)
 
 
-def loans(*, timed: bool = True) -> Sample:
+@pytest.fixture(scope="module")
+def sample() -> Sample:
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(1_500, 6))
     bad = rng.random(1_500) < 1 / (1 + np.exp(1.5 - 1.2 * matrix.sum(axis=1) / np.sqrt(6)))
@@ -26,14 +29,9 @@ def loans(*, timed: bool = True) -> Sample:
         pd.DataFrame(matrix, columns=names),
         pd.Series(bad),
         pd.Series(rng.integers(0, 500, 1_500)),
-        pd.Series(days) if timed else None,
+        pd.Series(days),
         Columns.of(names, dict.fromkeys(names, 1), not_scored=()),
     )
-
-
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    return loans()
 
 
 @pytest.fixture(scope="module")
@@ -43,58 +41,47 @@ def fitted(sample: Sample) -> FittedModel:
 
 @pytest.fixture(scope="module")
 def repeated(sample: Sample, fitted: FittedModel) -> LeftOut:
-    found = repeat_origins(sample, CONFIG, fitted)
-    assert found is not None
-    return found
+    return repeat_origins(sample, CONFIG, fitted)
 
 
 def test_the_second_draw_leaves_out_other_sellers_of_the_same_periods(
     sample: Sample, fitted: FittedModel, repeated: LeftOut
 ) -> None:
-    assert fitted.choice is not None
     first = fitted.choice.left_out
-    assert repeated.days is not None
-    assert first.days is not None
     assert sorted(repeated.days) == sorted(first.days)
     assert repeated.sellers.tolist() != first.sellers.tolist()
     assert set(repeated.margins) == {fitted.recipe.kind, Kind.SCORECARD}
-    inside = [set(sample.sellers[part]) for part, _ in sample.origins(CONFIG.origins, CONFIG.seed + 1)]
-    outside = [set(sample.sellers[left]) for _, left in sample.origins(CONFIG.origins, CONFIG.seed + 1)]
-    assert all(not trained & left for trained, left in zip(inside, outside, strict=True))
+    for inside, left in sample.origins(CONFIG.origins, CONFIG.seed + 1):
+        assert not set(sample.sellers[inside]) & set(sample.sellers[left])
 
 
 def test_figures_are_of_both_draws_together(fitted: FittedModel, repeated: LeftOut) -> None:
-    assert fitted.choice is not None
-    found = study_backtest(fitted.choice, repeated, seed=7)
-    rows = (fitted.choice.left_out, repeated)
-    bad = np.concatenate([each.bad for each in rows])
-    own, scorecard = (
-        np.concatenate([each.margins[kind] for each in rows]) for kind in (fitted.recipe.kind, Kind.SCORECARD)
-    )
-    assert found.figures["auc"] == pytest.approx(auc(bad, own))
-    assert found.figures["auc_difference"] == pytest.approx(auc(bad, own) - auc(bad, scorecard))
-    assert found.figures["defaults"] == bad.sum()
-    assert found.tables["By draw of borrowers"]["bad"].sum() == bad.sum()
-    assert (found.tables["By period"]["bad"] >= LEAST_BAD).all()
-    assert "with two draws of borrowers" in found.summary
+    finding = study_backtest(fitted.choice, repeated, seed=7)
+    draws = (fitted.choice.left_out, repeated)
+    bad = np.concatenate([draw.bad for draw in draws])
+    kinds = (fitted.recipe.kind, Kind.SCORECARD)
+    own, card = (np.concatenate([draw.margins[kind] for draw in draws]) for kind in kinds)
+    assert finding.figures["auc"] == pytest.approx(auc(bad, own))
+    assert finding.figures["auc_difference"] == pytest.approx(auc(bad, own) - auc(bad, card))
+    assert finding.figures["defaults"] == bad.sum() == finding.tables["By draw of borrowers"]["bad"].sum()
+    assert (finding.tables["By period"]["bad"] >= LEAST_BAD).all()
+    assert "with two draws of borrowers" in finding.summary
 
 
 def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: FittedModel, repeated: LeftOut) -> None:
-    assert fitted.choice is not None
-    margins = {**repeated.margins, fitted.recipe.kind: np.random.default_rng(1).normal(size=len(repeated.bad))}
-    worse = LeftOut(repeated.bad, repeated.sellers, repeated.days, margins)
+    noise = np.random.default_rng(1).normal(size=len(repeated.bad))
+    worse = replace(repeated, margins={**repeated.margins, fitted.recipe.kind: noise})
     (alarm,) = study_backtest(fitted.choice, worse, seed=7).alarms
     assert "below the limit of 0" in alarm
 
 
-def test_without_dates_nothing_is_repeated() -> None:
-    sample = loans(timed=False)
-    fitted = fit_sample(sample, CONFIG)
-    assert repeat_origins(sample, CONFIG, fitted) is None
-    assert fitted.choice is not None
-    found = study_backtest(fitted.choice, None, seed=7)
-    assert found.tables == {}
-    assert "two draws" not in found.summary
-    assert found.title == "Backtest on folds of borrowers"
-    assert found.summary.startswith("Fitted without each of several folds of borrowers in turn, the ")
-    assert "origin" not in found.summary + found.checks[0].figure
+def test_without_dates_nothing_is_repeated(sample: Sample) -> None:
+    undated = replace(sample, days=None)
+    fitted = fit_sample(undated, CONFIG)
+    assert repeat_origins(undated, CONFIG, fitted) is None
+    finding = study_backtest(fitted.choice, None, seed=7)
+    assert finding.tables == {}
+    assert finding.title == "Backtest on folds of borrowers"
+    assert finding.summary.startswith("Fitted without each of several folds of borrowers in turn, the ")
+    assert "two draws" not in finding.summary
+    assert "origin" not in finding.summary + finding.checks[0].figure

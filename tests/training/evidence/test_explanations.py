@@ -22,6 +22,8 @@ from training.evidence.study import Finding, log_odds
 
 pytestmark = pytest.mark.slow
 
+POINTS, TOGETHER = "Points by feature", "Features that act together"
+
 
 @pytest.fixture(scope="module")
 def small() -> pd.DataFrame:
@@ -48,43 +50,35 @@ def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -
 
 
 def test_points_and_base_are_the_score_before_rounding(small: pd.DataFrame) -> None:
-    found = bundle()
-    explained = explain(found, small)
-    scale = found.policy.scale
-    base = scale.offset - scale.factor * log_odds(found, small.to_numpy()) - explained.points.sum(axis=1)
+    scale = bundle().policy.scale
+    points = explain(bundle(), small).points
+    base = scale.offset - scale.factor * log_odds(bundle(), small.to_numpy()) - points.sum(axis=1)
     assert base == pytest.approx(np.full(12, base[0]), abs=1e-9)
 
 
 def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.DataFrame) -> None:
-    found = bundle()
+    model, result = bundle().model, interaction_points(bundle(), small)
     assert small.isna().any(axis=None)
-    dump = found.model.booster.dump_model()
-    factor = found.policy.scale.factor * found.policy.calibration.slope
-    size = interaction_points(found, small).size
+    dump, factor = model.booster.dump_model(), bundle().policy.scale.factor * bundle().policy.calibration.slope
     for one, two in combinations(range(4), 2):
         sizes = [abs(interaction(dump, row, one, two)) for row in small.to_numpy().tolist()]
-        assert size[one, two] == pytest.approx(factor * np.mean(sizes), abs=1e-9)
-        assert size[two, one] == pytest.approx(size[one, two], abs=1e-9)
-    assert interaction_points(found, small).gap < 1e-9
+        assert result.size[one, two] == pytest.approx(factor * np.mean(sizes), abs=1e-9)
+        assert result.size[two, one] == pytest.approx(result.size[one, two], abs=1e-9)
+    assert result.gap < 1e-9
 
 
-def test_the_features_with_the_most_points_come_first(finding: Finding) -> None:
-    found = subject()
-    table = finding.tables["Points by feature"]
-    size = np.abs(explain(found.bundle, found.test.features).points).mean(axis=0)
+def test_the_features_and_pairs_with_the_most_points_come_first(finding: Finding) -> None:
+    model, table, pairs = subject(), finding.tables[POINTS], finding.tables[TOGETHER]
+    size = np.abs(explain(model.bundle, model.test.features).points).mean(axis=0)
     assert table["mean_points"].is_monotonic_decreasing
+    assert pairs["mean_points"].is_monotonic_decreasing
     assert set(table["feature"].head(4)) <= set(np.array(NAMES)[np.argsort(-size)[:8]])
     assert table["share_of_all"].sum() < 1
-    entries = {entry.name: entry.label for entry in found.bundle.sheet.entries}
-    assert table["label"].tolist() == [entries[name] for name in table["feature"]]
-
-
-def test_pairs_are_listed_once_and_the_strongest_first(finding: Finding) -> None:
-    table = finding.tables["Features that act together"]
-    assert table["mean_points"].is_monotonic_decreasing
-    pairs = {frozenset(pair) for pair in zip(table["feature"], table["with"], strict=True)}
-    assert len(pairs) == len(table)
-    assert all(len(pair) == 2 for pair in pairs)
+    assert 0 < finding.figures["top_ten_share"] <= 1
+    labels = {entry.name: entry.label for entry in model.bundle.sheet.entries}
+    assert table["label"].tolist() == [labels[name] for name in table["feature"]]
+    names_of_pairs = {frozenset(pair) for pair in zip(pairs["feature"], pairs["with"], strict=True)}
+    assert [len(pair) for pair in names_of_pairs] == [2] * len(pairs), "each pair is listed once"
 
 
 def test_every_plot_is_drawn_and_none_is_left_open(finding: Finding) -> None:
@@ -92,38 +86,35 @@ def test_every_plot_is_drawn_and_none_is_left_open(finding: Finding) -> None:
     assert all(any(axes.has_data() for axes in figure.axes) for figure in finding.plots.values())
     assert plt.get_fignums() == []
     assert finding.figures["largest_gap_of_pairs"] < 1e-6
-    assert 0 < finding.figures["top_ten_share"] <= 1
     assert finding.alarms == ()
 
 
 def test_features_that_are_always_and_never_missing_are_drawn_too(finding: Finding) -> None:
-    found = subject()
-    first, second = finding.tables["Points by feature"]["feature"].head(2)
-    changed = with_test(found, **{first: np.nan, second: found.test.features[second].fillna(0.0)})
+    model = subject()
+    first, second = finding.tables[POINTS]["feature"].head(2)
+    changed = with_test(model, **{first: np.nan, second: model.test.features[second].fillna(0.0)})
     assert study_explanations(changed).alarms == ()
 
 
 def test_a_constant_model_has_no_contributions() -> None:
-    found = subject()
-    few = found.train.select(found.train.rows.index.to_series() < 30)
-    finding = study_explanations(replace(found, served=packed(found.train, boosted(few, trees=1))))
+    model = subject()
+    few = model.train.select(model.train.rows.index.to_series() < 30)
+    finding = study_explanations(replace(model, served=packed(model.train, boosted(few, trees=1))))
     assert "No two features interact" in finding.summary
     assert finding.figures["top_ten_share"] == 0.0
-    assert len(finding.tables["Features that act together"]) == 0
+    assert len(finding.tables[TOGETHER]) == 0
 
 
 def test_long_names_leave_room_for_the_plots() -> None:
-    names = [f"a name of a column that is {number:02d} and very long, far beyond its plot" * 2 for number in range(15)]
+    long = [f"a name of a column that is {number:02d} and very long, far beyond its plot" * 2 for number in range(15)]
     rng = np.random.default_rng(1)
-    features, points = pd.DataFrame(rng.normal(size=(60, 15)), columns=names), rng.normal(size=(60, 15))
-    figures = (
+    features, points = pd.DataFrame(rng.normal(size=(60, 15)), columns=long), rng.normal(size=(60, 15))
+    for figure in (
         shap_plots.summary(features, points, "Points (to the right: higher score)"),
         shap_plots.dependence(features, points, {0: 1, 2: 3}),
-        shap_plots.interactions(np.abs(rng.normal(size=(15, 15))), names, np.arange(10)),
-    )
-    for figure in figures:
+        shap_plots.interactions(np.abs(rng.normal(size=(15, 15))), long, np.arange(10)),
+    ):
         figure.draw_without_rendering()
         assert figure.axes[0].get_window_extent().width > 0.25 * figure.bbox.width
         box, shown = figure.get_tightbbox(), figure.bbox_inches
-        assert box.x0 >= shown.x0 - 0.05
-        assert box.x1 <= shown.x1 + 0.05
+        assert shown.x0 - 0.05 <= box.x0 < box.x1 <= shown.x1 + 0.05

@@ -1,4 +1,4 @@
-"""Fake orders are as the seller's habits and the mix say."""
+"""Fake orders are as the seller's habits and the strategy require."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ from training.evidence.fake_order_strategies import (
 from training.evidence.store_copies import rows_of
 
 
-def test_sales_patterns_are_of_the_last_ninety_visible_days(rows: dict[str, pa.Table]) -> None:
-    small, large = sales_patterns(rows, PAIRS)
+@pytest.fixture(scope="module")
+def sellers(rows: dict[str, pa.Table]) -> list[SalesPattern]:
+    return list(sales_patterns(rows, PAIRS))
+
+
+def test_sales_patterns_are_of_the_last_ninety_visible_days(sellers: list[SalesPattern]) -> None:
+    small, large = sellers
     assert (small.monthly, small.usual, budget(small)) == (15 * 50 * USD, 50 * USD, 37_500_000)
     assert (large.monthly, large.usual, budget(large)) == (30 * 50 * USD, 50 * USD, 75 * USD)
     assert small.busy.tolist() == list(range(1, 401, 2))
@@ -39,26 +44,19 @@ def test_sales_patterns_are_of_the_last_ninety_visible_days(rows: dict[str, pa.T
 
 
 def test_orders_from_own_accounts_are_not_part_of_the_pattern(tmp_path: Path) -> None:
-    rows = marketplace()
-    for order in rows["orders"]:
-        if order["order_id"] in ("O-S-1", "O-S-3"):
-            order["buyer_id"] = "A" if order["order_id"] == "O-S-1" else "S"
-    made = rows_of(write_accepted(rows, tmp_path), ["S"], T)
-    (found,) = sales_patterns(made, PAIRS.head(1))
-    assert found.monthly == 43 * 50 * USD // 3
-    assert found.busy[0] == 5
+    market, own = marketplace(), {"O-S-1": "A", "O-S-3": "S"}
+    for order in market["orders"]:
+        order["buyer_id"] = own.get(order["order_id"], order["buyer_id"])
+    (pattern,) = sales_patterns(rows_of(write_accepted(market, tmp_path), ["S"], T), PAIRS.head(1))
+    assert pattern.monthly == 43 * 50 * USD // 3
+    assert pattern.busy[0] == 5
 
 
-def test_the_mixes_are_twenty_different_ones_within_the_budget() -> None:
-    assert (
-        len(STRATEGIES)
-        == len({mix.name for mix in STRATEGIES})
-        == len({replace(mix, name="") for mix in STRATEGIES})
-        == 20
-    )
-    assert any(mix.own for mix in STRATEGIES)
-    assert any(mix.refund_after > 30 for mix in STRATEGIES)
-    assert {name for mix in STRATEGIES for name in mix.extras} == set(EXTRAS)
+def test_the_strategies_are_twenty_different_ones() -> None:
+    assert len({each.name for each in STRATEGIES}) == len({replace(each, name="") for each in STRATEGIES}) == 20
+    assert any(each.own for each in STRATEGIES)
+    assert any(each.refund_after > 30 for each in STRATEGIES)
+    assert {name for each in STRATEGIES for name in each.extras} == set(EXTRAS)
 
 
 def test_how_many_orders_a_budget_buys_and_what_they_cost() -> None:
@@ -72,7 +70,11 @@ def test_how_many_orders_a_budget_buys_and_what_they_cost() -> None:
     assert replace(half, own=1.0, refunded=0.0).cost(50.0, 10) == pytest.approx(50 * COMMISSION)
 
 
-_MIXES = st.builds(
+def pattern(monthly: int, orders: int, busy: np.ndarray) -> SalesPattern:
+    return SalesPattern("S", np.datetime64(T, "D"), monthly, np.arange(orders), busy, np.zeros(3), "A")
+
+
+_STRATEGIES = st.builds(
     Strategy,
     name=st.just("any"),
     days=st.integers(1, 400),
@@ -85,30 +87,27 @@ _MIXES = st.builds(
 )
 
 
-@given(mix=_MIXES, monthly=st.integers(20 * USD, 10_000 * USD), orders=st.integers(1, 60))
-def test_every_strategy_spends_the_whole_budget_on_its_days(mix: Strategy, monthly: int, orders: int) -> None:
-    busy = np.arange(1, 400, 3)
-    seller = SalesPattern("S", np.datetime64(T, "D"), monthly, np.arange(orders), busy, np.zeros(3), "A")
-    fakes = place_orders(seller, mix)
+@given(strategy=_STRATEGIES, monthly=st.integers(20 * USD, 10_000 * USD), orders=st.integers(1, 60))
+def test_every_strategy_spends_the_whole_budget_on_its_days(strategy: Strategy, monthly: int, orders: int) -> None:
+    seller = pattern(monthly, orders, np.arange(1, 400, 3))
+    fakes = place_orders(seller, strategy)
     count = len(fakes.at)
     assert fakes.micros.sum() == budget(seller)
-    assert count == mix.count(budget(seller), seller.usual)
+    assert count == len(set(fakes.order_id)) == strategy.count(budget(seller), seller.usual)
     ago = (seller.as_of - fakes.day).astype(int)
-    assert ago.min() > mix.ended
-    assert ago.max() <= mix.ended + mix.days
-    if mix.quiet and not set(range(mix.ended + 1, mix.ended + mix.days + 1)) <= set(busy):
-        assert set(ago).isdisjoint(busy)
+    days = range(strategy.ended + 1, strategy.ended + strategy.days + 1)
+    assert set(ago) <= set(days)
+    if strategy.quiet and not set(days) <= set(seller.busy):
+        assert set(ago).isdisjoint(seller.busy)
     # as even as whole orders can be
     assert np.ptp(np.unique(ago, return_counts=True)[1]) <= 1
-    assert (fakes.buyer_id == "A").sum() == int(count * mix.own)
-    assert fakes.refunded.sum() == int(count * mix.refunded)
-    strangers = set(fakes.buyer_id) - {"A"}
-    assert len(strangers) <= (mix.accounts or count)
-    assert len(set(fakes.order_id)) == count
+    assert (fakes.buyer_id == "A").sum() == int(count * strategy.own)
+    assert fakes.refunded.sum() == int(count * strategy.refunded)
+    assert len(set(fakes.buyer_id) - {"A"}) <= (strategy.accounts or count)
 
 
 def test_one_account_places_no_rush() -> None:
-    seller = SalesPattern("S", np.datetime64(T, "D"), 1_400 * USD, np.arange(90), np.arange(90), np.zeros(3), "A")
+    seller = pattern(1_400 * USD, 90, np.arange(90))
     fakes = place_orders(seller, Strategy("ten a day", 7, size=0.0, accounts=1))
     assert len(fakes.at) == 70
     assert set(fakes.buyer_id) == {"F-S-0"}
@@ -118,38 +117,21 @@ def test_one_account_places_no_rush() -> None:
 def test_fakes_resemble_true_orders_in_all_but_buyer_time_and_amount(
     rows: dict[str, pa.Table], sellers: list[SalesPattern]
 ) -> None:
-    made = generate_rows(
-        sellers, Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, extras=EXTRAS), rows
-    )
-    orders = made["orders"].to_pandas(date_as_object=False)
-    assert orders.groupby("store_id")["amount_micros"].agg(["count", "sum"]).to_dict("index") == {
-        "A": {"count": 1, "sum": 37_500_000},
-        "Z": {"count": 3, "sum": 75 * USD},
-    }
+    strategy = Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, extras=EXTRAS)
+    fakes = generate_rows(sellers, strategy, rows)
+    counts = {"orders": 4, "refunds": 4, "traffic": 4, "fulfilments": 8, "ratings": 4}
+    assert {name: table.num_rows for name, table in fakes.items()} == counts
+    assert all(table.schema == rows[name].schema for name, table in fakes.items())
+    orders, refunds = (fakes[name].to_pandas(date_as_object=False) for name in ("orders", "refunds"))
+    by_store = orders.groupby("store_id")["amount_micros"].agg(["count", "sum"])
+    assert by_store.T.to_dict("list") == {"A": [1, 37_500_000], "Z": [3, 75 * USD]}
     assert (orders["amount"] == orders["amount_micros"] / USD).all()
-    assert set(orders["channel"]) == {"social"}
-    assert set(orders["items"]) == {2}
+    assert set(zip(orders["channel"], orders["items"], strict=True)) == {("social", 2)}
     assert (orders["visible_from"] - orders["ordered_at"].dt.normalize() == pd.Timedelta(days=1)).all()
-    assert {name: len(table) for name, table in made.items()} == {
-        "orders": 4,
-        "refunds": 4,
-        "traffic": 4,
-        "fulfilments": 8,
-        "ratings": 4,
-    }
-    refunds = made["refunds"].to_pandas(date_as_object=False).merge(orders, on="order_id")
+    refunds = refunds.merge(orders, on="order_id")
     assert (refunds["refunded_at"] - refunds["ordered_at"] == pd.Timedelta(days=10)).all()
     assert (refunds["amount_micros_x"] == refunds["amount_micros_y"]).all()
-    assert set(made["traffic"].to_pandas()["visits"]) == {20, 10}
-    assert all(table.schema == rows[name].schema for name, table in made.items())
-
-
-def test_nothing_is_faked_in_a_table_that_was_never_delivered(
-    rows: dict[str, pa.Table], sellers: list[SalesPattern]
-) -> None:
-    lacking = {name: table for name, table in rows.items() if name not in ("traffic", "refunds")}
-    assert set(generate_rows(sellers, Strategy("all", 30, refunded=1.0, extras=EXTRAS), lacking)) == {
-        "orders",
-        "fulfilments",
-        "ratings",
-    }
+    assert set(fakes["traffic"]["visits"].to_pylist()) == {20, 10}
+    # nothing is faked in a table that was never delivered
+    delivered = {name: table for name, table in rows.items() if name not in ("traffic", "refunds")}
+    assert set(generate_rows(sellers, strategy, delivered)) == {"orders", "fulfilments", "ratings"}

@@ -15,7 +15,7 @@ import pytest
 from features.catalogue import CATALOGUE, digest
 from tests.training.evidence.subjects import subject
 from training.evidence.bands import study_bands
-from training.evidence.limits import Limit, LimitCheck, alarms
+from training.evidence.limits import Limit, alarms
 from training.evidence.metrics import Estimate
 from training.evidence.model_card import HTML, MARKDOWN, sections, write_card
 from training.evidence.model_card_evidence import CardInput
@@ -49,11 +49,18 @@ FACTS: dict[str, str | int | float] = {
 }
 
 
-def given(*findings: Finding) -> CardInput:
+def card_input(*findings: Finding, **facts: str | int) -> CardInput:
     figures = {"auc": Estimate(0.8123, 0.79, 0.83), "calibration_slope": Estimate(1.02, 0.95, 1.1)}
     figure = new_figure(2, 2)
     figure.subplots().plot([0, 1])
-    return CardInput(subject().bundle, figures, {"auc": Estimate(0.79, 0.77, 0.81)}, findings, {"roc": figure}, FACTS)
+    scorecard = {"auc": Estimate(0.79, 0.77, 0.81)}
+    return CardInput(subject().bundle, figures, scorecard, findings, {"roc": figure}, FACTS | facts)
+
+
+def section(title: str, *findings: Finding, **facts: str | int) -> str:
+    """Return the text of a section of a card."""
+    text = write_card(card_input(*findings, **facts))[MARKDOWN]
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,7 @@ def cards() -> dict[str, str]:
     broken = Finding(
         "broken", f"Of {EVIL}", f"Said {EVIL}", {"x": 1.0}, {f"By {EVIL}": table}, {}, (f"Alarm of {EVIL}",)
     )
-    return write_card(given(study_bands(subject()), broken))
+    return write_card(card_input(study_bands(subject()), broken))
 
 
 class Page(HTMLParser):
@@ -100,7 +107,7 @@ def test_a_page_is_whole_loads_nothing_and_runs_nothing(cards: dict[str, str]) -
 
 def test_the_explainer_is_stated(cards: dict[str, str]) -> None:
     assert all("Contributions come from tables of 0." in page for page in cards.values())
-    ours = given()
+    ours = card_input()
     deep = replace(ours.bundle, model=replace(ours.bundle.model, tables=None))
     assert "computes contributions for every row (pred_contrib)" in write_card(replace(ours, bundle=deep))[MARKDOWN]
 
@@ -150,136 +157,108 @@ def test_the_card_contains_everything_for_a_reviewer(cards: dict[str, str], file
 
 
 def test_alarms_are_first_and_in_the_section_of_their_study(cards: dict[str, str]) -> None:
-    assert [section.title for section in sections(given())][:3] == [
-        "Alarms",
-        "Scope of the evidence",
-        "Published limits",
-    ]
+    first = [each.title for each in sections(card_input())][:3]
+    assert first == ["Alarms", "Scope of the evidence", "Published limits"]
     assert cards[MARKDOWN].count("> **Alarm (broken)** ") == 2
     assert cards[HTML].count('<p class="alarm"><strong>Alarm (broken)</strong> ') == 2
-    calm = write_card(given(Finding("calm", "Calm", "Nothing.")))
+    calm = write_card(card_input(Finding("calm", "Calm", "Nothing.")))
     assert "None of the 1 studies raised an alarm." in calm[MARKDOWN]
     assert 'class="alarm"' not in calm[HTML]
 
 
-def study(*checks: LimitCheck) -> Finding:
-    return Finding("drift", "Drift", "Compared.", {"x": 1.0}, alarms=alarms(checks), checks=checks)
+CHECKS = [
+    Limit("PSI of the score", 0.25).check(Estimate(*psi), "Retrain.", "16 loans")
+    for psi in ((0.1, 0.05, 0.2), (0.4, 0.2, 0.6), (0.9, 0.8, 1.0))
+]
+CHECKED = Finding("drift", "Drift", "Compared.", {"x": 1.0}, alarms=alarms(CHECKS), checks=tuple(CHECKS))
 
 
 def test_figures_beyond_a_limit_without_an_alarm_follow_the_alarms_with_the_reason() -> None:
-    uncertain = Limit("PSI of the score", 0.25).check(Estimate(0.4, 0.2, 0.6), "Retrain.", "16 loans")
-    certain = Limit("PSI of a feature", 0.25).check(Estimate(0.9, 0.8, 1.0), "Retrain.", "16 loans")
-    text = write_card(given(study(uncertain, certain)))[MARKDOWN]
-    first = text[text.index("## Alarms") : text.index("## Scope of the evidence")]
+    _, uncertain, certain = CHECKS
+    first = section("Alarms", CHECKED)
     assert f"> **Alarm (drift)** Drift: {certain.note}" in first
     assert f"- Drift: {uncertain.note}" in first
-    assert text.count(uncertain.note) == 2, "also in the section of the study"
+    assert write_card(card_input(CHECKED))[MARKDOWN].count(uncertain.note) == 2, "also in the section of the study"
 
 
 def test_every_limit_is_published_with_its_figure() -> None:
-    checks = [
-        Limit("PSI of the score", 0.25).check(Estimate(value, low, high), "Retrain.", "16 loans")
-        for value, low, high in ((0.1, 0.05, 0.2), (0.4, 0.2, 0.6), (0.9, 0.8, 1.0))
-    ]
-    text = write_card(given(study(*checks)))[MARKDOWN]
-    table = text[text.index("## Published limits") : text.index("## Intended use")]
-    assert "| Drift | PSI of the score | 0.100 (0.050 to 0.200) | at most 0.25 | within the limit |" in table
-    assert (
-        "| Drift | PSI of the score | 0.400 (0.200 to 0.600) | at most 0.25 | beyond the limit, not certain |" in table
-    )
-    assert "| Drift | PSI of the score | 0.900 (0.800 to 1.000) | at most 0.25 | alarm |" in table
+    table = section("Published limits", CHECKED)
+    for line in (
+        "0.100 (0.050 to 0.200) | at most 0.25 | within the limit",
+        "0.400 (0.200 to 0.600) | at most 0.25 | beyond the limit, not certain",
+        "0.900 (0.800 to 1.000) | at most 0.25 | alarm",
+    ):
+        assert f"| Drift | PSI of the score | {line} |" in table
 
 
-def evidence(**facts: str | int) -> str:
-    text = write_card(replace(given(), facts={**FACTS, **facts}))[MARKDOWN]
-    return text[text.index("## Scope of the evidence") : text.index("## Published limits")]
+SCOPE = "Scope of the evidence"
 
 
-def test_simulated_data_are_no_evidence_of_real_sellers() -> None:
-    shown = evidence()
-    assert "Operating data: simulated by sellerscore, seed 7; operating data of 1 delivery as ingested" in shown
-    assert "The figures are no evidence of how the model ranks real sellers." in shown
-    real = evidence(origin="operating data of 2 deliveries as ingested: 1f3a9c0d, 77e2b410")
+def test_whose_data_they_are_is_stated() -> None:
+    simulated = section(SCOPE)
+    assert "Operating data: simulated by sellerscore, seed 7; operating data of 1 delivery as ingested" in simulated
+    assert "The figures are no evidence of how the model ranks real sellers." in simulated
+    real = section(SCOPE, origin="operating data of 2 deliveries as ingested", outcomes="the label table firms.csv")
     assert "simulated" not in real
     assert "The figures are valid for the sellers and the period of these data." in real
-
-
-def test_the_origin_of_outcomes_is_stated() -> None:
-    assert "Outcomes come from the external label table firms.csv." in evidence(
-        outcomes="the external label table firms.csv"
-    )
+    assert "Outcomes come from the label table firms.csv." in real
 
 
 def test_few_defaults_are_stated_as_weak_evidence() -> None:
-    few = evidence(test_rows=177, test_bad=16)
+    few = section(SCOPE, test_rows=177, test_bad=16)
     assert "Test sample: 177 loans with 16 defaults, a default rate of 9.0% (95% interval 5.6% to 14.2%)." in few
     assert "16 defaults are weak evidence." in few
     assert "16 defaults: the AUC measured on them is uncertain by about ±0.02." in few
-    assert "weak evidence" not in evidence(test_rows=1_000, test_bad=50)
+    assert "weak evidence" not in section(SCOPE, test_rows=1_000, test_bad=50)
 
 
-def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
+def test_the_smallest_difference_that_can_be_seen_is_computed_and_not_written_as_zero() -> None:
     figures = {"auc_low": 0.7, "auc_high": 0.94, "auc_difference": 0.0, "auc_difference_low": -0.1}
-    found = Finding("discrimination", "Ranking", "Compared.", {**figures, "auc_difference_high": 0.14})
-    text = write_card(given(found))[MARKDOWN]
-    assert "the AUC measured on them is uncertain by about ±0.12." in text
-    assert "can be distinguished only if their AUC differs by more than about 0.12." in text
-
-
-def test_a_small_uncertainty_is_not_written_as_zero() -> None:
-    found = Finding("discrimination", "Ranking", "Compared.", {"auc_low": 0.99, "auc_high": 0.9986})
-    assert "is uncertain by about ±0.0043." in write_card(given(found))[MARKDOWN]
-
-
-def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
-    blocks = re.findall(r"```\n(.*?)\n```", cards[MARKDOWN], flags=re.DOTALL)
-    assert tomllib.loads(blocks[1]) == {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
-
-
-def test_settings_of_a_search_need_no_search() -> None:
-    found = write_card(replace(given(), facts={**FACTS, "search.trials": 30}))[MARKDOWN]
-    blocks = re.findall(r"```\n(.*?)\n```", found, flags=re.DOTALL)
-    assert tomllib.loads(blocks[1])["search"] == {"trials": 0}
-    assert tomllib.loads(blocks[1])["fit"] == {"learning_rate": 0.03, "seed": 7}
-    assert re.search(r"settings before the search\W+sha256:c", found)
-
-
-def test_out_of_fold_evidence_is_stated() -> None:
-    found = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
-    assert "tested on out-of-fold predictions" in found
-    assert "later loans of sellers that were not used in training" not in found
-
-
-def data(**facts: str) -> str:
-    text = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold", **facts}))[MARKDOWN]
-    return text[text.index("## Data") : text.index("## Performance")]
+    wide, narrow = (
+        section(SCOPE, Finding("discrimination", "Ranking", "Compared.", ends))
+        for ends in (figures | {"auc_difference_high": 0.14}, {"auc_low": 0.99, "auc_high": 0.9986})
+    )
+    assert "the AUC measured on them is uncertain by about ±0.12." in wide
+    assert "can be distinguished only if their AUC differs by more than about 0.12." in wide
+    assert "is uncertain by about ±0.0043." in narrow
 
 
 def test_out_of_fold_rows_have_no_later_test_period() -> None:
-    shown = data()
-    assert "| training rows | 12,345 (678 defaults), as of 2024-09-03 |" in shown
-    assert "| 2,345 (123 defaults): the training rows, each predicted by a model that was not trained on it |" in shown
-    assert "or later" not in shown
+    assert "tested on out-of-fold predictions" in write_card(card_input(evidence="out_of_fold"))[MARKDOWN]
+    data = section("Data", evidence="out_of_fold")
+    assert "| training rows | 12,345 (678 defaults), as of 2024-09-03 |" in data
+    assert "| 2,345 (123 defaults): the training rows, each predicted by a model that was not trained on it |" in data
+    assert "later" not in data
 
 
 def test_a_table_without_dates_shows_none() -> None:
-    shown = data(kind="table", test_from="1970-01-01", train_before="1970-01-02", command="sellerscore train-table x")
-    assert "| training rows | 12,345 (678 defaults), without dates |" in shown
-    assert "1970" not in shown
-    assert "of borrowers kept apart" in shown
+    undated = {"test_from": "1970-01-01", "train_before": "1970-01-02", "command": "sellerscore train-table x"}
+    data = section("Data", kind="table", evidence="out_of_fold", **undated)
+    assert "| training rows | 12,345 (678 defaults), without dates |" in data
+    assert "1970" not in data
+    assert "of borrowers kept apart" in data
+
+
+def test_settings_are_a_file_that_reads_back_and_needs_no_search() -> None:
+    settings = {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
+    for facts, expected in (({}, settings), ({"search.trials": 30}, settings | {"search": {"trials": 0}})):
+        text = write_card(card_input(**facts))[MARKDOWN]
+        blocks = re.findall(r"```\n(.*?)\n```", text, flags=re.DOTALL)
+        assert tomllib.loads(blocks[1]) == expected
+    assert re.search(r"settings before the search\W+sha256:c", text)
 
 
 def test_a_bundle_without_history_and_required_tables_states_neither() -> None:
     sheet = replace(subject().bundle.sheet, history=(), required_tables=())
-    found = write_card(replace(given(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
-    assert "short history" not in found
-    assert "Not without current data" not in found
+    text = write_card(replace(card_input(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
+    assert "short history" not in text
+    assert "Not without current data" not in text
 
 
 def test_the_same_run_has_the_same_card() -> None:
-    assert write_card(given()) == write_card(given())
+    assert write_card(card_input()) == write_card(card_input())
 
 
 def test_a_long_table_is_folded_in_html() -> None:
-    found = write_card(given(Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})))[HTML]
-    assert "<summary>T <span>16 lines</span></summary>" in found
+    long = Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})
+    assert "<summary>T <span>16 lines</span></summary>" in write_card(card_input(long))[HTML]

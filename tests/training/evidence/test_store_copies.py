@@ -8,11 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.ingest import OperatingStore
 from features.pipeline import compute_frame
-from tests.oracles.accepted_rows import frame_bytes, write_accepted
+from tests.oracles.accepted_rows import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
-from training.evidence.store_copies import copy_rows, first_rows, rows_of, with_new_ids, write_store
+from training.evidence.store_copies import compute_copies, rows_of, with_new_ids
 
 pytestmark = pytest.mark.slow
 
@@ -21,24 +20,20 @@ def test_copies_of_a_hostile_market_have_the_features_of_their_originals_to_the_
     # stores change hands, insiders buy, refunds name the orders of others, rows are late, and some sellers stay away
     original = write_accepted(market(Shape(seed=5, sellers=8)), tmp_path / "original", parts=2)
     chosen = [f"S{number}" for number in (1, 2, 5, 7)]
+    every = pd.MultiIndex.from_product([chosen, pd.to_datetime(MIDNIGHTS)], names=["seller_id", "as_of"])
+    pairs = every.to_frame(index=False)
     true = rows_of(original, chosen, max(MIDNIGHTS))
-    parts = {"first": first_rows(original), "true": (each for copy in "ab" for each in with_new_ids(true, copy))}
-    store = write_store(tmp_path / "copies", OperatingStore(tmp_path, ()), parts)
-    pairs = pd.DataFrame([(seller, day) for seller in chosen for day in MIDNIGHTS], columns=["seller_id", "as_of"])
-    wanted = frame_bytes(compute_frame(original, pairs))
-    copies = pd.concat([pairs.assign(seller_id=[copy_rows(who, copy) for who in pairs["seller_id"]]) for copy in "ab"])
-    found = compute_frame(store, copies)
-    for copy in "ab":
-        mine = found[found.index.get_level_values("seller_id").str.startswith(f"{copy}:")]
-        assert mine.to_numpy().tobytes() == wanted[0]
-        assert [who for who, _ in mine.index] == [copy_rows(who, copy) for who, _ in wanted[1]]
+    copied = {"true": (rows for copy in "ab" for rows in with_new_ids(true, copy))}
+    expected = compute_frame(original, pairs).reindex(every)
+    for copy, frame in compute_copies(original, pairs, "ab", copied).items():
+        assert frame.to_numpy().tobytes() == expected.to_numpy().tobytes()
+        assert frame.index.tolist() == [(f"{copy}:{seller}", day) for seller, day in expected.index]
 
 
 def test_a_copy_shares_no_id_with_its_original(rows: dict[str, pa.Table]) -> None:
-    made = dict(with_new_ids(rows, "x"))
-    assert made["orders"]["buyer_id"].to_pylist()[0] == "x:" + rows["orders"]["buyer_id"].to_pylist()[0]
-    for name, table in made.items():
-        ids = [each for each in table.column_names if each.endswith("_id")]
+    for name, table in with_new_ids(rows, "x"):
+        ids = [column for column in table.column_names if column.endswith("_id")]
         assert ids
-        assert all(value.startswith("x:") for each in ids for value in table[each].to_pylist())
+        for column in ids:
+            assert table[column].to_pylist() == [f"x:{value}" for value in rows[name][column].to_pylist()]
         assert table.drop_columns(ids).equals(rows[name].drop_columns(ids))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from training.monitor.subject import MonitoredModel, Reference
 TODAY = date(2026, 1, 1)
 DEFINITION = "90+ days past due within 12 months"
 
+Rows = Any
+"""Rows as dicts or tuples, or columns by name: whatever a data frame is made from."""
+
 
 @cache
 def small_bundle() -> Bundle:
@@ -33,33 +36,33 @@ def small_bundle() -> Bundle:
     return bundle(rows, boosted(rows, trees=5))
 
 
-def scores(rows: Iterable[dict[str, object]]) -> pd.DataFrame:
-    """Return a frame of SCORES; missing fields of a row get default values."""
-    digest, scale = small_bundle().digest, small_bundle().policy.scale
-    filled = []
-    for number, row in enumerate(rows):
-        default = {
-            "score_id": f"i-{number:06}",
-            "model": digest,
-            "scored_at": pd.NaT,
-            "valid_days": 30.0,
-            "outcome": Outcome.SCORED.value,
-            "probability_of_default": 0.05,
-            "values": None,
-        }
-        filled_row = {**default, **row}
-        if filled_row["outcome"] != Outcome.SCORED:
-            filled_row["probability_of_default"] = np.nan
-        filled_row.setdefault("score", scale.points_at(filled_row["probability_of_default"]))
-        filled.append(filled_row)
-    frame = pd.DataFrame(filled, columns=list(SCORES))
-    times = {name: frame[name].astype("datetime64[us]") for name in ("as_of", "scored_at")}
-    return frame.assign(**times, score=frame["score"].astype(float).round())
+def scores(rows: Rows) -> pd.DataFrame:
+    """Return a frame of SCORES; missing fields get default values, and points follow from the probability."""
+    frame = pd.DataFrame(rows, columns=list(SCORES))
+    defaults = {
+        "score_id": [f"i-{number:06}" for number in range(len(frame))],
+        "model": small_bundle().digest,
+        "valid_days": 30.0,
+        "outcome": Outcome.SCORED.value,
+        "probability_of_default": 0.05,
+        "values": None,
+    }
+    frame = frame.assign(
+        **{name: frame[name].astype(object).where(frame[name].notna(), value) for name, value in defaults.items()}
+    )
+    probability = frame["probability_of_default"].astype(float).where(frame["outcome"] == Outcome.SCORED)
+    points = probability.map(small_bundle().policy.scale.points_at)
+    return frame.assign(
+        **{name: frame[name].astype("datetime64[us]") for name in ("as_of", "scored_at")},
+        valid_days=frame["valid_days"].astype(float),
+        probability_of_default=probability,
+        score=frame["score"].astype(float).fillna(points).round(),
+    )
 
 
-def loans(rows: Iterable[tuple[str, str, bool, bool]]) -> pd.DataFrame:
+def loans(rows: Rows) -> pd.DataFrame:
     """Return loans from rows of (seller, day, matured, bad)."""
-    frame = pd.DataFrame(list(rows), columns=["seller_id", "day", "matured", "bad"])
+    frame = pd.DataFrame(rows, columns=["seller_id", "day", "matured", "bad"])
     kinds = {"day": "datetime64[us]", "matured": bool, "bad": bool}
     return frame.assign(day=pd.to_datetime(frame["day"])).astype(kinds)
 
@@ -96,16 +99,14 @@ def reference(score: np.ndarray, features: np.ndarray) -> Reference:
     )
 
 
+def sellers(count: int) -> list[str]:
+    return [f"S-{row:05}" for row in range(count)]
+
+
 def matured_model(rng: np.random.Generator, rows: int, *, wrong: float = 1.0, months: int = 12) -> MonitoredModel:
     """Return a model whose matured loans, one for each seller, go bad `wrong` times as often as it predicts."""
     p = 1 / (1 + np.exp(-rng.normal(-2.6, 0.9, rows)))
     bad = rng.random(rows) < np.minimum(p * wrong, 1)
-    as_of = pd.date_range("2024-01-01", periods=months, freq="MS")[rng.integers(0, months, rows)]
-    frame = scores(
-        {"seller_id": f"S-{row:05}", "as_of": day, "probability_of_default": each}
-        for row, (day, each) in enumerate(zip(as_of, p, strict=True))
-    )
-    rows_of_loans = (
-        (f"S-{row:05}", day, True, is_bad) for row, (day, is_bad) in enumerate(zip(as_of, bad, strict=True))
-    )
-    return monitored_model(frame, loans(rows_of_loans))
+    day = pd.date_range("2024-01-01", periods=months, freq="MS")[rng.integers(0, months, rows)]
+    given = scores({"seller_id": sellers(rows), "as_of": day, "probability_of_default": p})
+    return monitored_model(given, loans({"seller_id": sellers(rows), "day": day, "matured": True, "bad": bad}))

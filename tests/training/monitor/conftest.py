@@ -23,7 +23,7 @@ from api.consents.repository import Consent
 from api.kit.database import insert_row, transaction
 from api.kit.fields import Purpose
 from api.kit.middleware import RequestMetrics
-from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
+from api.models.bundle_store import load_bundle, read_pointer, save_bundle
 from api.scores import issuance
 from api.scores.schemas import ScoreRequest
 from api.services import Services
@@ -35,9 +35,8 @@ from features.pipeline import accepted_rows, compute_frame, covered_days
 from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
-from scoring.model import Calibration
 from tests.frames import cached_frames
-from tests.world import World, shared_world
+from tests.world import shared_world
 
 MIDNIGHTS = (date(2024, 10, 1), date(2024, 11, 1))
 END = "2026-01-01"
@@ -49,7 +48,7 @@ Run = Callable[..., Result]
 
 @dataclass(frozen=True)
 class Served:
-    """A state folder whose service gave scores: to which sellers, and by which bundle besides the champion."""
+    """A state folder whose service issued scores: the scored sellers, and the second bundle that scored some."""
 
     home: Path
     sellers: tuple[str, ...]
@@ -76,66 +75,63 @@ def borrowers(home: Path) -> tuple[str, ...]:
 def other_model(settings: Settings) -> str:
     """Keep a second bundle, the champion's with another calibration, and return its digest."""
     own = load_bundle(settings, read_pointer(settings, "champion").digest)
-    policy = replace(
-        own.policy, calibration=Calibration(own.policy.calibration.slope, own.policy.calibration.intercept + 1)
-    )
+    calibration = replace(own.policy.calibration, intercept=own.policy.calibration.intercept + 1)
+    policy = replace(own.policy, calibration=calibration)
     files = pack(BundleParts(own.model.text, own.sheet, policy, own.reasons, own.reference))
-    save_bundle(settings, Bundle.from_files(files).digest, files)
-    return Bundle.from_files(files).digest
+    digest_of_other = Bundle.from_files(files).digest
+    save_bundle(settings, digest_of_other, files)
+    return digest_of_other
 
 
-def agree(services: Services, sellers: tuple[str, ...]) -> None:
+def grant_consents(services: Services, sellers: tuple[str, ...]) -> None:
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         for seller in sellers:
-            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
+            terms = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
-            insert_row(connection, consents.consents, Consent(f"of-{seller}", *asked, None, now, "tests"))
+            insert_row(connection, consents.consents, Consent(f"of-{seller}", *terms, None, now, "tests"))
 
 
-def give(services: Services, sellers: tuple[str, ...]) -> None:
+def issue(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
-        asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(issuance.issue_score(services, "bank-0", asked))
+        request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
+        asyncio.run(issuance.issue_score(services, "bank-0", request))
 
 
-def _as_if_the_tested_model_served(home: Path) -> None:
-    """Forget the final fit: it learnt from all loans of the past, so that none of them could judge its scores."""
+def _serve_the_tested_model(home: Path) -> None:
+    """Forget the final fit: it was trained on all loans of the past, so that none of them could test its scores."""
     with closing(sqlite3.connect(home / "mlflow.db")) as registry, registry:
         assert registry.execute("DELETE FROM params WHERE key = 'served_before'").rowcount == 1
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """Scores as the service makes and stores them; some sellers twice, some by a second model."""
-    world: World = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
-    made = Served(world.home, borrowers(world.home), "")
-    _as_if_the_tested_model_served(world.home)
-    store, vectors = open_store(world.home / "operating"), VectorStore(world.home / "vectors.db")
-    pairs = pd.DataFrame(
-        [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
-    )
+    """Scores as the service issues and stores them; some sellers twice, some by a second model."""
+    home = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served")).home
+    _serve_the_tested_model(home)
+    settings, sellers = Settings(home=home, MLFLOW_TRACKING_URI=f"sqlite:///{home}/mlflow.db"), borrowers(home)
+    store, vectors = open_store(home / "operating"), VectorStore(home / "vectors.db")
+    pairs = pd.DataFrame([(seller, day) for seller in sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"])
     computed = compute_frame(store, pairs)
-    with open_services(made.settings, RequestMetrics()) as services:
-        made = replace(made, other=other_model(made.settings))
+    with open_services(settings, RequestMetrics()) as services:
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)
             rows = computed[computed.index.get_level_values("as_of") == pd.Timestamp(day)]
             vectors.replace(Snapshot(day, store.version, digest(CATALOGUE), covers), rows_of(rows))
             with time_machine.travel(datetime(day.year, day.month, day.day, 9, tzinfo=UTC)):
                 if day == MIDNIGHTS[0]:
-                    agree(services, made.sellers)
-                give(services, (*made.sellers, *made.sellers[:5]))
-        second = load_bundle(made.settings, made.other)
+                    grant_consents(services, sellers)
+                issue(services, (*sellers, *sellers[:5]))
+        other = other_model(settings)
+        second = replace(services, champion=replace(services.champion, bundle=load_bundle(settings, other)))
         with time_machine.travel(datetime(day.year, day.month, day.day, 10, tzinfo=UTC)):
-            give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
-    assert read_files(world.home / "bundles" / made.other.removeprefix("sha256:"))
-    return made
+            issue(second, sellers[:SECOND])
+    return Served(home, sellers, other)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the whole command over a state folder; what it refuses is raised."""
+    """Run the command over a state folder; its errors are raised."""
 
     def invoke(home: Path, *arguments: object) -> Result:
         monkeypatch.setenv("SELLERSCORE_HOME", str(home))

@@ -1,4 +1,4 @@
-"""The command `monitor` on a marketplace with a trained and served model."""
+"""The command `monitor`, and the scores that it reads, on a marketplace with a trained and served model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import time_machine
@@ -19,27 +20,24 @@ from api.kit.database import transaction
 from api.ledger.store import open_ledger
 from api.scores import repository as scores
 from api.scores import shadow as shadows
-from api.scores.export import export_scores
+from api.scores.export import export_scores, export_shadow_scores
 from api.scores.shadow import ShadowScore
+from api.settings import Settings
+from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.ingest import open_store
 from features.pipeline import accepted_rows
-from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
-from tests.world import World, shared_world
+from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, SELLERS, Run, Served
+from tests.world import shared_world
 from training.config import DriftThresholds, MonitorConfig
 from training.errors import ConfigError, MonitorError, RegistryError
+from training.monitor.score_log import SCORES, SHADOW, select_scores
 from training.registry.connection import MONITORING, Registry, connected
 
 pytestmark = pytest.mark.slow
 
 THEN = "2024-11-20"
 """A day on which both midnights were scored and no loan after them was matured."""
-
-
-@pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> World:
-    """The world before any score was issued."""
-    return shared_world(tmp_path_factory).copy(tmp_path)
 
 
 @pytest.fixture
@@ -70,19 +68,8 @@ def expected_vintages(served: Served) -> dict[str, list[int]]:
     """Count loans that match a score of the champion, and bad ones, by month, in plain Python."""
     store = open_store(served.home / "operating")
     loans, due, paid = (accepted_rows(store, name) for name in ("loans", "instalments", "payments"))
-    loans = loans[loans["disbursed_at"].between(*map(pd.Timestamp, ("2024-10-01", "2024-12-01")))]
-    due = due[due["loan_id"].isin(loans["loan_id"])]
-    late = {}
-    for loan, parts in due.sort_values("due_on").groupby("loan_id"):
-        payments = paid[paid["loan_id"] == loan]
-        owed = 0.0
-        for part in parts.itertuples():
-            owed += part.amount
-            limit = part.due_on + pd.Timedelta(days=90)
-            if payments.loc[payments["paid_at"] < limit, "amount"].sum() < owed - 0.005:
-                late.setdefault(loan, limit)
-    first = served.settings.home / "champion.json"
-    champion = json.loads(first.read_text())["digest"]
+    loans = loans[loans["disbursed_at"].between("2024-10-01", "2024-12-01")]
+    champion = json.loads((served.home / "champion.json").read_text())["digest"]
     scored = {
         (score.seller_id, score.as_of.date())
         for score in export_scores(served.settings)
@@ -94,10 +81,21 @@ def expected_vintages(served: Served) -> dict[str, list[int]]:
         # months of 30 and 31 days: on the last of October a score as of the first has expired
         met = [at for at in MIDNIGHTS if (loan.seller_id, at) in scored and 0 <= (day - at).days < 30]
         if met:
-            end = loan.disbursed_at.normalize() + pd.DateOffset(months=12)
-            counts[f"{met[-1]:%Y-%m}"][0] += 1
-            counts[f"{met[-1]:%Y-%m}"][1] += loan.loan_id in late and late[loan.loan_id] <= end
+            count = counts[f"{met[-1]:%Y-%m}"]
+            count[0] += 1
+            count[1] += _is_bad(loan, *(rows[rows["loan_id"] == loan.loan_id] for rows in (due, paid)))
     return counts
+
+
+def _is_bad(loan: Any, due: pd.DataFrame, paid: pd.DataFrame) -> bool:
+    """Return whether an instalment was 90 days past due within 12 months."""
+    owed = 0.0
+    for part in due.sort_values("due_on").itertuples():
+        owed += part.amount
+        limit = part.due_on + pd.Timedelta(days=90)
+        if paid.loc[paid["paid_at"] < limit, "amount"].sum() < owed - 0.005:
+            return limit <= loan.disbursed_at.normalize() + pd.DateOffset(months=12)
+    return False
 
 
 def test_vintages_equal_a_plain_count(run: Run, served: Served) -> None:
@@ -114,10 +112,9 @@ def test_vintages_equal_a_plain_count(run: Run, served: Served) -> None:
     champion, other = found["models"]
     assert (champion["version"], champion["in_use"]) == (1, True)
     assert (other["version"], other["bundle"], other["in_use"]) == (None, served.other, False)
-    assert study(found, "answers")["figures"]["given"] == 2 * len(served.sellers), (
-        "two requests for one midnight count once"
-    )
-    assert study(found, "answers", 1)["figures"]["given"] == SECOND
+    # two requests for one midnight count once
+    given = [study(found, "answers", model)["figures"]["given"] for model in (0, 1)]
+    assert given == [2 * len(served.sellers), SECOND]
     ratios = [study(found, "calibration", model)["figures"]["observed_over_expected"] for model in (0, 1)]
     assert ratios[0] > ratios[1], "the second model expects more"
 
@@ -158,30 +155,80 @@ def test_figures_and_report_are_logged_to_mlflow(served: Served, then: dict[str,
     assert artifacts == {"report.html", "monitor.json"}
 
 
-def test_a_challenger_is_compared(run: Run, mine: Served) -> None:
+def test_shadow_scores_are_read_in_the_order_of_the_scores_and_compared(run: Run, mine: Served) -> None:
     engine, ledger = open_ledger(mine.settings)
     with transaction(engine) as connection:
         issued = list(scores.iterate_scores(connection, ledger))[: len(mine.sellers)]
-        bodies = [json.loads(each.body)["assessment"] for each in issued]
-        numbers = [(body["outcome"], *_other(body)) for body in bodies]
-        pairs = zip(issued, numbers, strict=True)
-        shadows.insert_shadow_scores(
-            connection, [ShadowScore(each.id, "sha256:rival", *numbers) for each, numbers in pairs]
-        )
+        rivals = [_shadow_score(score) for score in issued]
+        shadows.insert_shadow_scores(connection, rivals[::-1])
     engine.dispose()
+    ids = {score.id for score in issued}
+    order = [row.score_id for row in export_scores(mine.settings) if row.score_id in ids]
+    exported = list(export_shadow_scores(mine.settings))
+    assert [shadow.score_id for shadow in exported] == order
+    assert {shadow.score_id: shadow for shadow in exported} == {shadow.score_id: shadow for shadow in rivals}
     (row,) = study(run_json(run, mine.home, "--today", END), "shadow")["tables"]["Challengers"]
     # some sellers have a second request for the same midnight, which counts
     assert row["pairs"] == len(mine.sellers) - 5
     assert (row["same_outcome"], row["mean_points"]) == (1.0, 10.0)
 
 
-def _other(body: dict[str, Any]) -> tuple[int | None, str | None, float | None]:
+def _shadow_score(score: Any) -> ShadowScore:
+    """Return the result of a challenger that gives ten points more."""
+    body = json.loads(score.body)["assessment"]
     if body["score"] is None:
-        return None, None, None
-    return body["score"] + 10, body["band"], body["probability_of_default"] * 0.8
+        return ShadowScore(score.id, "sha256:rival", body["outcome"], None, None, None)
+    numbers = (body["score"] + 10, body["band"], body["probability_of_default"] * 0.8)
+    return ShadowScore(score.id, "sha256:rival", body["outcome"], *numbers)
 
 
-def test_without_scores_only_freshness_is_monitored(run: Run, world: World) -> None:
+def test_every_score_is_a_row(served: Served) -> None:
+    rows = list(export_scores(served.settings))
+    engine, ledger = open_ledger(served.settings)
+    with transaction(engine) as connection:
+        stored = {each.id: each for each in scores.iterate_scores(connection, ledger)}
+    engine.dispose()
+    assert len(rows) == len(stored) == 2 * (SELLERS + 5) + SECOND
+    assert [row.scored_at for row in rows] == sorted(row.scored_at for row in rows)
+    for row in rows:
+        body, inputs = (json.loads(part) for part in (stored[row.score_id].body, stored[row.score_id].inputs))
+        answer = body["assessment"]
+        assert (row.seller_id, row.model) == (body["seller_id"], answer["versions"]["bundle"])
+        assert row.as_of.date() in MIDNIGHTS
+        assert row.as_of.date().isoformat() == answer["as_of"]
+        for name in ("outcome", "score", "probability_of_default"):
+            assert getattr(row, name) == answer[name]
+        assert row.valid_days == 30.0
+        assert stored[row.score_id].scored_at.replace(tzinfo=None) - row.scored_at < timedelta(seconds=1)
+        assert [None if np.isnan(value) else value for value in row.values] == inputs["values"]
+        assert len(row.values) == len(CATALOGUE)
+
+
+def test_the_score_source_of_the_command_has_the_expected_columns(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    source = sellerscore._score_source()
+    frame = source.scores()
+    assert list(frame.columns) == list(SCORES)
+    assert len(select_scores(frame, MIDNIGHTS[0])) == SELLERS
+    assert list(source.shadow().columns) == list(SHADOW)
+    for digest in (source.champion().digest, served.other):
+        assert source.bundle(digest).digest == digest
+    assert source.bundle("sha256:" + "0" * 64) is None
+
+
+def test_without_a_database_there_are_no_scores_and_none_is_created(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert list(export_scores(settings)) == list(export_shadow_scores(settings)) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_scores_only_freshness_is_monitored(
+    run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    world = shared_world(tmp_path_factory).copy(tmp_path)
     fresh = run(world.home, "--today", END)
     assert fresh.exit_code == 3
     assert "There is no score as of 2026-01-01" in fresh.stdout
@@ -198,6 +245,9 @@ def test_without_scores_only_freshness_is_monitored(run: Run, world: World) -> N
         first, second = client.search_runs([experiment.experiment_id])
     alarms = re.findall(r"^\s*Alarm .*", stale.stdout, re.MULTILINE)
     assert {first.data.tags["alarms"], second.data.tags["alarms"]} == {"0", str(len(alarms))}, alarms
+    today = run_json(run, world.home)
+    assert abs(datetime.now(UTC).date() - date.fromisoformat(today["today"])) <= timedelta(days=1), "the default"
+    assert today["freshness"]["figures"]["stale_tables"] > 0
 
 
 def test_without_the_registry_only_the_log_is_missing(
@@ -225,9 +275,8 @@ def test_if_logging_fails_the_report_is_complete(run: Run, mine: Served, monkeyp
     monkeypatch.setattr("mlflow.log_metrics", gone)
     result = run(mine.home, "--today", THEN)
     assert result.exit_code == 1
-    assert "failed: the disk is full Nothing was logged to MLflow; the report is complete." in " ".join(
-        result.stdout.split()
-    )
+    words = "failed: the disk is full Nothing was logged to MLflow; the report is complete."
+    assert words in " ".join(result.stdout.split())
     assert (mine.home / "monitor" / f"{THEN}.html").is_file()
 
 
@@ -289,10 +338,8 @@ def test_invalid_input_ends_with_exit_code_2(
     monkeypatch.setattr("sys.argv", ["sellerscore", "monitor", "--portfolio", "none.csv"])
     with pytest.raises(SystemExit) as ended:
         sellerscore.main()
-    printed = capsys.readouterr()
-    assert ended.value.code == 2
-    assert printed.err.strip() == "sellerscore: The portfolio none.csv cannot be read (No such file or directory)."
-    assert printed.out == ""
+    message = "sellerscore: The portfolio none.csv cannot be read (No such file or directory)."
+    assert (ended.value.code, *capsys.readouterr()) == (2, "", f"{message}\n")
 
 
 def test_show_config_prints_the_thresholds(run: Run, tmp_path: Path) -> None:
@@ -300,9 +347,3 @@ def test_show_config_prints_the_thresholds(run: Run, tmp_path: Path) -> None:
     assert run(tmp_path, "--show-config").stdout == MonitorConfig().as_toml()
     printed = run(tmp_path, "--show-config", "--config", tmp_path / "limits.toml").stdout
     assert printed == MonitorConfig(drift=DriftThresholds(days=30)).as_toml()
-
-
-def test_today_is_the_default_date(run: Run, world: World) -> None:
-    found = run_json(run, world.home)
-    assert abs(datetime.now(UTC).date() - date.fromisoformat(found["today"])) <= timedelta(days=1)
-    assert found["freshness"]["figures"]["stale_tables"] > 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,12 +25,13 @@ from tests.training.monitor.builders import DEFINITION, small_bundle
 from tests.world import shared_world
 from training.errors import LabelError, MonitorError
 from training.labels import LabelConfig
-from training.monitor.inputs import base_points, load_outcomes, read_portfolio
+from training.monitor.inputs import Outcomes, base_points, load_outcomes, read_portfolio
 from training.monitor.score_log import SCORES
 
 SAMPLE_SIZE = 150
-
 """Loans that the oracle labels; it is slow."""
+
+AS_TOLD = "as the label table says"
 
 
 @pytest.fixture(scope="module")
@@ -81,29 +83,6 @@ def test_matured_and_bad_follow_the_definition(store: OperatingStore, today: dat
 
 
 @pytest.mark.slow
-def test_a_past_day_uses_only_the_rows_known_then(store: OperatingStore) -> None:
-    then, now = (load_outcomes(store, DEFINITION, today).loans for today in (date(2025, 1, 1), date(2026, 1, 1)))
-    assert then["day"].max() < pd.Timestamp("2025-01-01") <= now["day"].max()
-    assert then["bad"].sum() < now["bad"].sum()
-    both = then.merge(now, on=["seller_id", "day"], suffixes=("", "_now"))
-    assert len(both) == len(then)
-    # outcomes of matured loans are final, except for payments that were reported late
-    settled = both[both["matured"]]
-    assert (settled["bad"] == settled["bad_now"]).mean() > 0.99
-
-
-@pytest.mark.slow
-def test_in_the_first_year_all_loans_are_open(store: OperatingStore) -> None:
-    early = load_outcomes(store, DEFINITION, date(2023, 6, 1))
-    assert len(early.loans) > 20
-    assert not early.loans["matured"].any()
-    first = load_outcomes(store, DEFINITION, early.loans["day"].min().date() + timedelta(days=1))
-    assert len(first.loans) > 0
-    assert not first.loans[["matured", "bad"]].any(axis=None)
-    assert "No loan with instalments was disbursed" in load_outcomes(store, DEFINITION, date(2022, 1, 1)).unknown
-
-
-@pytest.mark.slow
 def test_maturity_by_day_and_late_reports_by_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """One loan matures today, one tomorrow; one is paid in time but reported late; one has no instalments."""
     days = {"L1": "2025-01-01", "L2": "2025-01-02", "L3": "2024-06-01", "L4": "2024-06-01"}
@@ -136,42 +115,35 @@ def test_maturity_by_day_and_late_reports_by_second(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_missing_outcomes_are_explained(store: OperatingStore) -> None:
-    assert (
-        'do not show the outcome "as the label table says". Give'
-        in load_outcomes(store, "as the label table says", date.max).unknown
-    )
-    without = OperatingStore(
-        store.folder,
-        tuple(
-            type(each)(
-                each.delivery_id,
-                {name: day for name, day in each.covers_through.items() if name != "payments"},
-                each.rows,
-            )
-            for each in store.deliveries
-        ),
-    )
-    assert load_outcomes(without, DEFINITION, date(2026, 1, 1)).unknown == "The operating data contain no payments."
+    assert f'do not show the outcome "{AS_TOLD}". Give' in load_outcomes(store, AS_TOLD, date.max).unknown
+    assert "No loan with instalments was disbursed" in load_outcomes(store, DEFINITION, date(2022, 1, 1)).unknown
+    without = [
+        replace(each, covers_through={name: day for name, day in each.covers_through.items() if name != "payments"})
+        for each in store.deliveries
+    ]
+    found = load_outcomes(OperatingStore(store.folder, tuple(without)), DEFINITION, date(2026, 1, 1))
+    assert found.unknown == "The operating data contain no payments."
 
 
 @pytest.mark.slow
 def test_rows_of_a_label_table_mature_after_its_horizon(store: OperatingStore, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("seller_id,bad,as_of\nS-1,true,2025-01-01\nS-2,false,2025-03-01\n")
-    reason = "as the label table says"
-    found = load_outcomes(store, reason, date(2025, 2, 1), table).loans
-    assert found.to_dict("records") == [
-        {"seller_id": "S-1", "day": pd.Timestamp("2025-01-01"), "bad": True, "matured": True}
-    ]
-    early = LabelConfig(horizon_days=60, definition="half the sales")
-    late = load_outcomes(store, "half the sales", date(2025, 3, 2), table, early).loans
-    assert late[["matured", "bad"]].to_numpy().tolist() == [[True, True], [False, False]]
-    soon = load_outcomes(store, "half the sales", date(2025, 3, 1), table, early).loans
-    assert soon[["matured", "bad"]].to_numpy().tolist() == [[False, False]]
-    assert "no row as of a day before 2024-01-01" in load_outcomes(store, reason, date(2024, 1, 1), table).unknown
-    assert "but the label table contains" in load_outcomes(store, DEFINITION, date(2025, 2, 1), table).unknown
+
+    def on(today: date, definition: str = AS_TOLD, *config: LabelConfig) -> Outcomes:
+        return load_outcomes(store, definition, today, table, *config)
+
+    first = {"seller_id": "S-1", "day": pd.Timestamp("2025-01-01"), "bad": True, "matured": True}
+    assert on(date(2025, 2, 1)).loans.to_dict("records") == [first]
+    early = ("half the sales", LabelConfig(horizon_days=60, definition="half the sales"))
+    late, soon = (on(day, *early).loans[["matured", "bad"]].to_numpy().tolist() for day in (date(2025, 3, 2), DAY))
+    assert late == [[True, True], [False, False]]
+    assert soon == [[False, False]]
+    assert "no row as of a day before 2024-01-01" in on(date(2024, 1, 1)).unknown
+    assert "but the label table contains" in on(date(2025, 2, 1), DEFINITION).unknown
+    table.unlink()
     with pytest.raises(LabelError, match="There is no label table"):
-        load_outcomes(store, reason, date(2025, 2, 1), tmp_path / "none.csv")
+        on(date(2025, 2, 1))
 
 
 DAY = date(2025, 3, 1)
@@ -187,18 +159,18 @@ def vectors() -> Iterator[StoredVector]:
         yield StoredVector(seller, snapshot, tuple(None if np.isnan(value) else value for value in values))
 
 
-@pytest.fixture(params=["csv", "parquet"])
-def portfolio(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    path = tmp_path / f"all.{request.param}"
+def write(path: Path) -> Path:
     write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
     return path
+
+
+def read(path: Path, bundle: Bundle | None = None, day: date | None = DAY) -> pd.DataFrame:
+    return read_portfolio(path, bundle or small_bundle(), day, 30)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    path = tmp_path / "all.csv"
-    write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
-    return path
+    return write(tmp_path / "all.csv")
 
 
 def rewritten(path: Path, **columns: object) -> Path:
@@ -207,8 +179,8 @@ def rewritten(path: Path, **columns: object) -> Path:
     return path
 
 
-def test_every_row_is_a_score(portfolio: Path) -> None:
-    found = read_portfolio(portfolio, small_bundle(), DAY, 30)
+def test_every_row_is_a_score(table: Path) -> None:
+    found = read(table)
     assert list(found.columns) == list(SCORES)
     assert len(found) == 40 == found["score_id"].nunique()
     assert found["seller_id"][1:4].tolist() == ["007", "NA", "卖家, 三"]
@@ -217,22 +189,16 @@ def test_every_row_is_a_score(portfolio: Path) -> None:
     assert (found["valid_days"] == 30).all()
     assert found["outcome"].value_counts().to_dict() == {"scored": 36, "insufficient_history": 4}
     scored = found["outcome"] == "scored"
-    assert found.loc[scored, ["score", "probability_of_default"]].notna().all(axis=None)
-    assert found.loc[~scored, ["score", "probability_of_default"]].isna().all(axis=None)
-
-
-def test_csv_and_parquet_give_the_same_scores(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("a.csv", "a.parquet")]
-    for path in paths:
-        write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
-    first, second = (read_portfolio(path, small_bundle(), DAY, 30).drop(columns="score_id") for path in paths)
-    pd.testing.assert_frame_equal(first, second)
+    for column in ("score", "probability_of_default"):
+        assert (found[column].notna() == scored).all()
+    again = read(write(table.with_suffix(".parquet")))
+    pd.testing.assert_frame_equal(again.drop(columns="score_id"), found.drop(columns="score_id"))
+    assert pd.read_csv(table)["base_points"].dropna().unique().tolist() == [base_points(small_bundle())]
 
 
 def test_a_column_as_of_overrides_the_option(table: Path) -> None:
     days = ["2025-01-01", "2025-02-01"] * 20
-    found = read_portfolio(rewritten(table, as_of=days), small_bundle(), DAY, 30)
-    assert found["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
+    assert read(rewritten(table, as_of=days))["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
 
 
 @pytest.mark.parametrize(
@@ -248,29 +214,18 @@ def test_a_column_as_of_overrides_the_option(table: Path) -> None:
 )
 def test_an_invalid_portfolio_is_rejected(table: Path, columns: dict[str, object], reason: str) -> None:
     with pytest.raises(MonitorError, match=reason) as refusal:
-        read_portfolio(rewritten(table, **columns), small_bundle(), DAY, 30)
+        read(rewritten(table, **columns))
     assert "\n" not in str(refusal.value)
 
 
-def test_a_portfolio_of_another_model_is_rejected(table: Path) -> None:
+def test_a_portfolio_of_another_model_or_without_a_date_is_rejected(table: Path) -> None:
     own = small_bundle()
-    parts = BundleParts(own.model.text, own.sheet, own.policy, own.reasons, own.reference)
-    other = pack(
-        BundleParts(
-            parts.model_text,
-            parts.sheet,
-            type(own.policy)(Calibration(1.0, -0.5), own.policy.scale, own.policy.bands, own.policy.default_definition),
-            parts.reasons,
-            parts.reference,
-        )
-    )
+    policy = replace(own.policy, calibration=Calibration(1.0, -0.5))
+    files = pack(BundleParts(own.model.text, own.sheet, policy, own.reasons, own.reference))
     with pytest.raises(MonitorError, match="Name the model of the portfolio with --portfolio-model"):
-        read_portfolio(table, Bundle.from_files(other), DAY, 30)
-
-
-def test_a_portfolio_needs_a_date(table: Path) -> None:
+        read(table, Bundle.from_files(files))
     with pytest.raises(MonitorError, match=r"has no date\. Give --as-of"):
-        read_portfolio(table, small_bundle(), None, 30)
+        read(table, day=None)
 
 
 @pytest.mark.parametrize(
@@ -288,10 +243,5 @@ def test_an_unreadable_file_is_rejected(tmp_path: Path, name: str, content: byte
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(MonitorError, match=reason) as refusal:
-        read_portfolio(tmp_path / name, small_bundle(), DAY, 30)
+        read(tmp_path / name)
     assert "\n" not in str(refusal.value)
-
-
-def test_base_points_equal_those_of_the_file(table: Path) -> None:
-    shown = pd.read_csv(table)["base_points"].dropna().unique()
-    assert shown.tolist() == [base_points(small_bundle())]

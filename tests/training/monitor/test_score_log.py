@@ -84,36 +84,29 @@ def test_a_score_matches_loans_while_it_is_valid(day: str, matches: int) -> None
 
 
 def test_an_expired_score_gives_way_to_an_older_valid_one() -> None:
-    rows = scores(
-        [
-            {"seller_id": "A", "as_of": "2025-03-01", "valid_days": 90.0},
-            {"seller_id": "A", "as_of": "2025-03-10", "valid_days": 7.0},
-        ]
-    )
+    rows = scores({"seller_id": "A", "as_of": ["2025-03-01", "2025-03-10"], "valid_days": [90.0, 7.0]})
     found = match_loans(rows, loans([("A", "2025-03-12", True, False), ("A", "2025-03-20", True, True)]))
     assert found["as_of"].dt.day.tolist() == [10, 1]
 
 
 def test_of_several_requests_for_a_midnight_the_latest_counts() -> None:
-    twice = scores(
-        [
-            {"seller_id": "A", "as_of": "2025-03-01", "scored_at": "2025-03-02 09:00", "probability_of_default": 0.2},
-            {"seller_id": "A", "as_of": "2025-03-01", "scored_at": "2025-03-01 09:00", "probability_of_default": 0.1},
-            {"seller_id": "A", "as_of": "2025-03-01", "model": "sha256:other", "probability_of_default": 0.3},
-            {"seller_id": "A", "as_of": "2026-01-02", "probability_of_default": 0.4},
-        ]
-    )
-    known = select_scores(twice, TODAY)
-    assert dict(zip(known["model"], known["probability_of_default"], strict=True)) == {
-        twice["model"][0]: 0.2,
-        "sha256:other": 0.3,
-    }
+    day, own = "2025-03-01", small_bundle().digest
+    twice = [
+        {"as_of": day, "model": own, "scored_at": "2025-03-02 09:00", "probability_of_default": 0.2},
+        {"as_of": day, "model": own, "scored_at": "2025-03-01 09:00", "probability_of_default": 0.1},
+        {"as_of": day, "model": "sha256:other", "probability_of_default": 0.3},
+        {"as_of": "2026-01-02", "model": own, "probability_of_default": 0.4},
+    ]
+    known = select_scores(scores([row | {"seller_id": "A"} for row in twice]), TODAY)
+    found = dict(zip(known["model"], known["probability_of_default"], strict=True))
+    assert found == {own: 0.2, "sha256:other": 0.3}
 
 
 def test_without_loans_or_scores_there_is_no_match() -> None:
-    assert match_loans(scores([]), loans([("A", "2025-03-01", True, False)])).empty
-    assert match_loans(scores([{"seller_id": "A", "as_of": "2025-03-01"}]), loans([])).empty
-    assert isinstance(match_loans(scores([]), loans([])), pd.DataFrame)
+    rows, loan = [{"seller_id": "A", "as_of": "2025-03-01"}], [("A", "2025-03-01", True, False)]
+    assert match_loans(scores([]), loans(loan)).empty
+    assert match_loans(scores(rows), loans([])).empty
+    assert match_loans(scores([]), loans([])).empty
 
 
 @pytest.fixture(scope="module")
