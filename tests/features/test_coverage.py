@@ -92,10 +92,7 @@ def test_uncovered_pairs_are_rejected_with_the_allowed_values(
     ("requested", "message"),
     [
         (pd.DataFrame({"seller": ["S1"]}), "The pairs have no column seller_id and no column as_of."),
-        (
-            pairs(("S1", LAST), (None, LAST)),
-            "1 of 2 pairs have no valid seller_id; the first is 'nan' in row 1.",
-        ),
+        (pairs(("S1", LAST), (None, LAST)), "1 of 2 pairs have no valid seller_id; the first is 'nan' in row 1."),
         (pairs((7, LAST)), "no valid seller_id; the first is '7' in row 0"),
         (pairs(("S1", None)), "no valid as_of; the first is 'None' in row 0. Give a date, or a timestamp at midnight."),
         (pairs(("S1", pd.Timestamp(2024, 3, 1, 12))), "1 of 1 pairs have no valid as_of"),
@@ -109,8 +106,6 @@ def test_pairs_of_an_invalid_form_are_rejected(store: OperatingStore, requested:
     assert message in str(caught.value)
 
 
-def test_a_store_without_orders_is_rejected(store: OperatingStore, tmp_path: Path) -> None:
-    empty = OperatingStore(tmp_path, ())
+def test_a_store_without_orders_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(FeaturesError, match="covers no day of orders"):
-        frame(empty, pairs(("S1", LAST)), FEW)
-    assert store.deliveries
+        frame(OperatingStore(tmp_path, ()), pairs(("S1", LAST)), FEW)

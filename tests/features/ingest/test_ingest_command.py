@@ -11,6 +11,8 @@ from features.schema import ORDERS
 from tests.command import run
 from tests.features.ingest.build import Row, order, write, write_csv
 
+pytestmark = pytest.mark.usefixtures("no_vectors")
+
 RATINGS: list[Row] = [{"store_id": "T1", "day": "2024-03-05", "ratings": 1, "stars": stars} for stars in (0.5, 6.0)]
 RATINGS = [{**row, "known_at": "2024-03-06"} for row in RATINGS]
 
