@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from features.catalogue import CATALOGUE
+from tests.counts import repeat
 from tests.oracles.features_oracle import oracle
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market
 
@@ -32,7 +33,8 @@ def more_visits(rows: Market, times: int) -> Market:
 
 
 @pytest.mark.parametrize("grow", [larger, more_visits])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.repeated
+@pytest.mark.parametrize("seed", range(repeat(2, 8)))
 def test_a_larger_seller_is_never_riskier(seed: int, grow: Callable[[Market, int], Market]) -> None:
     small = market(Shape(seed=seed, sellers=4, events=60))
     large = grow(small, 3)

@@ -33,9 +33,7 @@ ALWAYS_RUN = ("corrupt", "table twice")
 @pytest.mark.parametrize(
     "case", [case if case in ALWAYS_RUN else pytest.param(case, marks=pytest.mark.soak) for case in damage.UNREADABLE]
 )
-def test_an_unreadable_table_is_rejected_until_it_is_corrected(
-    case: str, base_store: Path, tmp_path: Path
-) -> None:
+def test_an_unreadable_table_is_rejected_until_it_is_corrected(case: str, base_store: Path, tmp_path: Path) -> None:
     harm, message, files = damage.UNREADABLE[case]
     valid = write_some(tmp_path / "valid", COVERED, stores=[store("T2")], orders=[order("O1", store_id="T2")])
     bad = Path(shutil.copytree(valid, tmp_path / "bad"))
