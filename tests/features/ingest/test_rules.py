@@ -121,11 +121,11 @@ def test_all_broken_rules_of_a_row_are_reported(ingested: Ingested, store_of_mod
     assert sum(broken.values()) == sum(map(len, every.values())) + 3  # of four malformed rows all have no id
 
 
-def test_an_unknown_rate_is_reported_with_other_rules(tmp_path: Path) -> None:
+def test_an_unknown_rate_is_reported_with_other_rules(base_store: Path, tmp_path: Path) -> None:
     orders = [order("O1", currency="CNY", items=0), order("O2", amount=9e11), order("O3", amount=9e11, items=0)]
     orders += [order("O4"), order("O4", items=0), order("O4", currency="CNY", items=0)]
-    report = ingest(write(tmp_path / "d", orders=orders), tmp_path / "s")
-    rows = quarantined(tmp_path / "s", report.delivery_id, "orders")
+    report = ingest(write_some(tmp_path / "d", orders=orders), base_store)
+    rows = quarantined(base_store, report.delivery_id, "orders")
     assert sorted((row["order_id"], row["rules"]) for row in rows) == [
         ("O1", "items_too_small,rate_unknown"),
         ("O2", "amount_too_large"),
@@ -166,9 +166,9 @@ def test_references_must_name_accepted_rows(tmp_path: Path) -> None:
     }
 
 
-def test_rows_wait_for_a_table_without_rows(tmp_path: Path) -> None:
+def test_rows_wait_for_a_table_without_rows(base_store: Path, tmp_path: Path) -> None:
     payment: Row = {"payment_id": "P1", "loan_id": "L1", "paid_at": "2024-02-02", "amount": 5, "known_at": "2024-02-02"}
-    report = ingest(write(tmp_path / "d", payments=[payment]), tmp_path / "s")
+    report = ingest(write_some(tmp_path / "d", payments=[payment]), base_store)
     assert report.table("payments").quarantined == {"loan_unknown": 1}
 
 
