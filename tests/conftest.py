@@ -12,6 +12,8 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
 from api.auth import credentials
+from features import tiles
+from features.festivals import festival_days
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
 SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "served", "spark", "start", "world"})
@@ -48,6 +50,17 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     # frozen objects are reported as leaks when the process ends
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_festivals() -> Iterator[None]:
+    """Use the festivals of 2017 to 2027 only: the query of 111 years takes a second to compile for each fold of tiles.
+
+    `test_tile_store` uses those of all years.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "festival_days", lambda first=2017, last=2027: festival_days(first, last))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,41 +12,13 @@ from typing import Any
 import ibis
 import pytest
 
-from features import expressions, facts
+from features import expressions as ex
+from features import facts
 from features.catalogue import CATALOGUE, TENURE_AND_RECENCY, Feature, definition, digest
 from features.catalogue.definition import measures_in, tile_digest
 from features.catalogue.semantics import digest_of, to_json
 from features.errors import CatalogueError
-from features.expressions import (
-    ActiveDays,
-    AgeTotal,
-    Buyers,
-    DaysOnPlatform,
-    DaysSinceFirst,
-    DaysSinceLast,
-    Expr,
-    Greatest,
-    Groups,
-    HomeTotal,
-    Instalments,
-    LateInstalments,
-    Least,
-    LoansRepaid,
-    Marketplaces,
-    MedianOf,
-    Number,
-    Owed,
-    PastDueDays,
-    PeakDay,
-    ProductTotal,
-    ReturningBuyers,
-    Root,
-    Spread,
-    Stores,
-    Total,
-    WorstPastDue,
-    measures_of,
-)
+from features.expressions import AgeTotal, DaysSinceLast, Expr, Number, Root, Total, measures_of
 from features.facts import Fact
 from features.festivals import festivals
 from features.measures import windows
@@ -56,7 +28,7 @@ from features.profile.series import Series
 from tests.oracles.features_oracle import oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market
 
-KINDS = [item for item in vars(expressions).values() if isclass(item) and issubclass(item, Expr) and item is not Expr]
+KINDS = [item for item in vars(ex).values() if isclass(item) and issubclass(item, Expr) and item is not Expr]
 WORDING = {"label", "meaning", "sign_reason"}
 UNITS = {"ratio", "pp", "USD", "days", "hours", "count", "stars"}
 GROSS, VISITS = Total("gross", 30), Total("visits", 30)
@@ -85,7 +57,7 @@ def test_every_feature_has_complete_texts_and_an_oracle() -> None:
         assert item.reason_group.isidentifier(), item
         measures = measures_of(item.expression)
         by_currency = any(getattr(measure, "key", None) == "currency" for measure in measures)
-        assert item.structural == (by_currency or not measures.isdisjoint({Stores(), Marketplaces()})), item
+        assert item.structural == (by_currency or not measures.isdisjoint({ex.Stores(), ex.Marketplaces()})), item
     for attribute in ("name", "label", "meaning"):
         assert len({getattr(item, attribute) for item in CATALOGUE}) == len(CATALOGUE) >= 80
     names = {item.name for item in CATALOGUE}
@@ -98,10 +70,10 @@ def test_every_feature_has_complete_texts_and_an_oracle() -> None:
     [
         (GROSS, 30),
         (Total("gross", 90, 30) / GROSS, 120),
-        (Least((Total("gross", 90), DaysSinceLast("purchases", 365))), 365),
-        (Number(1.0) - ReturningBuyers(90, before=90) / Buyers(90), 180),
-        (Total("gross", 90) * DaysSinceFirst(), 90),
-        (DaysSinceFirst() - Stores(), None),
+        (ex.Least((Total("gross", 90), DaysSinceLast("purchases", 365))), 365),
+        (Number(1.0) - ex.ReturningBuyers(90, before=90) / ex.Buyers(90), 180),
+        (Total("gross", 90) * ex.DaysSinceFirst(), 90),
+        (ex.DaysSinceFirst() - ex.Stores(), None),
     ],
 )
 def test_the_window_of_a_feature_is_how_far_its_expression_looks_back(expression: Expr, window: int | None) -> None:
@@ -113,19 +85,25 @@ def test_the_window_of_a_feature_is_how_far_its_expression_looks_back(expression
     [
         (GROSS, {"orders"}),
         (Total("gross", 30, net="refunded"), {"orders", "refunds"}),
-        (Spread("gross", 30, net="refunded"), {"orders", "refunds"}),
+        (ex.Spread("gross", 30, net="refunded"), {"orders", "refunds"}),
         (AgeTotal("purchased", 30), {"purchases"}),
-        (ProductTotal("gross", "visits", 30), {"orders", "traffic"}),
-        (MedianOf("hours", "shipped", 30), {"fulfilments"}),
+        (ex.ProductTotal("gross", "visits", 30), {"orders", "traffic"}),
+        (ex.MedianOf("hours", "shipped", 30), {"fulfilments"}),
         (Total("orders", 30) / VISITS, {"orders", "traffic"}),
-        (Root(Least((Total("purchased", 30), Number(1.0)))), {"purchases"}),
-        (Greatest((ActiveDays("visits", 30), DaysSinceLast("disputes", 30))), {"traffic", "refunds"}),
-        (PeakDay("gross", 30) / Buyers(30), {"orders"}),
-        (DaysSinceFirst() * Number(1.0), {"orders"}),
-        (DaysOnPlatform() - Stores(), set()),
-        (WorstPastDue(30) + LoansRepaid(), {"loans", "instalments", "payments"}),
-        (PastDueDays(30) / (Instalments(30) + LateInstalments(30)), {"loans", "instalments", "payments"}),
-        (Owed() / GROSS, {"loans", "payments", "orders"}),
+        (Root(ex.Least((Total("purchased", 30), Number(1.0)))), {"purchases"}),
+        (
+            ex.Greatest((ex.ActiveDays("visits", 30), DaysSinceLast("disputes", 30))),
+            {"traffic", "refunds"},
+        ),
+        (ex.PeakDay("gross", 30) / ex.Buyers(30), {"orders"}),
+        (ex.DaysSinceFirst() * Number(1.0), {"orders"}),
+        (ex.DaysOnPlatform() - ex.Stores(), set()),
+        (ex.WorstPastDue(30) + ex.LoansRepaid(), {"loans", "instalments", "payments"}),
+        (
+            ex.PastDueDays(30) / (ex.Instalments(30) + ex.LateInstalments(30)),
+            {"loans", "instalments", "payments"},
+        ),
+        (ex.Owed() / GROSS, {"loans", "payments", "orders"}),
     ],
 )
 def test_the_tables_of_a_feature_are_those_of_all_its_measures(expression: Expr, tables: set[str]) -> None:
@@ -133,9 +111,9 @@ def test_the_tables_of_a_feature_are_those_of_all_its_measures(expression: Expr,
 
 
 def test_measures_of_an_expression_are_found_at_every_depth() -> None:
-    peak = PeakDay("gross", 30)
-    whole = Root(GROSS / VISITS) + Least((peak, Number(1.0))) * Greatest((GROSS, Stores())) - Buyers(30)
-    assert measures_of(whole) == {GROSS, VISITS, peak, Stores(), Buyers(30)}
+    peak = ex.PeakDay("gross", 30)
+    whole = Root(GROSS / VISITS) + ex.Least((peak, Number(1.0))) * ex.Greatest((GROSS, ex.Stores())) - ex.Buyers(30)
+    assert measures_of(whole) == {GROSS, VISITS, peak, ex.Stores(), ex.Buyers(30)}
 
 
 @pytest.mark.parametrize(
@@ -143,13 +121,13 @@ def test_measures_of_an_expression_are_found_at_every_depth() -> None:
     [
         Total("profit", 30),
         Total("gross", 30, net="profit"),
-        Spread("profit", 30),
-        Spread("gross", 30, net="profit"),
-        ProductTotal("gross", "profit", 30),
-        PeakDay("profit", 30) / GROSS,
-        Root(ActiveDays("profit", 30)),
-        Least((Number(1.0), DaysSinceLast("profit", 30))),
-        Greatest((Number(1.0), Total("profit", 30))),
+        ex.Spread("profit", 30),
+        ex.Spread("gross", 30, net="profit"),
+        ex.ProductTotal("gross", "profit", 30),
+        ex.PeakDay("profit", 30) / GROSS,
+        Root(ex.ActiveDays("profit", 30)),
+        ex.Least((Number(1.0), DaysSinceLast("profit", 30))),
+        ex.Greatest((Number(1.0), Total("profit", 30))),
     ],
 )
 def test_an_unknown_fact_is_rejected_anywhere_in_an_expression(expression: Expr) -> None:
@@ -160,8 +138,8 @@ def test_an_unknown_fact_is_rejected_anywhere_in_an_expression(expression: Expr)
 @pytest.mark.parametrize(
     ("expression", "other", "message"),
     [
-        (Groups("supplier_id", "gross", 30), {}, "which is not a key of its tiles"),
-        (HomeTotal("hours", "country", "gross", 30), {}, "which is not a key of its tiles"),
+        (ex.Groups("supplier_id", "gross", 30), {}, "which is not a key of its tiles"),
+        (ex.HomeTotal("hours", "country", "gross", 30), {}, "which is not a key of its tiles"),
         *((GROSS, {"sign": sign}, r"Use -1, 0 or \+1") for sign in (-2, 2, 0.5)),
         (GROSS, {"gameable": "yes"}, r"Use one of no, up, down, both\."),
     ],
@@ -183,8 +161,8 @@ def test_the_digest_covers_every_attribute_of_a_feature_except_its_texts(name: s
 
 def test_the_digest_depends_on_order_membership_and_every_setting_of_an_expression() -> None:
     assert digest(CATALOGUE) == digest(tuple(replace(item) for item in CATALOGUE))
-    expressions = (GROSS, Total("refunded", 30), Total("gross", 30, 1), AgeTotal("gross", 30), GROSS * Number(1e-6))
-    catalogues = [(feature(expression),) for expression in (*expressions, GROSS * Number(1e-5))]
+    measures = (GROSS, Total("refunded", 30), Total("gross", 30, 1), AgeTotal("gross", 30), GROSS * Number(1e-6))
+    catalogues = [(feature(expression),) for expression in (*measures, GROSS * Number(1e-5))]
     distinct = {digest(catalogue) for catalogue in (CATALOGUE, CATALOGUE[::-1], CATALOGUE[:-1], *catalogues)}
     assert len(distinct) == 3 + len(catalogues)
     kind, _, value = digest(CATALOGUE).partition(":")

@@ -6,6 +6,7 @@ import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -29,7 +30,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return shared_world(tmp_path_factory)
 
 
-def test_vectors_of_the_same_data_are_computed_once(
+def test_vectors_and_missing_profiles_of_the_same_data_are_computed_once(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operating = open_store(world.home / "operating")
@@ -39,10 +40,21 @@ def test_vectors_of_the_same_data_are_computed_once(
     assert sellers
     monkeypatch.setattr(materialize, "compute_frame", None)  # a second computation fails
     assert materialize_vectors(operating, stored) == (snapshot, sellers)
+    plain = [(vector.seller_id, vector.values) for vector in stored.all_latest()][:40]
+    stored.replace(snapshot, plain)
+    assert stored.count_sellers(snapshot, complete=True) is None
+    index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
+    features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
+    monkeypatch.setattr(materialize, "compute_frame", lambda *_: features)
+    assert materialize_vectors(operating, stored) == (snapshot, len(plain))
+    assert [(vector.seller_id, vector.values) for vector in stored.all_latest()] == plain
+    assert stored.profile(plain[0][0]) is not None
+    monkeypatch.setattr(materialize, "compute_profiles", None)  # a second computation fails
+    assert materialize_vectors(operating, stored) == (snapshot, len(plain))
 
 
 def test_the_ingest_command_computes_vectors_and_reports_them(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshots: list[Snapshot] = []
 
@@ -53,7 +65,7 @@ def test_the_ingest_command_computes_vectors_and_reports_them(
 
     monkeypatch.setattr(materialize, "materialize_vectors", materialize_fake)
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    begun.rename(tmp_path / "operating")
+    base_store.rename(tmp_path / "operating")
     result = CliRunner().invoke(app, ["ingest", str(write_some(tmp_path / "d", stores=[store("T2")]))])
     assert result.exit_code == 0, result.output
     assert f"Vectors of 1,234 sellers as of {snapshots[0].as_of}" in result.output
@@ -61,7 +73,7 @@ def test_the_ingest_command_computes_vectors_and_reports_them(
 
 
 def test_seller_context_uses_what_is_known_at_the_midnight(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # features and profiles take seconds and are tested elsewhere
     monkeypatch.setattr(materialize, "compute_frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
@@ -78,9 +90,9 @@ def test_seller_context_uses_what_is_known_at_the_midnight(
         "covers_through": {"orders": "2024-03-06", "fx_rates": "2024-03-06"},
         "constant_rate": {"currency": "GBP", "usd_per_unit": 1.25},
     }
-    ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), begun)
+    ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), base_store)
     stored = VectorStore(tmp_path / "vectors.db")
-    snapshot, _ = materialize_vectors(open_store(begun), stored)
+    snapshot, _ = materialize_vectors(open_store(base_store), stored)
     assert snapshot.as_of == T.date()
     found = stored.latest("S1")
     assert found is not None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import product
 
 import pytest
 
 from features.catalogue import CATALOGUE
+from tests.counts import repeat
 from tests.oracles.features_oracle import oracle
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market
 
@@ -31,18 +33,18 @@ def more_visits(rows: Market, times: int) -> Market:
 
 
 @pytest.mark.parametrize("grow", [larger, more_visits])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.repeated
+@pytest.mark.parametrize("seed", range(repeat(2, 8)))
 def test_a_larger_seller_is_never_riskier(seed: int, grow: Callable[[Market, int], Market]) -> None:
     small = market(Shape(seed=seed, sellers=4, events=60))
     large = grow(small, 3)
     moved = 0
-    for seller in ("S0", "S1", "S2", "S3"):
-        for midnight in MIDNIGHTS[-2:]:
-            before, after = oracle(small, seller, midnight), oracle(large, seller, midnight)
-            for name, sign in SIGNS.items():
-                one, other = before[name], after[name]
-                assert (one is None) == (other is None), name
-                if one is not None and other is not None:
-                    assert float(other) * sign <= float(one) * sign + 1e-9 * abs(float(one)), name
-                    moved += other != one
+    for seller, as_of in product(("S0", "S1", "S2", "S3"), MIDNIGHTS[-2:]):
+        before, after = oracle(small, seller, as_of), oracle(large, seller, as_of)
+        for name, sign in SIGNS.items():
+            one, other = before[name], after[name]
+            assert (one is None) == (other is None), name
+            if one is not None and other is not None:
+                assert other * sign <= one * sign + 1e-9 * abs(one), name
+                moved += other != one
     assert moved

@@ -50,7 +50,6 @@ MANIFEST = "manifest.json"
 
 
 def folds(store: OperatingStore) -> list[dict[str, Any]]:
-    """Return the folds in the manifest."""
     listed: list[dict[str, Any]] = json.loads((store.folder / "tiles" / MANIFEST).read_text())["folds"]
     return listed
 
@@ -77,27 +76,33 @@ def test_updates_per_delivery_equal_one_computation(tmp_path_factory: Any, seed:
     assert frame_bytes(frame_from(store, PAIRS)) == frame_bytes(once)
 
 
-def test_an_update_adds_a_fold_and_leaves_the_others_unchanged(tmp_path: Path) -> None:
-    store = write_in_parts(market(SMALL), tmp_path, 1, 0)
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
+    """A store with a delivery of all parties, folded, and one of all events, not folded; read only."""
+    store = write_in_parts(market(SMALL), tmp_path_factory.mktemp("parted"), 1, 3)
     fold(first(store, 1))
+    return store
+
+
+def test_an_update_adds_a_fold_and_leaves_the_others_unchanged(parted: OperatingStore, tmp_path: Path) -> None:
+    store = copied(parted, tmp_path)
     before = modification_times(tmp_path)
     fold(store)
     after = modification_times(tmp_path)
     fold(store)
     assert before.items() < after.items()
     assert modification_times(tmp_path) == after
-    assert [len(each["deliveries"]) for each in folds(store)] == [1, 1]
+    assert [len(entry["deliveries"]) for entry in folds(store)] == [1, 1]
 
 
-def test_too_many_folds_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_folds_are_merged(parted: OperatingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_store, "_MAX_FOLDS", 1)
-    store = write_in_parts(market(SMALL), tmp_path, 1, 0)
-    fold_in_turn(store)
-    assert [len(each["deliveries"]) for each in folds(store)] == [2]
+    store = copied(parted, tmp_path)
+    fold(store)
+    assert [len(entry["deliveries"]) for entry in folds(store)] == [2]
 
 
 def modification_times(home: Path) -> dict[Path, int]:
-    """Return the modification time of each tile file."""
     return {path: path.stat().st_mtime_ns for path in (home / "tiles").rglob("*.parquet")}
 
 
@@ -117,7 +122,6 @@ def test_all_tiles_are_rebuilt_if_a_buyer_becomes_a_related_party(tmp_path: Path
 
 
 def copied(store: OperatingStore, folder: Path) -> OperatingStore:
-    """Return a copy of the store in another folder."""
     shutil.copytree(store.folder, folder, dirs_exist_ok=True)
     return replace(store, folder=folder)
 
@@ -168,7 +172,6 @@ def test_damaged_tiles_are_rebuilt(damage: str, folded: Folded, tmp_path: Path) 
 
 
 def damage_tiles(tiles: Path, damage: str) -> None:
-    """Damage the tiles in one way."""
     manifest = tiles / MANIFEST
     match damage:
         case "manifest":
@@ -206,13 +209,13 @@ def test_a_folder_that_cannot_be_written_raises(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [stopped, pytest.param(killed, marks=pytest.mark.soak)])
-def test_a_stop_leaves_the_tiles_before_or_after(stop: Callable[..., bool], tmp_path: Path) -> None:
-    store = write_in_parts(market(SMALL), tmp_path / "store", 1, 3)
-    fold(first(store, 1))
-    expected = contents(copied(store, tmp_path / "undisturbed"))
+def test_a_stop_leaves_the_tiles_before_or_after(
+    stop: Callable[..., bool], parted: OperatingStore, tmp_path: Path
+) -> None:
+    expected = contents(copied(parted, tmp_path / "undisturbed"))
     counts = []
     for step in range(99) if SOAKING else (4,):
-        copy = copied(store, tmp_path / str(step))
+        copy = copied(parted, tmp_path / str(step))
         is_stopped = stop(step, fold, copy)
         counts.append(len(folds(copy)))
         assert contents(copy) == expected

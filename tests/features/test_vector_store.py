@@ -1,20 +1,24 @@
-"""The vector store: readers see the latest complete snapshot, whatever happens to the writer."""
+"""The vector store: readers see the latest complete snapshot, with its profiles and contexts, whatever writers do."""
 
 from __future__ import annotations
 
 import math
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from features.catalogue import CATALOGUE
 from features.errors import StoreError
-from features.profile.series import digest
+from features.profile.series import SUMS
+from features.profile.series import digest as definitions
 from features.store import vectors as store_module
-from features.store.profiles import ProfileSet
+from features.store.profiles import Coverage, PeerGroup, PeerScope, ProfileSet, StoredProfile, decode, encode
 from features.store.seller_context import SellerContext, SellerContextSet
 from features.store.vectors import Snapshot, StoredVector, VectorStore
 
@@ -23,6 +27,18 @@ NEXT = replace(SNAPSHOT, as_of=date(2024, 3, 2), data_version="data-2")
 
 Rows = list[tuple[str, tuple[float | None, ...]]]
 ROWS: Rows = [("S2", (0.1, None, -0.0)), ("S1", (1e-300, 12345678.123456789, None))]
+PROFILE = StoredProfile(
+    PeerGroup(PeerScope.CATEGORY, "家居", None, 41),
+    (tuple(range(2**60, 2**60 + 12)), *(None for _ in SUMS[1:])),
+    tuple((None, None, 3) if number % 2 else (40, 70, 41) for number in range(len(CATALOGUE))),
+    {"orders": Coverage(date(2024, 2, 29), date(2024, 2, 29), (*(0 for _ in range(11)), 1))},
+)
+RATES = {"USD": 1.0, "CNY": 0.145}
+CHINA = SellerContextSet(RATES, [("S1", "CN", "CNY"), ("S2", None, None)])
+
+
+def profiles(*sellers: str) -> ProfileSet:
+    return ProfileSet(definitions(), [(seller, PROFILE) for seller in sellers])
 
 
 @pytest.fixture
@@ -30,25 +46,40 @@ def store(tmp_path: Path) -> VectorStore:
     return VectorStore(tmp_path / "var" / "vectors.db")
 
 
+def snapshots(store: VectorStore) -> list[Snapshot]:
+    return [vector.snapshot for vector in store.all_latest()]
+
+
 def test_a_round_trip_preserves_every_bit_and_missing_values(store: VectorStore) -> None:
-    assert store.replace(SNAPSHOT, ROWS) == 2
-    for seller, values in ROWS:
-        assert store.latest(seller) == StoredVector(seller, SNAPSHOT, values)
-    found = store.latest("S2")
+    assert store.replace(SNAPSHOT, [*ROWS, ("卖家", (1.0,))]) == 3
+    stored = [StoredVector(seller, SNAPSHOT, values) for seller, values in (*ROWS, ("卖家", (1.0,)))]
+    assert [store.latest(vector.seller_id) for vector in stored] == stored
+    assert [str(vector.values[2]) for vector in stored[:1]] == ["-0.0"]
+    assert list(store.all_latest()) == sorted(stored, key=lambda vector: vector.seller_id)
+    # an id that is not valid Unicode belongs to no seller
+    assert [store.latest(unknown) for unknown in ("\udcff", "\udce5", "S1\udcff", "S1\0")] == [None] * 4
+
+
+def test_profiles_and_contexts_belong_to_the_latest_snapshot(store: VectorStore) -> None:
+    assert decode(encode(PROFILE)) == PROFILE
+    store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"), CHINA)
+    found = store.profile("S2")
     assert found is not None
-    assert str(found.values[2]) == "-0.0"
-
-
-def test_all_sellers_are_ordered_by_id(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, ROWS)
-    assert list(store.all_latest()) == [StoredVector(seller, SNAPSHOT, values) for seller, values in sorted(ROWS)]
-
-
-def test_an_id_that_is_not_valid_unicode_belongs_to_no_seller(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, [*ROWS, ("卖家", (1.0,))])
-    assert store.latest("卖家") == StoredVector("卖家", SNAPSHOT, (1.0,))
-    for unknown in ("\udcff", "\udce5", "S1\udcff", "S1\0"):
-        assert store.latest(unknown) is None
+    assert (found[0].seller_id, found[0].snapshot, found[1]) == ("S2", SNAPSHOT, PROFILE)
+    assert store.profile("S3") is store.profile("\udcff") is None
+    first = store.latest("S1")
+    assert first is not None
+    assert first.context == SellerContext("CN", "CNY", RATES)
+    second = store.latest("S2")
+    assert second is not None
+    assert second.context == SellerContext(None, None, RATES)
+    assert store.usd_per_unit() == RATES
+    store.replace(NEXT, ROWS[:1], profiles("S2"))
+    assert store.profile("S1") is None
+    later = store.latest("S2")
+    assert later is not None
+    assert later.context == SellerContext()
+    assert store.usd_per_unit() == {}
 
 
 def test_the_earlier_vector_is_that_of_the_previous_midnight_and_the_same_catalogue(store: VectorStore) -> None:
@@ -66,50 +97,45 @@ def test_the_earlier_vector_is_that_of_the_previous_midnight_and_the_same_catalo
 
 
 def test_a_removed_seller_is_in_no_snapshot_and_no_byte_of_the_files(store: VectorStore, tmp_path: Path) -> None:
+    assert store.remove("S-to-forget") == 0
+    assert not (tmp_path / "var").exists()
+    names = ("S-to-forget", "S-to-keep")
+    contexts = SellerContextSet({}, [(name, "CN", "CNY") for name in names])
     for snapshot in (SNAPSHOT, NEXT):
-        store.replace(snapshot, [("S-to-forget", (0.5,)), ("S-to-keep", (0.25,))])
+        store.replace(snapshot, [(name, (0.5,)) for name in names], profiles(*names), contexts)
     assert store.remove("S-to-forget") == 2
     assert store.remove("S-to-forget") == 0
-    assert store.latest("S-to-forget") is None
+    assert store.latest("S-to-forget") is store.profile("S-to-forget") is None
     kept = store.latest("S-to-keep")
     assert kept is not None
     assert store.earlier(kept) is not None
+    assert store.profile("S-to-keep") is not None
     files = list((tmp_path / "var").iterdir())
     assert files
     assert not [file.name for file in files if b"S-to-forget" in file.read_bytes()]
 
 
-def test_removing_from_an_empty_store_removes_nothing(store: VectorStore, tmp_path: Path) -> None:
-    assert store.remove("S1") == 0
-    assert not (tmp_path / "var").exists()
-
-
-def test_the_latest_snapshot_hides_sellers_that_it_does_not_contain(store: VectorStore) -> None:
+def test_the_snapshot_stored_last_is_the_latest(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS)
     store.replace(NEXT, [("S2", (2.0,))])
-    assert store.latest("S2") == StoredVector("S2", NEXT, (2.0,))
-    assert store.latest("S1") is None
-    assert [vector.seller_id for vector in store.all_latest()] == ["S2"]
-
-
-def test_a_repeated_snapshot_is_replaced_and_becomes_the_latest(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, ROWS)
-    store.replace(NEXT, [("S2", (2.0,))])
+    assert list(store.all_latest()) == [StoredVector("S2", NEXT, (2.0,))]
+    assert store.latest("S1") is None, "the latest snapshot hides sellers that it does not contain"
     assert store.replace(SNAPSHOT, [("S3", (3.0,))]) == 1
     assert list(store.all_latest()) == [StoredVector("S3", SNAPSHOT, (3.0,))]
-
-
-def test_an_empty_snapshot_is_valid(store: VectorStore) -> None:
     assert store.replace(SNAPSHOT, []) == 0
-    assert store.latest("S1") is None
     assert list(store.all_latest()) == []
 
 
-def test_an_empty_store_raises_with_a_remedy(store: VectorStore) -> None:
-    with pytest.raises(StoreError, match="Run `sellerscore features`"):
-        store.latest("S1")
-    with pytest.raises(StoreError, match="Run `sellerscore features`"):
-        next(store.all_latest())
+def test_a_snapshot_is_complete_with_profiles_of_the_current_definitions_and_contexts(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"), CHINA)
+    assert store.count_sellers(SNAPSHOT, complete=True) == 2
+    for incomplete in ((profiles("S1"),), (ProfileSet("sha256:other", [("S1", PROFILE)]), CHINA), ()):
+        store.replace(SNAPSHOT, ROWS, *incomplete)
+        assert store.count_sellers(SNAPSHOT) == 2
+        assert store.count_sellers(SNAPSHOT, complete=True) is None
+        if len(incomplete) != 1:
+            with pytest.raises(StoreError, match="Run `sellerscore features`"):
+                store.profile("S1")
 
 
 def test_a_relative_path_does_not_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,25 +154,34 @@ def test_special_characters_in_the_path_are_allowed(tmp_path: Path, name: str) -
     assert store.latest("S1") is not None
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_nan_and_infinite_values_are_rejected_and_change_nothing(store: VectorStore, value: float) -> None:
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        *((("S2", (value,)), "seller S2 contains NaN or an infinite") for value in (math.nan, math.inf, -math.inf)),
+        (("S1", (2.0,)), "two vectors"),
+    ],
+)
+def test_invalid_vectors_are_rejected_and_change_nothing(
+    store: VectorStore, second: tuple[str, tuple[float, ...]], message: str
+) -> None:
     store.replace(SNAPSHOT, ROWS)
-    with pytest.raises(StoreError, match="seller S2 contains NaN or an infinite"):
-        store.replace(NEXT, [("S1", (1.0,)), ("S2", (value,))])
-    assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
+    with pytest.raises(StoreError, match=message):
+        store.replace(NEXT, [("S1", (1.0,)), second])
+    assert snapshots(store) == [SNAPSHOT, SNAPSHOT]
 
 
 @pytest.mark.parametrize(
     ("content", "remedy"),
     [
+        (None, "Run `sellerscore features`"),
         (b"", r"no such table: snapshots\); run `sellerscore features`"),
         (b"no database at all" * 100, "delete the file and run `sellerscore features`"),
     ],
 )
-def test_a_file_without_vectors_raises_with_a_remedy(tmp_path: Path, content: bytes, remedy: str) -> None:
-    path = tmp_path / "vectors.db"
-    path.write_bytes(content)
-    store = VectorStore(path)
+def test_a_file_without_vectors_raises_with_a_remedy(tmp_path: Path, content: bytes | None, remedy: str) -> None:
+    if content is not None:
+        (tmp_path / "vectors.db").write_bytes(content)
+    store = VectorStore(tmp_path / "vectors.db")
     with pytest.raises(StoreError, match=remedy):
         store.latest("S1")
     with pytest.raises(StoreError, match=remedy):
@@ -166,13 +201,10 @@ def test_damage_raises_for_the_writer_and_for_an_active_reader(store: VectorStor
         store.replace(NEXT, ROWS)
 
 
-def test_a_folder_that_cannot_be_created_raises(tmp_path: Path) -> None:
+def test_a_file_or_folder_in_the_way_raises(tmp_path: Path) -> None:
     (tmp_path / "var").touch()
     with pytest.raises(StoreError, match="cannot be written"):
         VectorStore(tmp_path / "var" / "vectors.db").replace(SNAPSHOT, ROWS)
-
-
-def test_a_folder_in_place_of_the_file_raises(tmp_path: Path) -> None:
     (tmp_path / "vectors.db").mkdir()
     with pytest.raises(StoreError, match="cannot be read"):
         VectorStore(tmp_path / "vectors.db").latest("S1")
@@ -182,32 +214,25 @@ class PowerCutError(Exception):
     """Stops a writer midway."""
 
 
-def cut_after(rows: Rows) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+def cut_after(*rows: Any) -> Iterator[Any]:
     yield from rows
     raise PowerCutError
 
 
 @pytest.mark.parametrize("snapshot", [SNAPSHOT, NEXT], ids=["the same", "the next"])
 def test_a_stopped_writer_leaves_the_previous_snapshot(store: VectorStore, snapshot: Snapshot) -> None:
-    store.replace(SNAPSHOT, ROWS)
     with pytest.raises(PowerCutError):
-        store.replace(snapshot, cut_after([("S1", (9.0,)), ("S9", (9.0,))]))
-    assert [(vector.seller_id, vector.values) for vector in store.all_latest()] == sorted(ROWS)
-    assert store.replace(snapshot, [("S1", (9.0,))]) == 1
-
-
-def test_a_stopped_first_writer_leaves_nothing(store: VectorStore) -> None:
-    with pytest.raises(PowerCutError):
-        store.replace(SNAPSHOT, cut_after(ROWS))
+        store.replace(SNAPSHOT, cut_after(*ROWS))
     with pytest.raises(StoreError):
         store.latest("S1")
-
-
-def test_a_repeated_seller_is_rejected(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, ROWS)
-    with pytest.raises(StoreError, match="two vectors"):
-        store.replace(NEXT, [("S1", (1.0,)), ("S1", (2.0,))])
-    assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
+    store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"))
+    with pytest.raises(PowerCutError):
+        store.replace(snapshot, cut_after(("S1", (9.0,)), ("S9", (9.0,))))
+    with pytest.raises(PowerCutError):
+        store.replace(snapshot, [("S1", (9.0,))], ProfileSet(definitions(), cut_after(("S1", PROFILE))))
+    assert [(vector.seller_id, vector.values) for vector in store.all_latest()] == sorted(ROWS)
+    assert store.profile("S2") is not None
+    assert store.replace(snapshot, [("S1", (9.0,))]) == 1
 
 
 @pytest.mark.parametrize("snapshot", [SNAPSHOT, NEXT], ids=["the same", "the next"])
@@ -232,7 +257,7 @@ def test_a_reader_during_a_write_sees_the_previous_snapshot(store: VectorStore) 
 
     store.replace(NEXT, rows())
     assert observed == [StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])]
-    assert [vector.snapshot for vector in store.all_latest()] == [NEXT, NEXT]
+    assert snapshots(store) == [NEXT, NEXT]
 
 
 def test_a_snapshot_replaced_during_a_read_is_not_mixed_in(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,42 +274,6 @@ def test_a_snapshot_replaced_during_a_read_is_not_mixed_in(store: VectorStore, m
     assert store.latest("S1") is None
 
 
-CHINA = SellerContextSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
-
-
-def test_the_context_belongs_to_the_latest_snapshot(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, ROWS, contexts=CHINA)
-    found = [store.latest(seller) for seller in ("S1", "S2")]
-    assert [each and each.context for each in found] == [
-        SellerContext("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
-        SellerContext(None, None, {"USD": 1.0, "CNY": 0.145}),
-    ]
-    assert store.usd_per_unit() == {"USD": 1.0, "CNY": 0.145}
-    store.replace(NEXT, ROWS)
-    later = store.latest("S1")
-    assert later is not None
-    assert later.context == SellerContext()
-    assert store.usd_per_unit() == {}
-
-
-def test_the_context_of_a_seller_is_removed_with_the_vectors_and_overwritten(
-    store: VectorStore, tmp_path: Path
-) -> None:
-    store.replace(
-        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], contexts=SellerContextSet({}, [("S-to-forget", "CN", "CNY")])
-    )
-    assert store.remove("S-to-forget") == 1
-    assert not [file.name for file in (tmp_path / "var").iterdir() if b"S-to-forget" in file.read_bytes()]
-
-
-def test_a_snapshot_is_complete_with_profiles_of_the_current_definitions_and_contexts(store: VectorStore) -> None:
-    store.replace(SNAPSHOT, ROWS, ProfileSet(digest(), []), CHINA)
-    assert store.count_sellers(SNAPSHOT, complete=True) == 2
-    store.replace(SNAPSHOT, ROWS, ProfileSet(digest(), []))
-    assert store.count_sellers(SNAPSHOT) == 2
-    assert store.count_sellers(SNAPSHOT, complete=True) is None
-
-
 def test_connections_are_reused_but_not_for_a_replaced_file(tmp_path: Path) -> None:
     path, other = tmp_path / "vectors.db", tmp_path / "other.db"
     store = VectorStore(path)
@@ -298,15 +287,11 @@ def test_connections_are_reused_but_not_for_a_replaced_file(tmp_path: Path) -> N
     for side in ("-wal", "-shm"):
         path.with_name(path.name + side).unlink(missing_ok=True)
     other.replace(path)
-    found = store.latest("S-1")
-    assert found is not None
-    assert found.values == (7.0,)
+    assert store.latest("S-1") == StoredVector("S-1", SNAPSHOT, (7.0,))
     assert store.latest("S-2") is None
 
 
 def test_concurrent_readers_see_complete_snapshots(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     store = VectorStore(tmp_path / "vectors.db")
     store.replace(SNAPSHOT, [("S-1", (0.0,) * 5)])
 
@@ -318,7 +303,5 @@ def test_concurrent_readers_see_complete_snapshots(tmp_path: Path) -> None:
         reads = [pool.submit(read, number) for number in range(200)]
         for number in range(1, 20):
             store.replace(SNAPSHOT, [("S-1", (float(number),) * 5)])
-        assert all(each.result() for each in reads)
-    found = store.latest("S-1")
-    assert found is not None
-    assert found.values == (19.0,) * 5
+        assert all(result.result() for result in reads)
+    assert store.latest("S-1") == StoredVector("S-1", SNAPSHOT, (19.0,) * 5)

@@ -31,16 +31,13 @@ def write_accepted(rows: Rows, folder: Path, parts: int = 1, seed: int = 0) -> O
 
     A delivery has a file for each table with rows, and for every required table. Amounts are only in
     `amount_micros`; the delivered column is empty, because no code may read it after ingest.
-
-    Example:
-        `write_accepted(rows, folder, parts=3).deliveries[:2]` are the first two of three deliveries.
     """
     rng = random.Random(seed)  # noqa: S311 - a test store, nothing secret
     deliveries: list[dict[str, list[Row]]] = [{name: [] for name in EVENT_TIME} for _ in range(parts)]
     for table in EVENT_TIME:
         for row in rows.get(table, ()):
             rng.choice(deliveries)[table].append(row)
-    return OperatingStore(folder, tuple(_write_delivery(part, folder, index) for index, part in enumerate(deliveries)))
+    return OperatingStore(folder, tuple(write_delivery(part, folder, index) for index, part in enumerate(deliveries)))
 
 
 def write_in_parts(rows: Rows, folder: Path, parts: int, seed: int) -> OperatingStore:
@@ -52,12 +49,10 @@ def write_in_parts(rows: Rows, folder: Path, parts: int, seed: int) -> Operating
 
 
 def first(store: OperatingStore, count: int) -> OperatingStore:
-    """Return the store with only its first deliveries."""
     return replace(store, deliveries=store.deliveries[:count])
 
 
 def fold(store: OperatingStore) -> None:
-    """Bring the tiles up to date."""
     with open_engine() as engine:
         current_tiles(engine, store)
 
@@ -70,21 +65,13 @@ def fold_in_turn(store: OperatingStore) -> OperatingStore:
 
 
 def features_named(*names: str) -> tuple[Feature, ...]:
-    """Return features of the catalogue by their names, in its order."""
     features = tuple(feature for feature in CATALOGUE if feature.name in names)
     assert len(features) == len(names), names
     return features
 
 
-def frame_of(
-    rows: Rows,
-    pairs: Sequence[tuple[str, date]],
-    folder: Path,
-    threads: int = 2,
-    catalogue: Sequence[Feature] = CATALOGUE,
-) -> pd.DataFrame:
-    """Return the pipeline's frame of rows, from accepted files in `folder`."""
-    return frame_from(write_accepted(rows, folder), pairs, threads, catalogue)
+def frame_of(rows: Rows, pairs: Sequence[tuple[str, date]], folder: Path, threads: int = 2) -> pd.DataFrame:
+    return frame_from(write_accepted(rows, folder), pairs, threads)
 
 
 def frame_from(
@@ -102,7 +89,7 @@ def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:
     return table.to_numpy().tobytes(), list(table.index), list(table.columns)
 
 
-def _write_delivery(rows: Rows, folder: Path, index: int) -> StoredDelivery:
+def write_delivery(rows: Rows, folder: Path, index: int) -> StoredDelivery:
     # like a real delivery's id, it differs for different content
     delivery_id = hashlib.sha256(repr((index, rows)).encode()).hexdigest()
     home = folder / "deliveries" / delivery_id / "accepted"
@@ -123,7 +110,7 @@ def _schema(table: str) -> pa.Schema:
 
 def _visible_from(table: str, row: Mapping[str, Any]) -> date:
     # the first midnight that the time rule permits, found by trying each
-    column = EVENT_TIME[table]
+    column = "day" if table == "fx_rates" else EVENT_TIME[table]
     event = None if column is None else row[column]
     happened = midnight(event) if event is not None and not isinstance(event, datetime) else event
     day: date = row["known_at"].date()

@@ -40,10 +40,7 @@ def in_dollars(rows: Market) -> Market:
 
 
 def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Path:
-    """Write the rows as one delivery, with the rates if there are any; return its folder.
-
-    Example: an order of 2,000,000 micro-USD in CNY on a day at 0.2 is written as an amount of 10.0.
-    """
+    """Write the rows as one delivery, with the rates if there are any; return its folder."""
     folder.mkdir(parents=True)
     loan_rates = {row["loan_id"]: _rate(row, row["disbursed_at"], rates) for row in rows.get("loans", ())}
     for name, table in rows.items():

@@ -17,13 +17,7 @@ from tests.oracles.seller_view import Rows, SellerView, seller_view, visible
 
 
 def oracle(rows: Rows, seller_id: str, as_of: date) -> dict[str, float | None]:
-    """Return every feature of one seller as of the midnight that begins `as_of`.
-
-    Args:
-        rows: contract rows by table, amounts in micro-USD as `amount_micros`; times are naive UTC.
-        seller_id: ID of the seller.
-        as_of: T.
-    """
+    """Return every feature of one seller as of T, from contract rows by table with amounts as `amount_micros`."""
     return features_of(seller_view(visible(rows, as_of), seller_id, as_of))
 
 

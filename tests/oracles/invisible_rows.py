@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,19 +16,9 @@ _DAY: Final = timedelta(days=1)
 
 def with_invisible_rows(rows: Market, end: datetime) -> Market:
     """Return the market with added rows that are invisible at every midnight up to `end`; no key is used twice."""
-    added: dict[str, Callable[[Market, datetime], Iterator[Row]]] = {
-        "sellers": _parties,
-        "stores": _takeovers,
-        "orders": _orders,
-        "refunds": _refunds,
-        "fulfilments": _fulfilments,
-        "traffic": _traffic,
-        "ratings": _ratings,
-        "purchases": _purchases,
-        "loans": _loans,
-        "instalments": _instalments,
-        "payments": _payments,
-    }
+    added = {"sellers": _parties, "stores": _takeovers, "orders": _orders, "refunds": _refunds, "traffic": _traffic}
+    added |= {"fulfilments": _fulfilments, "ratings": _ratings, "purchases": _purchases}
+    added |= {"loans": _loans, "instalments": _instalments, "payments": _payments}
     return {name: [*table, *added[name](rows, end)] for name, table in rows.items()}
 
 

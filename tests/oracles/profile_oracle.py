@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from fractions import Fraction
 
+from tests.oracles.features.quality import hundredths
+from tests.oracles.features.window_sums import DISPUTES, RETURNS
 from tests.oracles.seller_view import Entry, Row, SellerView, seller_view
 
-RETURNED = ("return", "refund")
-DISPUTED = ("dispute", "chargeback")
 DAY_OF = {"orders": "ordered_at", "traffic": "day", "ratings": "day", "purchases": "purchased_at"}
 
 
@@ -33,15 +32,15 @@ def sums(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: date)
         "gross": ("orders", lambda e: e.row["amount_micros"]),
         "orders": ("orders", lambda _: 1),
         "refunded": ("refunds", lambda e: e.row["amount_micros"]),
-        "returned": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in RETURNED)),
+        "returned": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in RETURNS)),
         "cancelled": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] == "cancel")),
-        "disputed": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in DISPUTED)),
+        "disputed": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in DISPUTES)),
         "shipped": ("fulfilments", lambda e: int(e.row["event"] == "shipped")),
         "shipped_late": ("fulfilments", _shipped_late),
         "visits": ("traffic", lambda e: e.row["visits"]),
         "ad_spend": ("traffic", lambda e: e.row["amount_micros"]),
         "ratings": ("ratings", lambda e: e.row["ratings"]),
-        "star_hundredths": ("ratings", lambda e: e.row["ratings"] * _hundredths(e.row["stars"])),
+        "star_hundredths": ("ratings", lambda e: e.row["ratings"] * hundredths(e.row["stars"])),
         "purchased": ("purchases", lambda e: e.row["amount_micros"]),
     }
     totals = {
@@ -60,11 +59,6 @@ def sums(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: date)
 def _shipped_late(entry: Entry) -> int:
     late = entry.order is not None and entry.row["at"] > entry.order["ordered_at"] + timedelta(hours=72)
     return int(entry.row["event"] == "shipped" and late)
-
-
-def _hundredths(stars: float) -> int:
-    # rounds halves up, using the decimals as written
-    return int(Fraction(str(stars)) * 100 + Fraction(1, 2))
 
 
 def _in_step(entries: Sequence[Entry], step: int) -> list[Entry]:

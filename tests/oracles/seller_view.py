@@ -53,15 +53,9 @@ class Loan:
 
 @dataclass(frozen=True)
 class SellerView:
-    """Everything visible of one seller as of one midnight.
+    """Everything visible of one seller as of one midnight: latest versions, loans, and entries by table.
 
-    Attributes:
-        as_of: T.
-        known_tables: the tables with a visible row of any seller.
-        party: the latest version of the seller, or None.
-        stores: the latest versions of the seller's stores.
-        loans: the seller's loans.
-        entries: `orders` (sales), `related_party_orders`, `refunds`, `fulfilments`, `traffic`, `ratings`, `purchases`.
+    `known_tables` have a visible row of any seller. `orders` are sales; other orders are `related_party_orders`.
     """
 
     as_of: date
@@ -73,10 +67,6 @@ class SellerView:
 
 
 def midnight(day: date) -> datetime:
-    """Return the start of a day.
-
-    Example: `midnight(date(2024, 2, 29))` is 2024-02-29 00:00:00.
-    """
     return datetime.combine(day, time(), UTC).replace(tzinfo=None)
 
 
@@ -122,11 +112,8 @@ def seller_view(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of
 
 
 def _loan(visible_rows: Mapping[str, Sequence[Row]], loan: Row) -> Loan:
-    rows = {
-        name: [row for row in visible_rows[name] if row["loan_id"] == loan["loan_id"]]
-        for name in ("instalments", "payments")
-    }
-    return Loan(loan, rows["instalments"], rows["payments"])
+    tables = (visible_rows["instalments"], visible_rows["payments"])
+    return Loan(loan, *([row for row in table if row["loan_id"] == loan["loan_id"]] for table in tables))
 
 
 def _latest(versions: Iterable[Row], key: str) -> dict[str, Row]:

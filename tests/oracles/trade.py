@@ -15,7 +15,6 @@ TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases",
 
 
 def before(days: int) -> datetime:
-    """Return the midnight that is this number of days before T."""
     return midnight(T - timedelta(days=days))
 
 
@@ -48,19 +47,16 @@ class Trade:
         return self.rows["orders"][-1]
 
     def refund(self, order: dict[str, Any] | None, at: datetime, dollars: int, reason: str = "return") -> None:
-        """Add a refund, known at once."""
         row = {"refund_id": f"R{len(self.rows['refunds'])}", "store_id": "A", "amount_micros": dollars * USD}
         row |= {"order_id": order and order["order_id"], "refunded_at": at, "reason": reason, "known_at": at}
         self.rows["refunds"].append(row)
 
     def event(self, order: dict[str, Any], name: str, after: timedelta) -> None:
-        """Add a fulfilment event some time after its order."""
         at = order["ordered_at"] + after
         row = {"order_id": order["order_id"], "store_id": "A", "event": name, "at": at, "known_at": at}
         self.rows["fulfilments"].append(row)
 
     def visits(self, ago: int, visits: int, channel: str = "search", dollars: int = 0) -> None:
-        """Add a day's traffic of one channel."""
         day = T - timedelta(days=ago)
         row = {"store_id": "A", "day": day, "channel": channel, "visits": visits, "visitors": 1, "add_to_carts": 1}
         self.rows["traffic"].append(row | {"amount_micros": dollars * USD, "known_at": midnight(day)})

@@ -9,12 +9,9 @@ import pytest
 
 from features.engines.spark import expect_java, open_engine
 from features.errors import EngineError
-from tests.oracles.festivals import few_festivals
 
 if TYPE_CHECKING:
     from ibis.backends.pyspark import Backend
-
-__all__ = ["few_festivals", "spark"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,28 +6,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 import sellerscore
+from features.catalogue import CATALOGUE, Feature
 from features.engines.duckdb import open_engine
 from features.ingest import OperatingStore, ingest, open_store
 from features.materialize import materialize_frame, write_spark_frame
 from features.store.tiles import TileSet, current_spark_tiles, current_tiles
 from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
 from tests.oracles.deliveries import NO_RATES, deliver, in_dollars, rates_of
-from tests.oracles.market import MIDNIGHTS, Market, Shape, market
+from tests.oracles.market import MIDNIGHTS, Market, Shape, market, together
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import MAY_BE_ABSENT
-from tests.parity.frames import differences, read_frame, tile_rows
-from tests.parity.markets import together
+from tests.properties.test_features_oracle import WHOLE
 
 if TYPE_CHECKING:
     from ibis.backends.pyspark import Backend
@@ -44,6 +49,39 @@ SMALL = Shape(seed=4, sellers=4, events=12, absent=ALL_BUT_ORDERS)
 FEW = features_named("orders_90d", "days_on_platform")
 
 
+NAMES = [feature.name for feature in CATALOGUE]
+KEYS = ["seller_id", "as_of"]
+
+
+def read_frame(folder: Path, names: Sequence[str] = NAMES) -> pd.DataFrame:
+    """Return a frame of the named features sorted by its keys, after checking the types of its columns."""
+    table = ds.dataset(folder, format="parquet").to_table()
+    expected = [("seller_id", pa.string()), ("as_of", pa.date32()), *((name, pa.float64()) for name in names)]
+    assert [(field.name, field.type) for field in table.schema] == expected
+    assert not any(table[name].to_pandas().dropna().map(np.isinf).any() for name in names)
+    frame: pd.DataFrame = table.to_pandas().set_index(KEYS).sort_index()
+    return frame
+
+
+def differences(actual: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
+    assert list(actual.index) == list(expected.index)
+    assert list(actual.columns) == list(expected.columns)
+    return [
+        name for name in actual.columns if not _agree(actual[name].to_numpy(), expected[name].to_numpy(), name in WHOLE)
+    ]
+
+
+def _agree(actual: np.ndarray, expected: np.ndarray, whole: bool) -> bool:
+    return np.allclose(actual, expected, rtol=0 if whole else 1e-9, atol=0, equal_nan=True)
+
+
+def tile_rows(paths: Iterable[Path]) -> tuple[dict[str, str], list[tuple[object, ...]]]:
+    parts = [pq.read_table(path) for path in paths]
+    types = {field.name: str(field.type) for field in parts[0].schema}
+    rows = [tuple(row[name] for name in types) for part in parts for row in part.to_pylist()]
+    return types, sorted(rows, key=repr)
+
+
 @dataclass(frozen=True)
 class Built:
     """Results of Spark for a store of two deliveries, folded one after the other."""
@@ -56,13 +94,9 @@ class Built:
 
 
 def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, tmp_path: Path) -> None:
-    store, names = write_accepted(market(SMALL), tmp_path / "store"), [feature.name for feature in FEW]
-    days = MIDNIGHTS[:2]
-    assert write_spark_frame(spark, store, days, tmp_path / "frame", FEW) > 0
-    actual = read_frame(tmp_path / "frame", names)
-    expected = frame_from(store, list(actual.index), catalogue=FEW).set_axis(actual.index)
+    store = write_accepted(market(SMALL), tmp_path / "store")
+    expected = assert_same_frame(spark, store, tmp_path / "frame", FEW)
     assert expected.notna().any().all(), "a feature that is always missing proves nothing"
-    assert differences(actual, expected) == []
     tiles = current_spark_tiles(spark, store)
     with open_engine() as engine:
         assert_same_tiles(tiles, current_tiles(engine, store))
@@ -79,12 +113,19 @@ def test_declared_absent_data_and_start_dates_are_equal_on_both(spark: Backend, 
     ingest(folder, tmp_path / "store")
     store, available = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
     catalogue = features_named(*available, "top_buyer_share_180d", "orders_beyond_visits_30d")
-    assert write_spark_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
-    actual = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
-    expected = frame_from(store, list(actual.index), catalogue=catalogue).set_axis(actual.index)
-    assert differences(actual, expected) == []
+    expected = assert_same_frame(spark, store, tmp_path / "frame", catalogue)
     assert expected["top_buyer_share_180d"].isna().all()
     assert expected["settled_net_sales_90d"].notna().any()
+
+
+def assert_same_frame(
+    spark: Backend, store: OperatingStore, folder: Path, catalogue: Sequence[Feature]
+) -> pd.DataFrame:
+    assert write_spark_frame(spark, store, MIDNIGHTS[:2], folder, catalogue) > 0
+    actual = read_frame(folder, [feature.name for feature in catalogue])
+    expected = frame_from(store, list(actual.index), catalogue=catalogue).set_axis(actual.index)
+    assert differences(actual, expected) == []
+    return expected
 
 
 def assert_same_tiles(actual: TileSet, expected: TileSet) -> None:
@@ -97,7 +138,7 @@ def assert_same_tiles(actual: TileSet, expected: TileSet) -> None:
 @pytest.fixture(scope="module")
 def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
-    store = _in_two(together(SHAPES), folder / "store")
+    store = _in_two(together({str(shape.seed): market(shape) for shape in SHAPES}), folder / "store")
     with _row_counts_on_driver() as row_counts:
         first = current_spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
         tiles = current_spark_tiles(spark, store)
@@ -123,7 +164,7 @@ def test_tiles_are_equal_row_for_row(built: Built) -> None:
 
 @pytest.mark.soak
 def test_the_split_into_deliveries_does_not_change_frames(built: Built, tmp_path: Path) -> None:
-    whole = write_accepted(together(SHAPES), tmp_path / "store")
+    whole = write_accepted(together({str(shape.seed): market(shape) for shape in SHAPES}), tmp_path / "store")
     materialize_frame(whole, MIDNIGHTS, tmp_path / "frame")
     expected = read_frame(tmp_path / "frame")
     assert expected.notna().any().all(), "a feature that is always missing proves nothing"

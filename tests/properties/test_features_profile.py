@@ -30,12 +30,9 @@ from tests.oracles.shapes import SHAPES, examples
 def profiles(
     rows: Rows, sellers: Iterable[str], as_of: date, *, parts: int = 1, threads: int = 2
 ) -> dict[str, StoredProfile]:
-    """Return the profiles of sellers, computed from accepted files."""
     with TemporaryDirectory() as folder:
         store = write_accepted(rows, Path(folder), parts)
-        index = pd.MultiIndex.from_tuples(
-            [(seller, pd.Timestamp(as_of)) for seller in sellers], names=["seller_id", "as_of"]
-        )
+        index = pd.MultiIndex.from_product([list(sellers), [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])
         # peer ranks are tested elsewhere
         features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
         return dict(compute_profiles(store, features, threads).profiles)
@@ -53,9 +50,9 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
     visible_rows = visible(rows, as_of)
     for seller, profile in profiles(rows, sellers, as_of).items():
         assert dict(zip(SUMS, profile.sums, strict=True)) == profile_oracle.sums(visible_rows, seller, as_of)
-        expected = profile_oracle.coverage(visible_rows, seller, as_of)
+        coverage = profile_oracle.coverage(visible_rows, seller, as_of)
         assert {name: vars(days) for name, days in profile.coverage.items()} == {
-            name: vars(days) for name, days in expected.items()
+            n: vars(c) for n, c in coverage.items()
         }
 
 

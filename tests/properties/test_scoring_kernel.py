@@ -117,10 +117,7 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int
         (255, 2),
         (256, 1),
         (257, 2),
-        (600, 1),
-        (600, 2),
-        (600, 3),
-        (600, 9),
+        *((600, count) for count in (1, 2, 3, 9)),
     ):
         batch = indexes[:size]
         together = contributions(model, matrix[batch], threads).values

@@ -84,7 +84,6 @@ class _TreeBuilder:
 
 
 def text(forest: Forest) -> str:
-    """Return the model in LightGBM's text format."""
     rng = np.random.default_rng(forest.seed)
     names = [f"f{index}" for index in range(forest.features)]
     head = [

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-import lightgbm
 import numpy as np
 
 from scoring import Bundle, Vector, pack
@@ -38,28 +37,11 @@ def bundle(seed: int = 1, depth: int = 3) -> Bundle:
     shares = matrix[:, [1, 2, 4, 5]] / (1, 1, HOURS, 1)
     margin = shares @ rng.uniform(1.0, 3.0, 4) - 1.5 * (matrix[:, 3] - 3.5) + 4.0 * shares[:, 0] * shares[:, 2] - 4.5
     bad = rng.random(900) < 1.0 / (1.0 + np.exp(-margin))
-    parameters = {
-        "objective": "binary",
-        "max_depth": depth,
-        "min_data_in_leaf": 10,
-        "learning_rate": 0.2,
-        "monotone_constraints": list(SIGNS),
-        "verbosity": -1,
-        "num_threads": 1,
-        "deterministic": True,
-        "seed": seed,
-    }
-    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
-    text = lightgbm.train(parameters, data, num_boost_round=40).model_to_string()
+    parameters = {"max_depth": depth, "min_data_in_leaf": 10, "learning_rate": 0.2, "seed": seed}
+    text = build.train(matrix, bad, dict(zip(NAMES, SIGNS, strict=True)), 40, **parameters).model_to_string()
     entries = tuple(
         FeatureEntry(
-            name=name,
-            label=name.capitalize(),
-            unit=unit,
-            sign=sign,
-            actionable=name in REACHES,
-            structural=False,
-            reason_group=group,
+            *(name, name.capitalize(), unit, sign, name in REACHES, False, group),
             typical=0.5,
             reach=REACHES.get(name, ()),
         )
@@ -67,9 +49,8 @@ def bundle(seed: int = 1, depth: int = 3) -> Bundle:
     )
     parts = build.parts()
     sheet = replace(parts.sheet, entries=entries, sizes=Sizes("sales", (SMALL,)))
-    return Bundle.from_files(
-        pack(replace(parts, model_text=text, sheet=sheet, reasons=reason_catalogue(sheet.entries)))
-    )
+    changed = replace(parts, model_text=text, sheet=sheet, reasons=reason_catalogue(sheet.entries))
+    return Bundle.from_files(pack(changed))
 
 
 def rows(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring import Bundle, BundleError, BundleParts, Reference, pack
+from scoring import Bundle, BundleError, Reference, pack
 from scoring.bundle import FILES, FORMAT, MANIFEST
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
-from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.sheet import HistoryThreshold
 from tests.counts import repeat
 from tests.scoring import build
 
@@ -43,11 +43,10 @@ def edited(name: str, edit: Callable[[Any], object]) -> dict[str, bytes]:
 
 def test_a_packed_bundle_is_read_unchanged() -> None:
     bundle = Bundle.from_files(PACKED)
-    assert bundle.sheet == PARTS.sheet
-    assert bundle.policy == PARTS.policy
-    assert bundle.reasons == PARTS.reasons
-    assert bundle.reference == PARTS.reference
-    assert bundle.model.text == PARTS.model_text
+    assert (bundle.sheet, bundle.policy, bundle.reasons) == (PARTS.sheet, PARTS.policy, PARTS.reasons)
+    assert (bundle.reference, bundle.model.text) == (PARTS.reference, PARTS.model_text)
+    assert bundle.model.names == PARTS.sheet.names
+    assert Bundle.from_files(dict(reversed(PACKED.items()))).digest == bundle.digest
     assert bundle.digest == sha256(PACKED[MANIFEST])
     assert bundle.model_digest == sha256(PARTS.model_text.encode())
 
@@ -76,29 +75,19 @@ def test_any_changed_byte_in_any_file_is_detected(change: tuple[str, int, int]) 
         Bundle.from_files({**PACKED, name: bytes(content)})
 
 
-@pytest.mark.parametrize("name", [MANIFEST, *FILES])
-def test_each_file_is_required(name: str) -> None:
-    with pytest.raises(BundleError, match=name):
-        Bundle.from_files({other: content for other, content in PACKED.items() if other != name})
-
-
-def test_an_extra_file_is_rejected_by_name() -> None:
-    with pytest.raises(BundleError, match=r"notes\.txt"):
-        Bundle.from_files({**PACKED, "notes.txt": b""})
-    with pytest.raises(BundleError, match=r"notes\.txt"):
-        Bundle.from_files(with_manifest({**PACKED, "notes.txt": b""}))
+def test_all_files_are_required_and_no_others() -> None:
+    for name in (MANIFEST, *FILES):
+        with pytest.raises(BundleError, match=name):
+            Bundle.from_files({other: content for other, content in PACKED.items() if other != name})
+    for files in ({**PACKED, "notes.txt": b""}, with_manifest({**PACKED, "notes.txt": b""})):
+        with pytest.raises(BundleError, match=r"notes\.txt"):
+            Bundle.from_files(files)
 
 
 @pytest.mark.parametrize(
     ("manifest", "sentence"),
     [
-        (b"", "cannot be read"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (b"[]", "cannot be read"),
-        (b"7", "cannot be read"),
-        (b'"files"', "cannot be read"),
-        (b"{}", "cannot be read"),
-        (b'{"format":2}', "cannot be read"),
+        *((text, "cannot be read") for text in (b"", b"\xff\xfe\x00", b"[]", b"7", b'"files"', b"{}", b'{"format":2}')),
         (b'{"files":{},"format":2}', "missing or extra: features.json"),
         (b'{"files":[1],"format":2}', "cannot be read"),
         (b'{"files":{},"format":1}', "of format 1; this program reads format 2. Train and promote a model"),
@@ -169,15 +158,11 @@ def test_contradictions_are_rejected_despite_a_correct_manifest(
         Bundle.from_files(edited(name, edit))
 
 
-def _entries(names: tuple[str, ...]) -> tuple[FeatureEntry, ...]:
-    return tuple(FeatureEntry(name, name, "ratio", 1, True, False, "tenure", None) for name in names)
-
-
 @pytest.mark.parametrize(
     "change",
     [
         {"sheet": replace(PARTS.sheet, entries=PARTS.sheet.entries[::-1])},
-        {"sheet": FeatureSheet(build.CATALOGUE, _entries(("tenure",)), (), (), 7)},
+        {"sheet": replace(PARTS.sheet, entries=PARTS.sheet.entries[:1])},
         {"reasons": replace(PARTS.reasons, groups=PARTS.reasons.groups[:1])},
         {"reference": Reference("p", {"auc": math.nan}, {})},
         {"model_text": "not a model"},
@@ -188,18 +173,17 @@ def test_pack_rejects_parts_that_could_not_be_read(change: dict[str, Any]) -> No
         pack(replace(PARTS, **change))
 
 
-def test_invalid_parts_are_rejected_on_creation() -> None:
-    with pytest.raises(BundleError, match="slope above 0"):
-        Calibration(-0.1, 0.0)
-    with pytest.raises(BundleError, match="history threshold of tenure is inf"):
-        HistoryThreshold("tenure", math.inf)
-    with pytest.raises(BundleError, match="typical value inf"):
-        FeatureEntry("tenure", "Tenure", "days", 1, True, False, "tenure", math.inf)
-
-
-def test_from_files_accepts_the_files_in_any_order() -> None:
-    copy = BundleParts(PARTS.model_text, PARTS.sheet, PARTS.policy, PARTS.reasons, PARTS.reference)
-    assert Bundle.from_files(dict(reversed(pack(copy).items()))).digest == Bundle.from_files(PACKED).digest
+@pytest.mark.parametrize(
+    ("create", "sentence"),
+    [
+        (lambda: Calibration(-0.1, 0.0), "slope above 0"),
+        (lambda: HistoryThreshold("tenure", math.inf), "history threshold of tenure is inf"),
+        (lambda: replace(PARTS.sheet.entries[0], typical=math.inf), "typical value inf"),
+    ],
+)
+def test_invalid_parts_are_rejected_on_creation(create: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        create()
 
 
 def test_a_wrong_line_of_tree_sizes_is_ignored() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -29,29 +30,18 @@ def rows(count: int = 120) -> NDArray[np.float64]:
 
 def to_frame(matrix: NDArray[np.float64], days: list[date] | None = None) -> pd.DataFrame:
     sellers = [f"S-{number}" for number in range(len(matrix))]
-    index = pd.MultiIndex.from_arrays(
-        [sellers, pd.to_datetime([(days or [build.AS_OF])[row % len(days or [0])] for row in range(len(matrix))])],
-        names=["seller_id", "as_of"],
-    )
+    dates = [day for day, _ in zip(cycle(days or [build.AS_OF]), sellers, strict=False)]
+    index = pd.MultiIndex.from_arrays([sellers, pd.to_datetime(dates)], names=["seller_id", "as_of"])
     return pd.DataFrame(matrix, columns=NAMES, index=index)
 
 
 def assess_frame(bundle: Bundle, frame: pd.DataFrame, covers: dict[str, date]) -> list[Assessment]:
     """Return the assessments of single vectors, requested on the day of each row's `as_of`."""
-    return assess(
-        bundle,
-        [
-            Vector(
-                seller,
-                day.date(),
-                day.date(),
-                covers,
-                build.CATALOGUE,
-                tuple(None if np.isnan(v) else v for v in row),
-            )
-            for (seller, day), row in zip(frame.index, frame.to_numpy().tolist(), strict=True)
-        ],
-    )
+    vectors = []
+    for (seller, day), row in zip(frame.index, frame.to_numpy().tolist(), strict=True):
+        values = tuple(None if np.isnan(value) else value for value in row)
+        vectors.append(Vector(seller, day.date(), day.date(), covers, build.CATALOGUE, values))
+    return assess(bundle, vectors)
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -132,20 +122,16 @@ def test_shap_values_add_up_to_the_log_odds_of_the_rows_with_a_score() -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-log_odds)), probability, atol=1e-6)
 
 
-def test_a_mapping_gives_a_mapping_and_other_columns_are_ignored() -> None:
+def test_mappings_nullable_columns_other_columns_and_empty_frames_are_accepted() -> None:
     frame = to_frame(rows(10))
     columns = {**{name: frame[name].tolist() for name in reversed(NAMES)}, "note": ["x"] * 10}
     scored = BUNDLE.score_frame(columns)
     assert isinstance(scored, dict)
+    pd.testing.assert_frame_equal(BUNDLE.score_frame(frame.astype("Float64")), BUNDLE.score_frame(frame))
     np.testing.assert_array_equal(scored["score"], BUNDLE.score_frame(frame)["score"].to_numpy())
     empty = BUNDLE.score_frame(frame.iloc[:0])
     assert (len(empty), list(empty.columns)) == (0, ["outcome", "score", "band", "probability_of_default"])
     assert len(BUNDLE.explain_frame(frame.iloc[:0]).points) == 0
-
-
-def test_nullable_columns_have_missing_values() -> None:
-    frame = to_frame(rows(20))
-    pd.testing.assert_frame_equal(BUNDLE.score_frame(frame.astype("Float64")), BUNDLE.score_frame(frame))
 
 
 @pytest.mark.parametrize(

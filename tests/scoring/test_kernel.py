@@ -125,10 +125,10 @@ def test_a_cycle_of_splits_is_rejected_before_lightgbm_follows_it() -> None:
 
 
 def test_a_table_with_nan_gives_no_score() -> None:
-    table_of_nan = np.full_like(tables_of(MODEL).table, np.nan)
+    wrong = altered(MODEL, table=np.full_like(tables_of(MODEL).table, np.nan))
     for rows in (ROWS[:1], ROWS):
         with pytest.raises(ExplanationError, match="not a finite number"):
-            contributions(altered(MODEL, table=table_of_nan), rows)
+            contributions(wrong, rows)
 
 
 def test_an_altered_table_gives_no_score_to_the_affected_rows() -> None:
@@ -147,11 +147,6 @@ def test_an_altered_table_gives_no_score_to_the_affected_rows() -> None:
             else:
                 assert values.tobytes() == expected
     assert affected > len(originals)
-
-
-def test_tables_are_read_only() -> None:
-    for array in tables_of(MODEL)[1:]:
-        assert not array.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -203,18 +198,11 @@ def test_for_too_large_tables_lightgbm_explains_instead() -> None:
 def test_a_tree_too_deep_to_traverse_is_rejected() -> None:
     leaves = 3_000
     inner = range(leaves - 1)
-    lines = {
-        "num_leaves": [leaves],
-        "num_cat": [0],
-        "split_feature": [0] * (leaves - 1),
-        "threshold": [float(node) for node in inner],
-        "decision_type": [2] * (leaves - 1),
-        "left_child": [~node for node in inner],
-        "right_child": [*range(1, leaves - 1), ~(leaves - 1)],
-        "leaf_value": [0.5] * leaves,
-        "leaf_count": [1] * leaves,
-        "internal_count": [leaves - node for node in inner],
-    }
+    constant = {"split_feature": 0, "decision_type": 2}
+    lines: dict[str, list[object]] = {name: [value] * (leaves - 1) for name, value in constant.items()}
+    lines |= {"num_leaves": [leaves], "num_cat": [0], "leaf_value": [0.5] * leaves, "leaf_count": [1] * leaves}
+    lines |= {"threshold": [float(node) for node in inner], "left_child": [~node for node in inner]}
+    lines |= {"right_child": [*inner[1:], ~(leaves - 1)], "internal_count": [leaves - node for node in inner]}
     block = "\n".join(f"{name}={' '.join(map(str, entries))}" for name, entries in lines.items())
     with pytest.raises(TableTooLargeError, match="hundreds of splits deep"):
         plan(read_trees(f"tree\nmax_feature_idx=0\n\nTree=0\n{block}\n\nend of trees\n"))
@@ -233,13 +221,10 @@ def test_a_bundle_states_how_it_is_explained() -> None:
 
 
 def test_tables_and_lightgbm_give_the_same_points() -> None:
-    parts = build.parts()
-    by_lightgbm = Bundle.from_files(
-        pack(replace(parts, reference=replace(parts.reference, explained_by="pred_contrib")))
-    )
-    for actual, expected in zip(
-        assess(build.bundle(), build.vectors(ROWS)), assess(by_lightgbm, build.vectors(ROWS)), strict=True
-    ):
+    parts, vectors = build.parts(), build.vectors(ROWS)
+    reference = replace(parts.reference, explained_by="pred_contrib")
+    by_lightgbm = assess(Bundle.from_files(pack(replace(parts, reference=reference))), vectors)
+    for actual, expected in zip(assess(build.bundle(), vectors), by_lightgbm, strict=True):
         assert actual.explanation == expected.explanation
         assert actual.probability_of_default == expected.probability_of_default
 
@@ -249,13 +234,10 @@ def test_a_model_without_a_feature_of_the_sheet_is_rejected() -> None:
         pack(replace(build.parts(), model_text=build.booster(build.Recipe(features=3)).model_to_string()))
 
 
-@pytest.mark.parametrize("columns", [0, 3, 5])
-def test_rows_with_a_wrong_number_of_columns_are_rejected(columns: int) -> None:
-    with pytest.raises(VectorError, match=f"has {columns} values; the model needs 4"):
-        contributions(MODEL, np.zeros((2, columns)))
-
-
-def test_no_rows_give_the_base_only() -> None:
+def test_rows_need_all_columns_and_no_rows_give_the_base_only() -> None:
+    for columns in (0, 3, 5):
+        with pytest.raises(VectorError, match=f"has {columns} values; the model needs 4"):
+            contributions(MODEL, np.zeros((2, columns)))
     explained = contributions(MODEL, np.empty((0, 4)))
     assert explained.values.shape == (0, 4)
     assert explained.base == contributions(MODEL, ROWS).base
@@ -278,11 +260,12 @@ def test_worked_numbers_of_two_features_on_one_path() -> None:
         assert line == (pattern == 0b11) - 0.125
 
 
-def test_leaves_share_tables_and_save_memory() -> None:
+def test_leaves_share_tables_that_are_read_only() -> None:
     trees = read_trees(forests.text(Forest(5, features=9, trees=20, depth=4)))
     groups = plan(trees).groups
     leaves = sum(len(tree.values) for tree in trees)
     assert len(groups) < leaves / 3
+    assert not any(array.flags.writeable for array in tables_of(MODEL)[1:])
     separate_size = sum((len(leaf.shares) + 1) << len(leaf.shares) for group in groups for leaf in group.leaves)
     assert sum(group.table_size for group in groups) < separate_size
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import MappingError
-from tests.features.importers.exports import import_and_ingest, write_rows
-from tests.features.ingest.build import Row, accepted
+from tests.features.importers.exports import import_and_ingest, values, write_rows
+from tests.features.ingest.build import Row
 
 ITEM = """
 amazon-order-id merchant-order-id purchase-date last-updated-date order-status fulfillment-channel sales-channel
@@ -23,18 +23,18 @@ promotion-id
 """.split()  # noqa: SIM905
 
 
-def item(number: str, price: object, **values: object) -> Row:
+def item(number: str, price: object, **other: object) -> Row:
     row: Row = {**dict.fromkeys(ITEM), "amazon-order-id": number, "purchase-date": "2024-03-01T08:00:00+00:00"}
     row |= {"order-status": "Shipped", "sales-channel": "Amazon.com", "quantity": 1, "currency": "USD"}
     row |= {"item-price": price, "item-tax": "1.00", "ship-country": "US", "product-name": 'Screen 24" black'}
-    return {**row, **{name.replace("_", "-"): value for name, value in values.items()}}
+    return {**row, **{name.replace("_", "-"): value for name, value in other.items()}}
 
 
-def flow(kind: str | None, amount: object, **values: object) -> Row:
+def flow(kind: str | None, amount: object, **other: object) -> Row:
     row: Row = {**dict.fromkeys(SETTLEMENT), "settlement-id": "9001", "transaction-type": kind, "amount": amount}
     row |= {"order-id": "111-1", "marketplace-name": "Amazon.com", "amount-type": "ItemPrice", "currency": "USD"}
     row |= {"amount-description": "Principal", "posted-date": "2024-03-09"}
-    return {**row, **{name.replace("_", "-"): value for name, value in values.items()}}
+    return {**row, **{name.replace("_", "-"): value for name, value in other.items()}}
 
 
 ITEMS = [
@@ -77,27 +77,18 @@ def test_orders_and_settlements(tmp_path: Path) -> None:
         "sale_or_fee_of_an_order": 1,
         "total_of_the_settlement": 1,
     }
-    orders = {row["order_id"]: row for row in accepted(store, "orders")}
-    assert (orders["111-1"]["amount"], orders["111-1"]["items"], orders["111-1"]["store_id"]) == (
-        29.0,
-        3,
-        "S9-amazon.com",
-    )
-    assert orders["111-2"]["ordered_at"] == datetime(2024, 3, 6, 4, 30)  # noqa: DTZ001
-    assert [row["marketplace"] for row in accepted(store, "stores")] == ["amazon.ca", "amazon.com"]
-    refunds = {row["order_id"]: (row["amount"], row["reason"], row["store_id"]) for row in accepted(store, "refunds")}
-    assert refunds == {"111-1": (19.0, "refund", "S9-amazon.com"), "111-2": (30.0, "dispute", "S9-amazon.ca")}
+    assert values(store, "orders", "order_id", "amount", "items", "store_id", "ordered_at") == [
+        ("111-1", 29.0, 3, "S9-amazon.com", datetime(2024, 3, 1, 8)),  # noqa: DTZ001
+        ("111-2", 31.0, 1, "S9-amazon.ca", datetime(2024, 3, 6, 4, 30)),  # noqa: DTZ001
+    ]
+    assert values(store, "stores", "marketplace") == ["amazon.ca", "amazon.com"]
+    refunds = values(store, "refunds", "order_id", "amount", "reason", "store_id")
+    assert sorted(refunds) == [("111-1", 19.0, "refund", "S9-amazon.com"), ("111-2", 30.0, "dispute", "S9-amazon.ca")]
     assert store.absent == {"buyer_ids"}
 
 
-def test_without_settlements_refunds_are_unknown(tmp_path: Path) -> None:
-    report, store = import_and_ingest("amazon", write_rows(tmp_path / "o.txt", ITEMS, "\t"), tmp_path, seller_id="S9")
-    assert dict(report.written) == {"sellers": 1, "stores": 2, "orders": 2}
-    assert not store.has("refunds")
-
-
-def refund(**values: object) -> Row:
-    return flow("Refund", "-20.00", adjustment_id="ADJ1", **values)
+def refund(**other: object) -> Row:
+    return flow("Refund", "-20.00", adjustment_id="ADJ1", **other)
 
 
 def test_lines_of_overlapping_reports_count_once(tmp_path: Path) -> None:
@@ -111,23 +102,29 @@ def test_lines_of_overlapping_reports_count_once(tmp_path: Path) -> None:
     items, settlements = report.sources
     assert (items.mapped, items.not_mapped) == ({"item_of_order": 3}, {"repeated": 2, "updated_in_another_line": 1})
     assert (settlements.mapped, settlements.not_mapped) == ({"part_of_refund": 3}, {"repeated": 1})
-    assert {row["order_id"]: row["amount"] for row in accepted(store, "orders")} == {"111-1": 80.0, "111-2": 9.0}
-    assert [row["amount"] for row in accepted(store, "refunds")] == [60.0]
+    assert values(store, "orders", "order_id", "amount") == [("111-1", 80.0), ("111-2", 9.0)]
+    assert values(store, "refunds", "amount") == [60.0]
 
 
-def test_an_item_with_an_id_counts_once(tmp_path: Path) -> None:
+def test_without_settlements_refunds_are_unknown_and_an_item_with_an_id_counts_once(tmp_path: Path) -> None:
     line = {**item("111-1", "40.00", item_tax=None), "order-item-id": "7"}
-    _, store = import_and_ingest(
-        "amazon", write_rows(tmp_path / "orders.txt", [line, line], "\t"), tmp_path, seller_id="S9"
-    )
-    assert [row["amount"] for row in accepted(store, "orders")] == [40.0]
+    export = write_rows(tmp_path / "orders.txt", [line, line], "\t")
+    report, store = import_and_ingest("amazon", export, tmp_path, seller_id="S9", since="2022-05-01")
+    assert dict(report.written) == {"sellers": 1, "stores": 1, "orders": 1}
+    assert not store.has("refunds")
+    assert values(store, "orders", "amount") == [40.0]
+    # the store began before the export
+    began = [values(store, "stores", "opened_at"), values(store, "sellers", "onboarded_at")]
+    assert began == [[datetime(2022, 5, 1)]] * 2  # noqa: DTZ001
+    for since in ("2024-03-02", "May"):
+        message = rf"since is '{since}'. Set a day not after the first order \(2024-03-01\)"
+        with pytest.raises(MappingError, match=message):
+            import_and_ingest("amazon", export, tmp_path / since, seller_id="S9", since=since)
 
 
 def test_separators_of_thousands_are_read_and_unreadable_amounts_are_rejected(tmp_path: Path) -> None:
-    rows = [
-        item("111-1", "2,500.00", item_promotion_discount="-1,000.00", item_tax=None),
-        item("111-2", "9.00", shipping_price="4,5"),
-    ]
+    rows = [item("111-1", "2,500.00", item_promotion_discount="-1,000.00", item_tax=None)]
+    rows.append(item("111-2", "9.00", shipping_price="4,5"))
     write_rows(tmp_path / "r" / "orders.txt", rows, "\t")
     write_rows(tmp_path / "r" / "settlement.txt", [refund(), {**refund(), "amount": "-1.000,00"}], "\t")
     report, store = import_and_ingest("amazon", tmp_path / "r", tmp_path, seller_id="S9")
@@ -135,13 +132,13 @@ def test_separators_of_thousands_are_read_and_unreadable_amounts_are_rejected(tm
     assert items.not_mapped == settlements.not_mapped == {"amount_unreadable": 1}
     assert items.details["amount_unreadable"].startswith("shipping-price '4,5' cannot be read")
     assert settlements.details["amount_unreadable"].startswith("amount '-1.000,00' cannot be read")
-    assert [row["amount"] for row in accepted(store, "orders")] == [1500.0]
+    assert values(store, "orders", "amount") == [1500.0]
 
 
-def test_a_decimal_comma(tmp_path: Path) -> None:
+def test_a_decimal_comma_is_read(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "orders.txt", [item("111-1", "1.234,50", item_tax="2 000,5")], "\t")
     _, store = import_and_ingest("amazon", export, tmp_path, seller_id="S9", decimal=",")
-    assert [row["amount"] for row in accepted(store, "orders")] == [3235.0]
+    assert values(store, "orders", "amount") == [3235.0]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +156,7 @@ def test_dates_of_a_settlement_have_one_format(
     write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
     write_rows(tmp_path / "r" / "settlement.txt", flows, "\t")
     _, store = import_and_ingest("amazon", tmp_path / "r", tmp_path, None, seller_id="S9", **settings)
-    assert sorted(str(row["refunded_at"])[:10] for row in accepted(store, "refunds")) == expected
+    assert sorted(str(at)[:10] for at in values(store, "refunds", "refunded_at")) == expected
 
 
 @pytest.mark.parametrize(
@@ -175,15 +172,3 @@ def test_an_unclear_order_of_dates_is_rejected(days: list[str], words: str, tmp_
     with pytest.raises(MappingError) as error:
         import_and_ingest("amazon", tmp_path / "r", tmp_path, seller_id="S9")
     assert words in str(error.value)
-
-
-def test_a_store_that_began_before_the_export(tmp_path: Path) -> None:
-    export = write_rows(tmp_path / "orders.txt", [item("111-1", "9.00")], "\t")
-    _, store = import_and_ingest("amazon", export, tmp_path, seller_id="S9", since="2022-05-01")
-    assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2022-05-01"}
-    assert {str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")} == {"2022-05-01"}
-    for since in ("2024-03-02", "May"):
-        with pytest.raises(
-            MappingError, match=rf"since is '{since}'. Set a day not after the first order \(2024-03-01\)"
-        ):
-            import_and_ingest("amazon", export, tmp_path / since, seller_id="S9", since=since)

@@ -1,7 +1,6 @@
 """The invoice mapping: every invoice is mapped as documented, or counted with a reason."""
 
 import csv
-import os
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -146,22 +145,3 @@ def test_a_folder_in_use_and_a_missing_file_are_rejected(tmp_path: Path) -> None
     (source / "sales_invoices.parquet").unlink()
     with pytest.raises(FeaturesError, match="lacks a file for sales_invoices"):
         import_invoices(source, tmp_path / "d")
-
-
-@pytest.mark.soak
-def test_every_row_of_the_real_ledger_is_counted(tmp_path: Path) -> None:
-    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "sme-invoices"
-    if not source.is_dir():
-        pytest.skip(f"no real invoices in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
-    report = import_invoices(source, tmp_path / "d")
-    assert [each.read for each in report.sources] == [425, 493_319, 606_122]
-    assert report.labels == 123
-    assert sum(",true," in line for line in _lines(tmp_path / "d" / "labels.csv")) == 27
-    taken = ingest(tmp_path / "d", tmp_path / "s")
-    assert {table.table: table.read for table in taken.tables} == dict(report.written)
-    assert all(not table.quarantined for table in taken.tables)
-    assert taken.table("orders").accepted == 468_981
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()

@@ -1,18 +1,19 @@
 """The Koubei mapping: payments of a day become orders, and refunds and buyer ids are declared absent."""
 
-import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from features.catalogue import CATALOGUE
 from features.ingest import OperatingStore
-from features.pipeline import all_sellers, covered_days, frame, latest_midnight
+from features.pipeline import covered_days, frame, latest_midnight
 from features.profile.compute import compute_profiles
 from features.profile.series import SUMS
 from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import accepted
+from tests.oracles.accepted_rows import features_named
 
 FIRST = date(2016, 1, 1)
 
@@ -60,20 +61,19 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
     assert store.absent == {"refunds", "buyer_ids"}
     assert store.has("refunds")
     assert covered_days(store)["refunds"] == end, "a score may require the table"
-    values = frame(store, pd.DataFrame({"seller_id": ["1"], "as_of": [end]})).iloc[0]
-    assert values["settled_net_sales_90d"] == pytest.approx(90 * 2 * 8 * 0.15)
-    assert values["return_rate_90d"] == 0
-    assert values["daily_sales_variation_90d"] == 0
-    of_buyers = ["buyer_concentration_180d", "top_buyer_share_180d", "repeat_sales_share_180d", "rush_order_share_180d"]
-    of_buyers += ["orders_per_buyer_180d", "own_store_share_180d", "buyer_trend_90d"]
-    assert values[of_buyers].isna().all()
-
-
-def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
+    of_buyers = ("buyer_concentration_180d", "top_buyer_share_180d", "repeat_sales_share_180d", "rush_order_share_180d")
+    of_buyers += ("orders_per_buyer_180d", "own_store_share_180d", "buyer_trend_90d")
+    catalogue = features_named(*of_buyers, "settled_net_sales_90d", "return_rate_90d", "daily_sales_variation_90d")
+    features = frame(store, pd.DataFrame({"seller_id": ["1"], "as_of": [end]}), catalogue)
+    row = features.iloc[0]
+    assert row["settled_net_sales_90d"] == pytest.approx(90 * 2 * 8 * 0.15)
+    assert (row["return_rate_90d"], row["daily_sales_variation_90d"]) == (0, 0)
+    assert row[[*of_buyers]].isna().all()
+    # the profile shows buyers as unknown
     assert not store.names_buyers
-    values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
-    ((_, picture),) = compute_profiles(store, values).profiles
-    sums = dict(zip(SUMS, picture.sums, strict=True))
+    complete = features.reindex(columns=[feature.name for feature in CATALOGUE])
+    ((_, profile),) = compute_profiles(store, complete).profiles
+    sums = dict(zip(SUMS, profile.sums, strict=True))
     assert sums["buyers"] is None
     assert sums["orders"] is not None
 
@@ -84,18 +84,7 @@ def test_visits_are_missing_if_the_window_begins_before_their_first_row(tmp_path
     write_rows(source / "views.csv", views)
     _, store = import_and_ingest("koubei", source, tmp_path, usd_per_unit=0.15)
     assert store.begins == {"traffic": FIRST + timedelta(days=100)}
-    days = [FIRST + timedelta(days=number) for number in (150, 189, 190)]
-    values = frame(store, pd.DataFrame({"seller_id": "1", "as_of": days}))["visits_90d"].tolist()
-    assert pd.isna(values[:2]).all()
-    assert values[2] == 900
-
-
-@pytest.mark.soak
-def test_every_row_of_the_real_data_is_counted(tmp_path: Path) -> None:
-    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "koubei"
-    if not source.is_dir():
-        pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
-    report, store = import_and_ingest("koubei", source, tmp_path, usd_per_unit=0.15)
-    assert [each.read for each in report.sources] == [1_333, 312_426, 80_708]
-    assert all(not each.not_mapped for each in report.sources)
-    assert store.rows("orders") == 34_432_587
+    pairs = pd.DataFrame({"seller_id": "1", "as_of": [FIRST + timedelta(days=number) for number in (150, 189, 190)]})
+    visits = frame(store, pairs, features_named("visits_90d"))["visits_90d"].tolist()
+    assert pd.isna(visits[:2]).all()
+    assert visits[2] == 900

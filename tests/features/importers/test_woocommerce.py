@@ -3,7 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
-from tests.features.importers.exports import import_and_ingest, write_rows
+from features.ingest import OperatingStore
+from tests.features.importers.exports import import_and_ingest, values, write_rows
 from tests.features.ingest.build import Row, accepted
 
 COLUMNS = """
@@ -18,12 +19,12 @@ download_permissions line_item_1 line_item_2 line_item_3
 """.split()  # noqa: SIM905 - a list of words reads best as words
 
 
-def order(number: int, **values: object) -> Row:
+def order(number: int, **other: object) -> Row:
     day = f"2024-05-{number:02} 10:00:00"
     row: Row = {**dict.fromkeys(COLUMNS), "order_id": number, "order_date": day, "paid_date": day}
     row |= {"status": "completed", "order_total": "50.00", "order_currency": "EUR", "billing_email": "Bo@example.com"}
     row |= {"billing_country": "DE", "line_item_1": "name:Mug|product_id:8|sku:M-1|quantity:2|total:40.00"}
-    return {**row, **values}
+    return {**row, **other}
 
 
 ROWS = [
@@ -45,36 +46,31 @@ def test_an_order_export(tmp_path: Path) -> None:
     report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
     (source,) = report.sources
     assert source.mapped == {"order": 5, "cancelled_order": 1}
-    assert source.not_mapped == {
-        "cancelled_before_payment": 1,
-        "not_paid": 1,
-        "order_total_unreadable": 1,
-        "repeated": 1,
+    reasons = ("cancelled_before_payment", "not_paid", "order_total_unreadable", "repeated")
+    assert source.not_mapped == dict.fromkeys(reasons, 1)
+    orders = {str(row["order_id"]).removeprefix("S8-woocommerce:"): row for row in accepted(store, "orders")}
+    assert (orders["1"]["items"], orders["1"]["amount_micros"]) == (3, 54_000_000)
+    assert orders["2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
+    assert orders["2"]["buyer_id"] == orders["1"]["buyer_id"]
+    assert (orders["28"]["buyer_id"], orders["28"]["buyer_country"]) == (None, "AT")
+    assert refunds_of(store) == {
+        "3-refund-1": (10.0, "refund", "2024-05-20"),
+        "3-refund-2": (5.0, "refund", "2024-05-17"),
+        "4-refund": (50.0, "refund", "2024-05-18"),
+        "5-cancel": (50.0, "cancel", "2024-05-05"),
     }
-    orders = {row["order_id"]: row for row in accepted(store, "orders")}
-    assert (orders["S8-woocommerce:1"]["items"], orders["S8-woocommerce:1"]["amount_micros"]) == (3, 54_000_000)
-    assert orders["S8-woocommerce:2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
-    assert orders["S8-woocommerce:2"]["buyer_id"] == orders["S8-woocommerce:1"]["buyer_id"]
-    assert (orders["S8-woocommerce:28"]["buyer_id"], orders["S8-woocommerce:28"]["buyer_country"]) == (None, "AT")
-    refunds = {
-        row["refund_id"]: (row["amount"], row["reason"], str(row["refunded_at"])[:10])
-        for row in accepted(store, "refunds")
-    }
-    assert refunds == {
-        "S8-woocommerce:3-refund-1": (10.0, "refund", "2024-05-20"),
-        "S8-woocommerce:3-refund-2": (5.0, "refund", "2024-05-17"),
-        "S8-woocommerce:4-refund": (50.0, "refund", "2024-05-18"),
-        "S8-woocommerce:5-cancel": (50.0, "cancel", "2024-05-05"),
-    }
+
+
+def refunds_of(store: OperatingStore) -> dict[str, tuple[float, str, str]]:
+    rows = values(store, "refunds", "refund_id", "amount", "reason", "refunded_at")
+    return {name.removeprefix("S8-woocommerce:"): (amount, why, str(at)[:10]) for name, amount, why, at in rows}
 
 
 def test_refunds_are_read_in_all_formats(tmp_path: Path) -> None:
+    late = "amount:5.00|reason:late; date: x|date:2024-05-21 12:00; amount:-1|date:2024-05-22 12:00:00;"
     rows = [
         order(1, order_total="2,000.00", refund_items="amount:1,234.50|reason:broken|date:2024-05-20 12:00:00"),
-        order(
-            2,
-            refund_items="amount:5.00|reason:late; date: x|date:2024-05-21 12:00; amount:-1|date:2024-05-22 12:00:00;",
-        ),
+        order(2, refund_items=late),
         order(3, order_total="900.00", status="refunded", refund_items="amount:€500.00|reason:|date:"),
         order(4, status="refunded", refund_items="reason:a;b|amount:4 €;reason:c|amount:3"),
         order(5, status="refunded", refund_items="amount:1,5|reason:|date:"),
@@ -90,11 +86,7 @@ def test_refunds_are_read_in_all_formats(tmp_path: Path) -> None:
         "refund_amount_unreadable": "amount '1,5' in refund_items cannot be read",
         "refund_date_unreadable": "date 'in May' in refund_items cannot be read",
     }
-    refunds = {
-        str(row["refund_id"]).removeprefix("S8-woocommerce:"): (row["amount"], str(row["refunded_at"])[:10])
-        for row in accepted(store, "refunds")
-    }
-    assert refunds == {
+    assert {name: (amount, day) for name, (amount, _, day) in refunds_of(store).items()} == {
         "1-refund-1": (1234.5, "2024-05-20"),
         "2-refund-1": (5.0, "2024-05-21"),
         "2-refund-2": (1.0, "2024-05-22"),
@@ -105,17 +97,11 @@ def test_refunds_are_read_in_all_formats(tmp_path: Path) -> None:
 
 
 def test_an_order_on_hold_counts_once_it_is_paid(tmp_path: Path) -> None:
-    rows = [
-        order(1, status="on-hold"),
-        order(2, status="on-hold", paid_date=None),
-        order(2),
-        order(3, status="wc-on-hold", paid_date="soon"),
-    ]
-    export = write_rows(tmp_path / "orders.csv", rows)
-    report, store = import_and_ingest(
-        "woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8", since="2020-01-01"
-    )
+    rows = [order(1, status="on-hold"), order(2, status="on-hold", paid_date=None), order(2)]
+    export = write_rows(tmp_path / "orders.csv", [*rows, order(3, status="wc-on-hold", paid_date="soon")])
+    settings = {"seller_id": "S8", "since": "2020-01-01"}
+    report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, **settings)
     (source,) = report.sources
     assert source.mapped == {"order": 2}
     assert source.not_mapped == {"on_hold_before_payment": 1, "paid_date_unreadable": 1}
-    assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2020-01-01"}
+    assert values(store, "stores", "opened_at") == [datetime(2020, 1, 1)]  # noqa: DTZ001

@@ -63,7 +63,6 @@ def write_orders(folder: Path, *orders: Row, **tables: Iterable[Row]) -> Path:
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV with every value as text."""
     rows = list(rows)
     columns = {name: pa.array([_to_text(row[name]) for row in rows], pa.string()) for name in rows[0]}
     pacsv.write_csv(pa.table(columns), path)
@@ -82,7 +81,6 @@ def accepted(store: OperatingStore, table: str) -> list[Row]:
 
 
 def quarantined(folder: Path, delivery_id: str, table: str) -> list[Row]:
-    """Return the quarantined rows of a delivery, as text with their rule."""
     path = folder / "deliveries" / delivery_id / "quarantined" / f"{table}.parquet"
     rows: list[Row] = pq.read_table(path).to_pylist()
     return rows

@@ -34,12 +34,10 @@ def corrupt(delivery: Path, table: str = "orders") -> None:
 
 
 def rewrite(change: Callable[[pa.Table], pa.Table]) -> Damage:
-    """Return a damage that changes the table of orders."""
     return lambda delivery: pq.write_table(change(pq.read_table(delivery / ORDERS)), delivery / ORDERS)
 
 
 def replace_by_csv(text: str, encoding: str = "utf-8") -> Damage:
-    """Return a damage that replaces the orders by a text file."""
 
     def replace(delivery: Path) -> None:
         (delivery / ORDERS).rename(delivery / "orders.csv")

@@ -26,13 +26,13 @@ def _ids(folder: Path) -> list[object]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [stopped, pytest.param(killed, marks=pytest.mark.soak)])
 def test_a_stop_at_any_step_leaves_the_store_before_or_after(
-    stop: Callable[..., bool], begun: Path, tmp_path: Path
+    stop: Callable[..., bool], base_store: Path, tmp_path: Path
 ) -> None:
     delivery = write_some(tmp_path / "d", stores=[store("T2")], fx_rates=[CNY])
     damage.corrupt(delivery, "fx_rates")
     committed = []
     for step in count(step=repeat(5, 1)):
-        folder = Path(shutil.copytree(begun, tmp_path / str(step)))
+        folder = Path(shutil.copytree(base_store, tmp_path / str(step)))
         if not stop(step, ingest, delivery, folder):
             break
         assert _ids(folder) in (["T1"], ["T1", "T2"]), step
@@ -46,44 +46,44 @@ def test_a_stop_at_any_step_leaves_the_store_before_or_after(
 
 @pytest.mark.slow
 @pytest.mark.repeated
-def test_a_kill_at_any_moment_leaves_the_store_before_or_after(begun: Path, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_leaves_the_store_before_or_after(base_store: Path, tmp_path: Path) -> None:
     delivery = write_some(tmp_path / "d", stores=[store("T2")])
     random = Random()  # noqa: S311 - another moment in each run
     for _ in range(repeat(1, 20)):
-        process = multiprocessing.get_context("spawn").Process(target=ingest, args=(delivery, begun))
+        process = multiprocessing.get_context("spawn").Process(target=ingest, args=(delivery, base_store))
         process.start()
         time.sleep(random.uniform(0.3, 2.5))
         process.kill()
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
-        assert _ids(begun) in (["T1"], ["T1", "T2"])
-    ingest(delivery, begun)
-    assert _ids(begun) == ["T1", "T2"]
+        assert _ids(base_store) in (["T1"], ["T1", "T2"])
+    ingest(delivery, base_store)
+    assert _ids(base_store) == ["T1", "T2"]
 
 
 @pytest.mark.slow
-def test_two_concurrent_threads_take_turns(begun: Path, tmp_path: Path) -> None:
+def test_two_concurrent_threads_take_turns(base_store: Path, tmp_path: Path) -> None:
     deliveries = [write_some(tmp_path / name, stores=[store(f"T{name}"), store("T2")]) for name in "ab"]
     with ThreadPoolExecutor(2) as pool:
-        reports = list(pool.map(lambda delivery: ingest(delivery, begun), deliveries))
+        reports = list(pool.map(lambda delivery: ingest(delivery, base_store), deliveries))
     assert sorted(report.table("stores").accepted for report in reports) == [1, 2]
     assert sorted(report.table("stores").duplicates for report in reports) == [0, 1]
-    assert _ids(begun) == ["T1", "T2", "Ta", "Tb"]
+    assert _ids(base_store) == ["T1", "T2", "Ta", "Tb"]
 
 
 @pytest.mark.soak
-def test_two_concurrent_processes_take_turns(begun: Path, tmp_path: Path) -> None:
+def test_two_concurrent_processes_take_turns(base_store: Path, tmp_path: Path) -> None:
     names = [[*(f"{name}{n}" for n in range(50)), "O1"] for name in "ab"]
     deliveries = [write_orders(tmp_path / ids[0], *map(order, ids)) for ids in names]
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=ingest, args=(delivery, begun)) for delivery in deliveries]
+    processes = [spawn.Process(target=ingest, args=(delivery, base_store)) for delivery in deliveries]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
-    held = open_store(begun)
-    reports = [read_report(begun, delivery.delivery_id) for delivery in held.deliveries[1:]]
+    held = open_store(base_store)
+    reports = [read_report(base_store, delivery.delivery_id) for delivery in held.deliveries[1:]]
     assert [report.table("orders").accepted for report in reports] == [51, 50]
     assert [report.table("orders").duplicates for report in reports] == [0, 1]
     assert {row["order_id"] for row in accepted(held, "orders")} == {"O0", *names[0], *names[1]}

@@ -112,7 +112,6 @@ def features_of(store: OperatingStore) -> pd.DataFrame:
 
 
 def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
-    """Return the rows of deliveries, without those of tiles."""
     return [(path, row) for path, row in found if path.split("/")[0] in {"accepted", "quarantined"}]
 
 

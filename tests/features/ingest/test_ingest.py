@@ -35,10 +35,10 @@ from tests.oracles.shapes import examples
 LATER = AT + timedelta(hours=1)
 
 
-def test_the_stored_report_is_equal_and_names_ignored_files_and_columns(begun: Path, tmp_path: Path) -> None:
+def test_the_stored_report_is_equal_and_names_ignored_files_and_columns(base_store: Path, tmp_path: Path) -> None:
     delivery = write_some(tmp_path / "it's [odd] *", stores=[store("T2", note="extra")] * 2)
     (delivery / "truth").mkdir()
-    folder = begun.rename(tmp_path / "store [x]*")
+    folder = base_store.rename(tmp_path / "store [x]*")
     report = ingest(delivery, folder)
     assert (report.table("stores").accepted, report.table("stores").duplicates) == (1, 1)
     assert read_report(folder, report.delivery_id) == report
@@ -49,18 +49,18 @@ def test_the_stored_report_is_equal_and_names_ignored_files_and_columns(begun: P
 
 
 def test_the_same_delivery_twice_changes_nothing_even_renamed(
-    begun: Path, first_delivery_folder: Path, tmp_path: Path
+    base_store: Path, first_delivery_folder: Path, tmp_path: Path
 ) -> None:
-    before = open_store(begun)
-    first = read_report(begun, before.deliveries[0].delivery_id)
+    before = open_store(base_store)
+    first = read_report(base_store, before.deliveries[0].delivery_id)
     renamed = Path(shutil.copytree(first_delivery_folder, tmp_path / "tuesday"))
     for delivery in (first_delivery_folder, renamed):
-        second = ingest(delivery, begun)
+        second = ingest(delivery, base_store)
         assert second.already_ingested
         assert second == first.as_repeated()
-    assert open_store(begun) == before
+    assert open_store(base_store) == before
     # the same row in another file is a duplicate
-    stores = ingest(write_some(tmp_path / "again", stores=[store("T2"), store()]), begun).table("stores")
+    stores = ingest(write_some(tmp_path / "again", stores=[store("T2"), store()]), base_store).table("stores")
     assert (stores.duplicates, stores.accepted) == (1, 1)
 
 
@@ -72,7 +72,6 @@ class Contested:
     report: IngestReport
 
     def orders(self, *ids: str) -> list[Row]:
-        """Return the accepted orders with these ids."""
         return [row for row in accepted(open_store(self.folder), "orders") if row["order_id"] in ids]
 
 

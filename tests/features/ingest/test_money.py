@@ -25,7 +25,6 @@ def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None
 
 
 def micros(folder: Path) -> dict[object, object]:
-    """Return the converted amounts of the orders of a store, by order id."""
     return {row["order_id"]: row["amount_micros"] for row in accepted(open_store(folder), "orders")}
 
 
@@ -79,14 +78,14 @@ def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(converted: dict
 
 
 def test_the_constant_rate_converts_its_currency_on_every_day_and_is_stored_with_its_delivery(
-    begun: Path, tmp_path: Path
+    base_store: Path, tmp_path: Path
 ) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
     orders = [cny(amount=12.5), cny("O2", currency="EUR"), cny("large", amount=1e11)]
-    report = ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), begun)
+    report = ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), base_store)
     assert report.table("orders").quarantined == {"amount_too_large": 1, "rate_unknown": 1}
-    assert micros(begun) == {"O0": 12_500_000, "O1": 12_500_000_000_000}
-    store = open_store(begun)
+    assert micros(base_store) == {"O0": 12_500_000, "O1": 12_500_000_000_000}
+    store = open_store(base_store)
     assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 1e6)]
 
 

@@ -33,13 +33,13 @@ ALWAYS_RUN = ("corrupt", "table twice")
 @pytest.mark.parametrize(
     "case", [case if case in ALWAYS_RUN else pytest.param(case, marks=pytest.mark.soak) for case in damage.UNREADABLE]
 )
-def test_an_unreadable_table_is_rejected_and_ingested_once_corrected(case: str, begun: Path, tmp_path: Path) -> None:
+def test_an_unreadable_table_is_rejected_until_it_is_corrected(case: str, base_store: Path, tmp_path: Path) -> None:
     harm, message, files = damage.UNREADABLE[case]
     valid = write_some(tmp_path / "valid", COVERED, stores=[store("T2")], orders=[order("O1", store_id="T2")])
     bad = Path(shutil.copytree(valid, tmp_path / "bad"))
     harm(bad)
-    before = _digests(begun)
-    report = ingest(bad, begun)
+    before = _digests(base_store)
+    report = ingest(bad, base_store)
     (rejected,) = report.rejected_tables
     assert (rejected.table, rejected.files) == ("orders", files)
     assert message in rejected.why
@@ -48,18 +48,18 @@ def test_an_unreadable_table_is_rejected_and_ingested_once_corrected(case: str, 
     assert {table.table: table.accepted for table in report.tables} == {"stores": 1}
     assert report.covers_through["stores"] == date(2024, 5, 1)
     assert "orders" not in report.covers_through
-    assert open_store(begun).covers_through["orders"] == AT.date(), "unchanged"
+    assert open_store(base_store).covers_through["orders"] == AT.date(), "unchanged"
     assert report.ignored_files == ()
-    assert read_report(begun, report.delivery_id) == report
-    after = _digests(begun)
+    assert read_report(base_store, report.delivery_id) == report
+    after = _digests(base_store)
     assert before.items() <= after.items(), "earlier files are unchanged"
     assert not [name for name in after.keys() - before.keys() if name.endswith("orders.parquet")]
-    assert ingest(bad, begun) == report.as_repeated()
-    corrected = ingest(valid, begun)
+    assert ingest(bad, base_store) == report.as_repeated()
+    corrected = ingest(valid, base_store)
     assert corrected.rejected_tables == ()
     assert (corrected.table("orders").accepted, corrected.table("stores").duplicates) == (1, 1)
-    assert open_store(begun).covers_through["orders"] == date(2024, 5, 1)
-    assert [row["order_id"] for row in accepted(open_store(begun), "orders")] == ["O0", "O1"]
+    assert open_store(base_store).covers_through["orders"] == date(2024, 5, 1)
+    assert [row["order_id"] for row in accepted(open_store(base_store), "orders")] == ["O0", "O1"]
 
 
 def test_a_first_delivery_is_ingested_without_a_damaged_optional_table(tmp_path: Path) -> None:
@@ -72,13 +72,13 @@ def test_a_first_delivery_is_ingested_without_a_damaged_optional_table(tmp_path:
     assert open_store(tmp_path / "s").files("refunds") == ()
 
 
-def test_a_delivery_without_a_readable_table_is_rejected(begun: Path, tmp_path: Path) -> None:
+def test_a_delivery_without_a_readable_table_is_rejected(base_store: Path, tmp_path: Path) -> None:
     bad = write_orders(tmp_path / "d", order("O2"))
     damage.truncate(bad)
-    before = open_store(begun)
+    before = open_store(base_store)
     with pytest.raises(DeliveryError, match=r"d was not ingested: orders\.parquet cannot be read as parquet"):
-        ingest(bad, begun)
-    assert open_store(begun) == before
+        ingest(bad, base_store)
+    assert open_store(base_store) == before
 
 
 def test_a_damaged_table_changes_the_digest(tmp_path: Path) -> None:
@@ -91,23 +91,23 @@ def test_a_damaged_table_changes_the_digest(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_older_rate_is_not_used_while_fx_rates_are_rejected(begun: Path, tmp_path: Path) -> None:
+def test_an_older_rate_is_not_used_while_fx_rates_are_rejected(base_store: Path, tmp_path: Path) -> None:
     day_before = AT - timedelta(days=1)
     older = {**CNY, "day": day_before.date(), "usd_per_unit": 0.5, "known_at": day_before}
-    ingest(write_some(tmp_path / "rates", fx_rates=[older]), begun)
+    ingest(write_some(tmp_path / "rates", fx_rates=[older]), base_store)
     rows = [order("O1", currency="CNY"), order("O2", currency="CNY", ordered_at=day_before), order("O3")]
     bad = write_some(tmp_path / "bad", orders=rows, fx_rates=[CNY])
     damage.corrupt(bad, "fx_rates")
-    assert ingest(bad, begun).table("orders").quarantined == {"rate_unknown": 1}
-    micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(begun), "orders")}
+    assert ingest(bad, base_store).table("orders").quarantined == {"rate_unknown": 1}
+    micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(base_store), "orders")}
     assert micros == {"O0": 12_500_000, "O2": 6_250_000, "O3": 12_500_000}
 
 
 def test_a_failure_of_the_machine_rejects_the_delivery(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = write_some(tmp_path / "d", stores=[store("T2")])
-    before = open_store(begun)
+    before = open_store(base_store)
 
     def no_room(*_: object) -> None:
         raise engine_errors()("Out of Memory Error: failed to allocate")
@@ -115,18 +115,18 @@ def test_a_failure_of_the_machine_rejects_the_delivery(
     with monkeypatch.context() as patch:
         patch.setattr("features.ingest.validation.validate_rows", no_room)
         with pytest.raises(DeliveryError, match="could not be ingested, nothing was stored: Out of Memory"):
-            ingest(delivery, begun)
-    assert open_store(begun) == before
-    assert ingest(delivery, begun).table("stores").accepted == 1, "a retry succeeds"
+            ingest(delivery, base_store)
+    assert open_store(base_store) == before
+    assert ingest(delivery, base_store).table("stores").accepted == 1, "a retry succeeds"
 
 
+@pytest.mark.usefixtures("no_vectors")
 def test_the_command_names_rejected_tables_and_exits_with_2(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("features.cli._update_vectors", lambda **_: None)  # `test_materialize` tests it
     (tmp_path / "home").mkdir()
-    begun.rename(tmp_path / "home" / "operating")
+    base_store.rename(tmp_path / "home" / "operating")
     bad = write_some(tmp_path / "bad", stores=[store("T2")], orders=[order("O2")])
     damage.truncate(bad)
     as_text, as_json = (

@@ -30,32 +30,27 @@ BROKEN: dict[str, dict[str, object]] = {
     "store_id_missing": {"store_id": " "},
     "store_unknown": {"store_id": "T9"},
     "buyer_id_not_an_id": {"buyer_id": "B\u200b1"},
-    "ordered_at_missing": {"ordered_at": ""},
     "ordered_at_not_a_time": {"ordered_at": "yesterday"},
     "ordered_at_out_of_range": {"ordered_at": "1989-12-31"},
-    "amount_missing": {"amount": ""},
     "amount_not_a_number": {"amount": "1_000"},
     "amount_not_finite": {"amount": "nan"},
     "amount_negative": {"amount": "-0.01"},
     "amount_too_large": {"amount": "1000000000001"},
-    "currency_missing": {"currency": ""},
     "currency_unknown": {"currency": "usd"},
-    "channel_missing": {"channel": ""},
     "channel_not_allowed": {"channel": "telephone"},
-    "buyer_country_missing": {"buyer_country": ""},
     "buyer_country_unknown": {"buyer_country": "UK"},
-    "items_missing": {"items": ""},
     "items_not_a_number": {"items": "two"},
     "items_not_whole": {"items": "1.5"},
     "items_not_finite": {"items": "inf"},
     "items_too_small": {"items": "0"},
     "items_too_large": {"items": "1e10"},
-    "known_at_missing": {"known_at": ""},
     "known_at_not_a_time": {"known_at": "2024-02-30"},
     "known_at_out_of_range": {"known_at": "2101-01-01T00:00:00Z"},
     "known_at_in_future": {"known_at": "2100-12-31T00:00:00Z"},
     "rate_unknown": {"currency": "CNY"},
 }
+REQUIRED = ("ordered_at", "amount", "currency", "channel", "buyer_country", "items", "known_at")
+BROKEN |= {f"{column}_missing": {column: ""} for column in REQUIRED}
 
 # other valid spellings of values
 ALLOWED: dict[str, dict[str, object]] = {
@@ -78,7 +73,6 @@ SEVERAL = order("several", store_id=None, amount=-1.0, currency="XXX")
 
 @pytest.fixture(scope="module")
 def store_of_module(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the store that the deliveries of several tests share."""
     return Path(shutil.copytree(first_delivery, tmp_path_factory.mktemp("rules") / "store"))
 
 
@@ -127,11 +121,11 @@ def test_all_broken_rules_of_a_row_are_reported(ingested: Ingested, store_of_mod
     assert sum(broken.values()) == sum(map(len, every.values())) + 3  # of four malformed rows all have no id
 
 
-def test_an_unknown_rate_is_reported_with_other_rules(tmp_path: Path) -> None:
+def test_an_unknown_rate_is_reported_with_other_rules(base_store: Path, tmp_path: Path) -> None:
     orders = [order("O1", currency="CNY", items=0), order("O2", amount=9e11), order("O3", amount=9e11, items=0)]
     orders += [order("O4"), order("O4", items=0), order("O4", currency="CNY", items=0)]
-    report = ingest(write(tmp_path / "d", orders=orders), tmp_path / "s")
-    rows = quarantined(tmp_path / "s", report.delivery_id, "orders")
+    report = ingest(write_some(tmp_path / "d", orders=orders), base_store)
+    rows = quarantined(base_store, report.delivery_id, "orders")
     assert sorted((row["order_id"], row["rules"]) for row in rows) == [
         ("O1", "items_too_small,rate_unknown"),
         ("O2", "amount_too_large"),
@@ -172,9 +166,9 @@ def test_references_must_name_accepted_rows(tmp_path: Path) -> None:
     }
 
 
-def test_rows_wait_for_a_table_without_rows(tmp_path: Path) -> None:
+def test_rows_wait_for_a_table_without_rows(base_store: Path, tmp_path: Path) -> None:
     payment: Row = {"payment_id": "P1", "loan_id": "L1", "paid_at": "2024-02-02", "amount": 5, "known_at": "2024-02-02"}
-    report = ingest(write(tmp_path / "d", payments=[payment]), tmp_path / "s")
+    report = ingest(write_some(tmp_path / "d", payments=[payment]), base_store)
     assert report.table("payments").quarantined == {"loan_unknown": 1}
 
 
@@ -244,11 +238,11 @@ def test_a_column_of_another_type_is_cast_or_breaks_a_rule(tmp_path: Path) -> No
     assert counted == {case: expected for case, (_, _, expected) in TYPES.items()}
 
 
-def test_a_column_of_lists_is_quarantined_by_ingest(begun: Path, tmp_path: Path) -> None:
+def test_a_column_of_lists_is_quarantined_by_ingest(base_store: Path, tmp_path: Path) -> None:
     column, values, expected = TYPES["amount of lists"]
     orders = pa.Table.from_pylist([order("O1"), order("O2")])
     orders = orders.set_column(orders.column_names.index(column), column, values)
-    report = ingest(write_some(tmp_path / "d", {"covers_through": {"orders": "2024-05-01"}}, orders=orders), begun)
+    report = ingest(write_some(tmp_path / "d", {"covers_through": {"orders": "2024-05-01"}}, orders=orders), base_store)
     assert report.table("orders").quarantined == expected
     assert "orders" not in report.covers_through, "covered if any row was usable"
 

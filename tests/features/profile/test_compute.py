@@ -19,7 +19,7 @@ from features.store.profiles import StoredProfile
 from tests.oracles import profile_oracle
 from tests.oracles.accepted_rows import write_accepted
 from tests.oracles.deliveries import deliver, rates_of
-from tests.oracles.market import MIDNIGHTS, Market, Shape, market, prefixed
+from tests.oracles.market import MIDNIGHTS, Shape, market, together
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.seller_view import midnight, visible
 from tests.oracles.trade import T, Trade
@@ -43,15 +43,14 @@ def test_identical_rows_count_once_and_currencies_become_dollars(tmp_path: Path)
     rates = rates_of(rows, CURRENCIES)
     store = tmp_path / "store"
     ingest(deliver(rows, rates, tmp_path / "first"), store)
-    again = ingest(
-        deliver({**rows, "orders": [*rows["orders"], *rows["orders"][:5]]}, rates, tmp_path / "again"), store
-    )
+    repeated = {**rows, "orders": [*rows["orders"], *rows["orders"][:5]]}
+    again = ingest(deliver(repeated, rates, tmp_path / "again"), store)
     assert again.table("orders").accepted == 0
     assert len({row["currency"] for row in rows["orders"]}) > 2
     sellers = [f"S{number}" for number in range(6)]
-    seen = visible(rows, as_of)
+    visible_rows = visible(rows, as_of)
     for seller, profile in computed_profiles(open_store(store), sellers, as_of).items():
-        for name, expected in profile_oracle.sums(seen, seller, as_of).items():
+        for name, expected in profile_oracle.sums(visible_rows, seller, as_of).items():
             found = sums_of(profile)[name]
             assert (found is None) == (expected is None)
             # an amount in its currency and back is right to a micro-dollar an order
@@ -116,22 +115,19 @@ class Computed:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Computed:
-    rows: Market = {}
-    for trade in TRADES:
-        for table, those in prefixed(trade().rows, f"{trade.__name__}:").items():
-            rows.setdefault(table, []).extend(those)
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Computed:
+    rows = together({trade.__name__: trade().rows for trade in TRADES})
     store = write_accepted(rows, tmp_path_factory.mktemp("trades"))
     return Computed(store, computed_profiles(store, sorted({row["seller_id"] for row in rows["sellers"]}), T))
 
 
-def test_the_category_is_that_of_the_latest_known_version(found: Computed) -> None:
-    peers = found.of(several_versions).peers
+def test_the_category_is_that_of_the_latest_known_version(computed: Computed) -> None:
+    peers = computed.of(several_versions).peers
     assert (peers.category, peers.others) == ("toys", 31)
 
 
-def test_rows_count_in_their_step_unless_they_are_late(found: Computed) -> None:
-    profile = found.of(edges_of_steps)
+def test_rows_count_in_their_step_unless_they_are_late(computed: Computed) -> None:
+    profile = computed.of(edges_of_steps)
     gross, refunded = (sums_of(profile)[name] or () for name in ("gross", "refunded"))
     assert [each // 1_000_000 for each in gross] == [360, *[0] * 9, 131, 31]
     assert [each // 1_000_000 for each in refunded] == [*[0] * 10, 30, 0]
@@ -141,8 +137,8 @@ def test_rows_count_in_their_step_unless_they_are_late(found: Computed) -> None:
     assert (orders.first, orders.last) == (T - timedelta(days=361), T - timedelta(days=1))
 
 
-def test_buyers_are_new_without_an_order_in_the_ninety_days_before(found: Computed) -> None:
-    sums = sums_of(found.of(buyers_who_return))
+def test_buyers_are_new_without_an_order_in_the_ninety_days_before(computed: Computed) -> None:
+    sums = sums_of(computed.of(buyers_who_return))
     assert (sums["buyers"] or ())[-1] == 4
     assert (sums["earlier_buyers"] or ())[-1] == 2
 
@@ -159,10 +155,7 @@ def test_undelivered_tables_are_unknown_and_delivered_ones_without_rows_zero(tmp
     assert profile.coverage == {}
 
 
-def test_no_sellers_have_no_profiles(found: Computed) -> None:
-    assert computed_profiles(found.store, [], T) == {}
-
-
-def test_the_days_of_a_store_move_to_its_new_owner(found: Computed) -> None:
-    assert (sums_of(found.of(store_sold))["gross"] or ())[-1] == 0
-    assert (sums_of(found.of(store_sold, "other"))["gross"] or ())[-1] == 7_000_000
+def test_the_days_of_a_store_move_to_its_new_owner(computed: Computed) -> None:
+    assert computed_profiles(computed.store, [], T) == {}, "no sellers have no profiles"
+    assert (sums_of(computed.of(store_sold))["gross"] or ())[-1] == 0
+    assert (sums_of(computed.of(store_sold, "other"))["gross"] or ())[-1] == 7_000_000

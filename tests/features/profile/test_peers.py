@@ -24,26 +24,19 @@ def peers_by_hand(sellers: Sequence[tuple[str | None, float, float]], row: int) 
     """Return the scope and the other peers of a seller, by the definition in docs/profile.md."""
     category, size, _ = sellers[row]
 
-    def others(rows: list[int]) -> list[int]:
-        return [each for each in rows if each != row]
+    def third(sales: float) -> int:
+        return sum(sales >= ordered[part * len(ordered) // 3] for part in (1, 2))
 
     everyone = [at for at, (_, sales, _) in enumerate(sellers) if sales > 0]
     of_category = [at for at in everyone if sellers[at][0] == category and category is not None]
     ordered = sorted(sellers[at][1] for at in of_category)
-    if size > 0 and of_category:
-        edges = [ordered[len(ordered) // 3], ordered[2 * len(ordered) // 3]]
-        third = [at for at in of_category if thirds(sellers[at][1], edges) == thirds(size, edges)]
-        if len(others(third)) >= LEAST:
-            return PeerScope.CATEGORY_AND_SIZE, others(third)
-    if len(others(of_category)) >= LEAST:
-        return PeerScope.CATEGORY, others(of_category)
-    if len(others(everyone)) >= LEAST:
-        return PeerScope.ALL, others(everyone)
+    of_third = [at for at in of_category if size > 0 and third(sellers[at][1]) == third(size)]
+    groups = {PeerScope.CATEGORY_AND_SIZE: of_third, PeerScope.CATEGORY: of_category, PeerScope.ALL: everyone}
+    for scope, rows in groups.items():
+        others = [at for at in rows if at != row]
+        if len(others) >= LEAST:
+            return scope, others
     return PeerScope.NONE, []
-
-
-def thirds(size: float, edges: list[float]) -> int:
-    return sum(size >= edge for edge in edges)
 
 
 def market(seed: int, count: int) -> list[tuple[str | None, float, float]]:
@@ -109,14 +102,11 @@ def test_a_seller_without_sales_is_compared_but_is_no_peer() -> None:
     assert (found.at_most[0, 0], found.at_least[0, 0]) == (0, 100)
 
 
-def test_a_feature_with_few_values_has_no_rank() -> None:
+def test_a_feature_with_few_values_has_no_rank_and_no_sellers_have_no_groups() -> None:
     categories, sizes, values = line_of(LEAST + 1)
     values[1] = np.nan
     found = standings(categories, sizes, values)
     assert found.others[:, 0].tolist() == [LEAST - 1, LEAST, *([LEAST - 1] * (LEAST - 1))]
     assert (found.at_most == UNKNOWN).all()
-
-
-def test_no_sellers_have_no_groups() -> None:
-    found = standings([], np.zeros(0), np.zeros((0, 3)))
-    assert (found.groups, found.at_most.shape) == ([], (0, 3))
+    nobody = standings([], np.zeros(0), np.zeros((0, 3)))
+    assert (nobody.groups, nobody.at_most.shape) == ([], (0, 3))

@@ -1,18 +1,24 @@
-"""The profile of a seller from stored sums and ranks: values, missing reasons, indexes, coverage and questions."""
+"""The profile of a seller: steps, sums and ranks, missing reasons, indexes, coverage, and integrity questions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.catalogue import CATALOGUE, FAMILIES, digest
+from features.catalogue.integrity import INTEGRITY
 from features.errors import StoreError
+from features.profile.describe import markdown
 from features.profile.flags import FLAGS
 from features.profile.profile import FamilyIndex, MissingReason, ProfileSeries, SellerProfile, build_profile
-from features.profile.series import SUMS
+from features.profile.series import SERIES, STEPS, SUMS, Series, step_value, steps_before
 from features.store.profiles import Coverage, PeerGroup, PeerScope, StoredProfile, StoredStanding
 from features.store.vectors import Snapshot, StoredVector
 
@@ -54,14 +60,13 @@ def test_ranks_follow_the_sign_of_the_feature() -> None:
 
 
 def test_an_index_is_the_mean_of_ranks_halves_up() -> None:
-    names = [feature.name for feature in FAMILIES["Tenure and breadth"] if feature.sign]
-    assert family(read(), "Tenure and breadth").index == 40
-    found = family(read(ranks={names[0]: (41, 0, 99), names[1]: UNRANKED}), "Tenure and breadth")
+    label = "Tenure and breadth"
+    names = [feature.name for feature in FAMILIES[label] if feature.sign]
+    assert family(read(), label).index == 40
+    found = family(read(ranks={names[0]: (41, 0, 99), names[1]: UNRANKED}), label)
     assert (found.index, found.counted, found.of, found.missing) == (41, 2, 3, None)  # 40.5
-    found = family(
-        read(ranks={names[0]: (100, 0, 99), names[1]: (0, 0, 99), names[2]: (1, 0, 99)}), "Tenure and breadth"
-    )
-    assert found.index == 34  # 33.67
+    ranks = {name: (rank, 0, 99) for name, rank in zip(names, (100, 0, 1), strict=True)}
+    assert family(read(ranks=ranks), label).index == 34  # 33.67
 
 
 def test_an_unknown_index_has_a_reason() -> None:
@@ -97,10 +102,8 @@ def test_a_step_after_the_last_delivery_is_unknown() -> None:
     covers["refunds"] = T - timedelta(days=29)
     assert series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales").values == (0,) * 12
     del covers["refunds"]
-    assert (
-        series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales").missing
-        is MissingReason.NOT_DELIVERED
-    )
+    undelivered = read(snapshot=replace(SNAPSHOT, covers_through=covers))
+    assert series(undelivered, "net_sales").missing is MissingReason.NOT_DELIVERED
     sums = tuple(None if name == "visits" else (1,) * 12 for name in SUMS)
     assert series(read(sums=sums), "conversion").missing is MissingReason.NOT_DELIVERED
     assert series(read(sums=sums), "orders").values == (1,) * 12
@@ -129,3 +132,67 @@ def test_coverage_lists_every_table() -> None:
 def test_vectors_of_another_catalogue_are_rejected() -> None:
     with pytest.raises(StoreError, match="another catalogue"):
         read(snapshot=replace(SNAPSHOT, catalogue="sha256:other"))
+
+
+RATE = Series(name="r", label="R", meaning="A rate.", unit="ratio", of="returned", over="gross")
+NET = Series(name="n", label="N", meaning="A difference.", unit="micro-USD", of="gross", less="refunded")
+STARS = Series(name="s", label="S", meaning="Stars.", unit="stars", of="star_hundredths", over="ratings")
+
+
+@given(st.dates(date(2019, 1, 1), date(2030, 1, 1)))
+def test_steps_are_contiguous_and_end_at_the_midnight(as_of: date) -> None:
+    steps = steps_before(as_of)
+    assert len(steps) == STEPS
+    assert steps[-1].ends == as_of
+    assert all(before.ends == after.begins for before, after in pairwise(steps))
+    assert {step.ends - step.begins for step in steps} == {timedelta(days=30)}
+    assert [step.settled for step in steps] == [True] * 11 + [False]
+
+
+def test_a_leap_day_is_a_day() -> None:
+    assert steps_before(date(2024, 3, 30))[-1].begins == date(2024, 2, 29)
+    assert steps_before(date(2023, 3, 30))[-1].begins == date(2023, 2, 28)
+
+
+@pytest.mark.parametrize(
+    ("series", "sums", "expected"),
+    [
+        (NET, {"gross": 2**53 + 1, "refunded": 0}, 2**53 + 1),
+        (NET, {"gross": 5, "refunded": 7}, -2),
+        (NET, {"gross": 5, "refunded": None}, None),
+        (RATE, {"returned": 1, "gross": 4}, 0.25),
+        (RATE, {"returned": 1, "gross": 0}, None),
+        (STARS, {"star_hundredths": 1770, "ratings": 4}, 4.425),
+    ],
+)
+def test_step_values(series: Series, sums: dict[str, int | None], expected: float | None) -> None:
+    found = step_value(series, sums)
+    assert found == expected
+    assert isinstance(found, int) == isinstance(expected, int)
+
+
+def test_names_and_labels_are_unique_and_all_sums_are_stored() -> None:
+    assert len({series.name for series in SERIES}) == len({series.label for series in SERIES}) == len(SERIES)
+    assert {name for series in SERIES for name in series.sums} == set(SUMS)
+    assert all(series.meaning.endswith(".") and series.tables for series in SERIES)
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_each_integrity_feature_has_one_question() -> None:
+    assert sorted(flag.feature for flag in FLAGS) == sorted(feature.name for feature in INTEGRITY)
+    assert len({flag.name for flag in FLAGS}) == len({flag.question for flag in FLAGS}) == len(FLAGS)
+
+
+def test_thresholds_apply_to_features_that_raise_risk() -> None:
+    signs = {feature.name: feature.sign for feature in CATALOGUE}
+    # a sudden rise may be honest growth, so it prompts a question and costs no points
+    either = {flag.feature for flag in FLAGS if signs[flag.feature] != 1}
+    assert either == {"sales_spike_30d"}
+    assert all(0 <= flag.threshold < 1 for flag in FLAGS)
+    assert all(flag.question.endswith("?") and flag.why.endswith(".") for flag in FLAGS)
+
+
+def test_the_profile_page_matches_its_definitions() -> None:
+    assert (ROOT / "docs" / "profile.md").read_text(encoding="utf-8") == markdown()

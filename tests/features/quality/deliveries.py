@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +9,7 @@ from random import Random
 
 from features.ingest import IngestReport, ingest, open_store
 from features.quality.analysis import Quality, analyse_delivery
-from tests.features.ingest import damage
-from tests.features.ingest.build import Row, order, seller, store, write, write_some
+from tests.features.ingest.build import Row, order, seller, store, write
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001
 GAP = (20, 21)
@@ -59,7 +57,6 @@ def _orders(random: Random, first: int, days: int, prefix: str) -> list[Row]:
 
 
 def _broken(rows: list[Row]) -> list[Row]:
-    """Return copies of rows, each with an error."""
     wrong: list[Row] = [{"amount": -3.25}, {"channel": "pigeon"}, {"buyer_country": None}, {"store_id": "T99"}]
     wrong += [{"channel": HOSTILE}, {"buyer_id": f"{BUYER}\u200b"}]
     return [{**row, "order_id": f"X{n}", **wrong[n % len(wrong)]} for n, row in enumerate(rows[:45])]
@@ -78,10 +75,3 @@ def make(folder: Path) -> Deliveries:
     )
     reports = ingest(one, folder / "store"), ingest(two, folder / "store")
     return Deliveries(folder / "store", reports, (first, second))
-
-
-def damaged(folder: Path) -> Path:
-    """Return a delivery with a new store and truncated orders."""
-    delivery = write_some(folder / "damaged", stores=[store("T2")], orders=[order()])
-    damage.truncate(delivery)
-    return Path(shutil.move(delivery, folder / "delivery"))

@@ -32,11 +32,8 @@ def _values(rows: list[Row], name: str) -> list[float]:
 
 def test_counts_by_status_and_by_rule(first: Quality, deliveries: Deliveries) -> None:
     table = _table(first)
-    assert (table.report.read, table.report.accepted, table.report.duplicates) == (
-        len(deliveries.orders[0]) + 52,
-        len(deliveries.orders[0]),
-        7,
-    )
+    count = len(deliveries.orders[0])
+    assert (table.report.read, table.report.accepted, table.report.duplicates) == (count + 52, count, 7)
     assert {reason.rule: reason.rows for reason in table.reasons} == {
         "amount_negative": 8,
         "channel_not_allowed": 15,
@@ -50,34 +47,26 @@ def test_counts_by_status_and_by_rule(first: Quality, deliveries: Deliveries) ->
         assert len(reason.examples) == 3
 
 
-@pytest.mark.parametrize("name", ["amount", "items", "ordered_at", "known_at"])
-def test_least_median_and_greatest(name: str, first: Quality, deliveries: Deliveries) -> None:
-    values, column = _values(deliveries.orders[0], name), _column(first, name)
-    assert (column.least, column.greatest) == (min(values), max(values))
-    if name in {"amount", "items"}:
-        assert column.median == pytest.approx(median(values))
-    else:
-        ordered = sorted(values)
-        assert ordered[(len(ordered) - 1) // 2] <= column.median <= ordered[len(ordered) // 2]  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("name", ["order_id", "store_id", "buyer_id", "buyer_country", "amount", "channel"])
-def test_distinct_and_empty_values(name: str, first: Quality, deliveries: Deliveries) -> None:
-    column = _column(first, name)
-    assert column.distinct == len(set(_values(deliveries.orders[0], name)))
-    assert not column.estimated
-    # delivered rows include broken ones, but no duplicates
-    assert column.delivered == len(deliveries.orders[0]) + 45
-    assert column.empty == (8 if name == "buyer_country" else 0)
-
-
-def test_most_frequent_values(first: Quality, deliveries: Deliveries) -> None:
+def test_the_summary_of_each_column(first: Quality, deliveries: Deliveries) -> None:
+    rows = deliveries.orders[0]
+    for name in ("amount", "items", "ordered_at", "known_at"):
+        values, column = sorted(_values(rows, name)), _column(first, name)
+        assert (column.least, column.greatest) == (values[0], values[-1])
+        if name in {"amount", "items"}:
+            assert column.median == pytest.approx(median(values))
+        else:
+            assert values[(len(values) - 1) // 2] <= column.median <= values[len(values) // 2]  # type: ignore[operator]
+    for name in ("order_id", "store_id", "buyer_id", "buyer_country", "amount", "channel"):
+        column = _column(first, name)
+        assert column.distinct == len(set(_values(rows, name)))
+        assert not column.estimated
+        # delivered rows include broken ones, but no duplicates
+        assert column.delivered == len(rows) + 45
+        assert column.empty == (8 if name == "buyer_country" else 0)
     column = _column(first, "buyer_country")
-    counted = sorted(
-        Counter(_values(deliveries.orders[0], "buyer_country")).items(), key=lambda each: (-each[1], each[0])
-    )
-    assert [(each.value, each.rows) for each in column.frequent] == counted[:5]
-    assert column.rest == sum(rows for _, rows in counted[5:])
+    counted = sorted(Counter(_values(rows, "buyer_country")).items(), key=lambda item: (-item[1], item[0]))
+    assert [(value.value, value.rows) for value in column.frequent] == counted[:5]
+    assert column.rest == sum(number for _, number in counted[5:])
 
 
 def test_lateness(first: Quality, deliveries: Deliveries) -> None:
@@ -92,10 +81,7 @@ def test_lateness(first: Quality, deliveries: Deliveries) -> None:
     for each in late:
         expected[names[int(each.total_seconds())]] += 1
     assert found.buckets == tuple(expected.values())
-
-
-def test_versions_have_no_lateness(first: Quality) -> None:
-    assert _table(first, "sellers").lateness is None
+    assert _table(first, "sellers").lateness is None, "versions have no lateness"
 
 
 def test_days_gaps_and_thin_days(first: Quality, deliveries: Deliveries) -> None:
@@ -114,15 +100,12 @@ def _days(rows: dict[int, int]) -> dict[date, int]:
     return {date(2024, 1, 1) + timedelta(days=day): count for day, count in rows.items()}
 
 
-def test_stragglers_hide_no_gap_and_are_not_gaps() -> None:
+def test_stragglers_hide_no_gap_and_an_incomplete_last_day_is_thin() -> None:
     days = dict.fromkeys(range(100, 130), 1000) | dict.fromkeys(range(40, 100, 7), 3)
     del days[110]
     found = coverage(ORDERS, _days(days), None)
     assert found is not None
     assert [str(gap) for gap in found.gaps] == [str(date(2024, 1, 1) + timedelta(days=110))]
-
-
-def test_an_incomplete_last_day_is_thin() -> None:
     found = coverage(ORDERS, _days(dict.fromkeys(range(30), 100) | {30: 2}), None)
     assert found is not None
     assert found.thin == (date(2024, 1, 31),)
@@ -154,17 +137,12 @@ def _drift(second: Quality) -> TableDrift:
     return found
 
 
-def test_a_first_delivery_has_no_drift(first: Quality) -> None:
+def test_rows_per_day(first: Quality, second: Quality, deliveries: Deliveries) -> None:
     assert first.first
     assert all(table.drift is None for table in first.tables)
-
-
-def test_rows_per_day(second: Quality, deliveries: Deliveries) -> None:
-    found = _drift(second)
-    assert (found.rows_before, found.rows_now) == (len(deliveries.orders[0]), len(deliveries.orders[1]))
-    assert found.ratio == pytest.approx(
-        (len(deliveries.orders[1]) / 10) / (len(deliveries.orders[0]) / (DAYS - len(GAP)))
-    )
+    found, (before, now) = _drift(second), map(len, deliveries.orders)
+    assert (found.rows_before, found.rows_now) == (before, now)
+    assert found.ratio == pytest.approx((now / 10) / (before / (DAYS - len(GAP))))
 
 
 def test_drift_of_a_category(second: Quality, deliveries: Deliveries) -> None:

@@ -28,74 +28,57 @@ def _rules(table: Table) -> dict[str, str | None]:
     return rules | {"known_at_in_future": "known_at"}
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_rule_of_every_table_is_explained_and_has_its_column(table: Table) -> None:
-    for rule, column in _rules(table).items():
-        assert column_of(table, rule) == column, rule
-        explanation = explain(table, rule)
-        assert explanation.wrong.endswith(".")
-        assert explanation.remedy.endswith(".")
-        assert "{" not in explanation.wrong
+def test_every_table_and_every_rule_is_explained_and_has_its_column() -> None:
+    assert set(PURPOSE) == {table.name for table in TABLES}
+    for table, rules in ((table, _rules(table)) for table in TABLES):
+        for rule, column in rules.items():
+            assert column_of(table, rule) == column, rule
+            explanation = explain(table, rule)
+            assert explanation.wrong.endswith(".")
+            assert explanation.remedy.endswith(".")
+            assert "{" not in explanation.wrong
 
 
 def test_an_unknown_code_names_the_standard_of_its_column() -> None:
     assert explain(ORDERS, "currency_unknown").wrong == "currency is not an ISO 4217 currency code."
     assert explain(ORDERS, "buyer_country_unknown").wrong == "buyer_country is not an ISO 3166 country code."
-    assert "ISO 4217" not in str(explain(ORDERS, "buyer_country_unknown"))
-    assert "ISO 3166" not in str(explain(ORDERS, "currency_unknown"))
 
 
-def test_every_table_has_a_purpose() -> None:
-    assert set(PURPOSE) == {table.name for table in TABLES}
-
-
-MASKED = [
-    ("order_id", "O-00012345", "O-0…45"),
-    ("order_id", "O1", "O…"),
-    ("order_id", "O\u202e1234567", "O·1…67"),
-    ("buyer_id", "B-17", "hidden"),
-    ("buyer_id", None, "empty"),
-    ("amount", "-12.5", "-12.5"),
-    ("amount", "-58.410000000000004", "-58.41"),
-    ("amount", "nan", "nan"),
-    ("amount", "12 Main St.", "99 Aaaa Aa."),
-    ("amount", "名前" * 20, "a" * 24 + "…"),
-    ("channel", "pigeon", "pigeon"),
-    ("channel", "B-1234567", "A-9999999"),
-    ("channel", "<script>alert(1)</script>", "<aaaaaa>aaaaa(9)</aaaaaa…"),
-    ("currency", "usd", "usd"),
-    ("currency", "mary@example.org", "aaaa@aaaaaaa.aaa"),
-    ("ordered_at", "2024-02-30", "2024-02-30"),
-    ("ordered_at", "yesterday", "aaaaaaaaa"),
-]
-
-
-@pytest.mark.parametrize(("column", "value", "expected"), MASKED)
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("order_id", "O-00012345", "O-0…45"),
+        ("order_id", "O1", "O…"),
+        ("order_id", "O\u202e1234567", "O·1…67"),
+        ("buyer_id", "B-17", "hidden"),
+        ("buyer_id", None, "empty"),
+        ("amount", "-12.5", "-12.5"),
+        ("amount", "-58.410000000000004", "-58.41"),
+        ("amount", "nan", "nan"),
+        ("amount", "12 Main St.", "99 Aaaa Aa."),
+        ("amount", "名前" * 20, "a" * 24 + "…"),
+        ("channel", "pigeon", "pigeon"),
+        ("channel", "B-1234567", "A-9999999"),
+        ("channel", "<script>alert(1)</script>", "<aaaaaa>aaaaa(9)</aaaaaa…"),
+        ("currency", "usd", "usd"),
+        ("currency", "mary@example.org", "aaaa@aaaaaaa.aaa"),
+        ("ordered_at", "2024-02-30", "2024-02-30"),
+        ("ordered_at", "yesterday", "aaaaaaaaa"),
+    ],
+)
 def test_examples_are_shortened_hidden_or_reduced_to_their_shape(column: str, value: str | None, expected: str) -> None:
     assert mask(ORDERS, column, value) == expected
 
 
-def test_suppliers_are_hidden_too() -> None:
+def test_suppliers_are_hidden_and_days_are_shown() -> None:
     assert mask(PURCHASES, "supplier_id", "ACME") == "hidden"
     assert mask(TRAFFIC, "day", "2024-01-01") == "2024-01-01"
 
 
 def test_formats_of_numbers_shares_and_durations() -> None:
-    assert [number(each) for each in (1234567, 12345.678, 0.12345, 2.0, None)] == [
-        "1,234,567",
-        "12,345.68",
-        "0.123",
-        "2",
-        "–",
-    ]
-    assert number(date(2024, 2, 29)) == "2024-02-29"
+    numbers = (1234567, 12345.678, 0.12345, 2.0, None, date(2024, 2, 29))
+    assert [*map(number, numbers)] == ["1,234,567", "12,345.68", "0.123", "2", "–", "2024-02-29"]
     assert number(datetime(2024, 2, 29, 8, 30, 59)) == "2024-02-29 08:30"  # noqa: DTZ001
-    assert [percent(each) for each in (0.1234, 0.00123, 0.00001, 0, 1)] == [
-        "12.3%",
-        "0.12%",
-        "under 0.01%",
-        "0%",
-        "100.0%",
-    ]
+    assert [*map(percent, (0.1234, 0.00123, 0.00001, 0, 1))] == ["12.3%", "0.12%", "under 0.01%", "0%", "100.0%"]
     times = (timedelta(minutes=90), timedelta(days=-2), timedelta(seconds=5), timedelta(days=40))
-    assert [duration(each) for each in times] == ["1.5 hours", "2 days before", "5 seconds", "40 days"]
+    assert [*map(duration, times)] == ["1.5 hours", "2 days before", "5 seconds", "40 days"]

@@ -37,11 +37,8 @@ def test_the_index_equals_its_definition_and_is_never_negative(counts: tuple[lis
     assert float(index(np.array(now, float), np.array(before, float))) == pytest.approx(found)
 
 
-def test_worked_example() -> None:
+def test_a_worked_example_and_an_empty_bin() -> None:
     assert float(index(np.array([50.0, 50.0]), np.array([80.0, 20.0]))) == pytest.approx(0.416, abs=5e-4)
-
-
-def test_an_empty_bin_adds_nothing() -> None:
     assert float(index(np.array([5.0, 5.0, 0.0]), np.array([1.0, 1.0, 0.0]))) == 0
 
 
@@ -59,8 +56,8 @@ def _sample(groups: int, rows: int, shares: list[float], seed: int) -> np.ndarra
 def test_few_rows_of_the_same_distribution_give_no_certain_drift() -> None:
     tenths = [0.1] * 10
     before = _sample(200, 1000, tenths, 0)
-    for seed in range(1, 21):
-        found = stability(before, _sample(200, 1, tenths, seed)[:, :] * (np.arange(200) < 30)[:, None])
+    for seed in range(1, 11):
+        found = stability(before, _sample(200, 1, tenths, seed) * (np.arange(200) < 30)[:, None])
         assert found.psi > 0.1, "thirty rows in ten bins differ by chance"
         assert found.low is not None
         assert found.low < 0.1, seed
@@ -89,8 +86,4 @@ def test_too_few_groups_have_no_interval_and_no_verdict() -> None:
     few = rows * (np.arange(200) < FEWEST_GROUPS - 1)[:, None]
     found = stability(rows, few)
     assert (found.low, found.high, found.verdict, found.is_certain) == (None, None, Verdict.UNKNOWN, False)
-
-
-def test_the_same_counts_give_the_same_interval() -> None:
-    before, now = _sample(200, 30, [0.2] * 5, 3), _sample(200, 3, [0.2] * 5, 4)
-    assert stability(before, now) == stability(before, now)
+    assert stability(rows, rows[::-1]) == stability(rows, rows[::-1]), "the interval is reproducible"

@@ -15,7 +15,6 @@ from tests.oracles.seller_view import Entry, Row
 
 
 def buyers(sums: WindowSums) -> Values:
-    """Return the features of the three families."""
     return {**_customers(sums), **_borders(sums), **_season(sums)}
 
 
@@ -40,7 +39,6 @@ def _buyer(entry: Entry) -> object:
 
 
 def with_buyer(orders: Iterable[Entry]) -> list[Entry]:
-    """Return the orders that name their buyer."""
     return [entry for entry in orders if entry.row["buyer_id"] is not None]
 
 
@@ -98,17 +96,13 @@ def _is_livestream(order: Row) -> bool:
 
 
 def _plain_day(sums: WindowSums, days: int, lag: int = 0) -> Number:
-    """Return the gross sales per day that is not a festival day."""
     plain = sum(1 for day in sums.dates(days, lag) if not is_festival(day))
     return over(sums.gross_where(lambda entry: not is_festival(entry.day), days, lag), Fraction(plain))
 
 
 @cache
 def is_festival(day: date) -> bool:
-    """Return whether a day is a festival day, by the list in docs/features.md.
-
-    Example: 2024-11-28 is the fourth Thursday of its November, so 29 November to 2 December are festival days.
-    """
+    """Return whether a day is a festival day, by the list in docs/features.md."""
     november = [date(day.year, 11, number) for number in range(1, 31)]
     friday = [candidate for candidate in november if candidate.isoweekday() == 4][3] + timedelta(days=1)
     return (

@@ -29,7 +29,6 @@ def if_positive(value: Number, evidence: Number) -> Number:
 
 
 def less(value: Number, other: Number) -> Number:
-    """Subtract; missing if either is missing."""
     return None if value is None or other is None else value - other
 
 
@@ -44,29 +43,21 @@ def at_least(value: Number, bound: Fraction) -> Number:
 
 
 def in_dollars(micros: Number) -> Number:
-    """Return micro-USD as USD."""
     return over(micros, MILLION)
 
 
 def largest(values: Sequence[int]) -> Fraction:
-    """Return the largest value, 0 without values."""
     return Fraction(max(values, default=0))
 
 
 def concentration(parts: Sequence[int]) -> Number:
-    """Return the Herfindahl index: the sum of squared shares; missing if the parts sum to zero.
-
-    Example: parts of 3 and 1 give (3/4)^2 + (1/4)^2 = 5/8.
-    """
+    """Return the Herfindahl index: the sum of squared shares; missing if the parts sum to zero."""
     whole = Fraction(sum(parts))
     return over(Fraction(sum(part * part for part in parts)), whole * whole)
 
 
 def lower_median(values: Sequence[int]) -> Number:
-    """Return the smallest value that at least half of the values do not exceed; missing without values.
-
-    Example: the lower median of 1, 2, 3, 4 is 2.
-    """
+    """Return the smallest value that at least half of the values do not exceed; missing without values."""
     halves = [value for value in values if 2 * sum(1 for other in values if other <= value) >= len(values)]
     return Fraction(min(halves)) if halves else None
 
@@ -80,10 +71,7 @@ def middle(values: Sequence[Fraction]) -> Number:
 
 
 def variation(values: Sequence[Fraction]) -> Number:
-    """Return the population standard deviation over the mean.
-
-    Example: the variation of 1 and 3 is 1/2.
-    """
+    """Return the population standard deviation over the mean."""
     count = len(values)
     mean = sum(values, Fraction()) / count
     squares = sum(((value - mean) ** 2 for value in values), Fraction())
@@ -91,21 +79,12 @@ def variation(values: Sequence[Fraction]) -> Number:
 
 
 def rise(values: Sequence[Fraction]) -> Number:
-    """Return the rise of the least-squares line from end to end (slope times length), over the mean.
-
-    Example: 1, 2, 3 rise by 1 per day for 3 days, and their mean is 2: 3/2.
-    """
+    """Return the rise of the least-squares line from end to end (slope times length), over the mean."""
     count = len(values)
-    days = [Fraction(number) for number in range(1, count + 1)]
-    middle_day, mean = sum(days, Fraction()) / count, sum(values, Fraction()) / count
-    slope = _products(days, middle_day, values, mean) / _products(days, middle_day, days, middle_day)
-    return over(slope * count, mean)
-
-
-def _products(
-    left: Sequence[Fraction], left_mean: Fraction, right: Sequence[Fraction], right_mean: Fraction
-) -> Fraction:
-    return sum(((one - left_mean) * (two - right_mean) for one, two in zip(left, right, strict=True)), Fraction())
+    mean = sum(values, Fraction()) / count
+    from_middle = [day - Fraction(count + 1, 2) for day in range(1, count + 1)]
+    products = sum((day * (value - mean) for day, value in zip(from_middle, values, strict=True)), Fraction())
+    return over(products / sum(day * day for day in from_middle) * count, mean)
 
 
 def root(value: Fraction) -> Fraction:

@@ -27,7 +27,6 @@ ZERO = Fraction(0)
 
 
 def operations(sums: WindowSums) -> Values:
-    """Return the features of the four families."""
     return {**_traffic(sums), **_advertising(sums), **_cash(sums), **_tenure(sums), **_integrity(sums)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
@@ -14,7 +14,6 @@ from tests.oracles.seller_view import Entry
 
 
 def quality(sums: WindowSums) -> Values:
-    """Return the features of the three families."""
     return {**_returns(sums), **_cancellations_and_disputes(sums), **_fulfilment(sums), **_reputation(sums)}
 
 
@@ -80,17 +79,10 @@ def _fulfilment(sums: WindowSums) -> Values:
 
 
 def whole_hours(entry: Entry) -> int:
-    """Return the whole hours from order to event, both truncated to seconds; at least 0.
-
-    Example: from 10:00:00.9 to 11:00:00.1 is one hour.
-    """
+    """Return the whole hours from order to event, both truncated to seconds; at least 0."""
     assert entry.order is not None
-    gap = _truncate(entry.row["at"]) - _truncate(entry.order["ordered_at"])
+    gap = entry.row["at"].replace(microsecond=0) - entry.order["ordered_at"].replace(microsecond=0)
     return max(gap // timedelta(hours=1), 0)
-
-
-def _truncate(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)
 
 
 def _events(sums: WindowSums, event: str, days: int, lag: int) -> list[Entry]:
@@ -131,8 +123,5 @@ def _stars(sums: WindowSums, days: int) -> Number:
 
 
 def hundredths(stars: float) -> int:
-    """Return stars in hundredths, halves up, of the number as written.
-
-    Example: 4.335 is 434, although the nearest double is smaller.
-    """
+    """Return stars in hundredths, halves up, of the number as written: 4.335 is 434."""
     return int((Decimal(repr(stars)) * 100).to_integral_value(ROUND_HALF_UP))

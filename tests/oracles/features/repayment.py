@@ -25,7 +25,6 @@ class _Instalment:
 
 
 def repayment(sums: WindowSums) -> Values:
-    """Return the features of the family."""
     view = sums.view
     loans = [(loan, _instalments(loan, view.as_of)) for loan in view.loans]
     all_due = [due for _, dues in loans for due in dues]

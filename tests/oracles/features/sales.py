@@ -24,12 +24,10 @@ YEAR = 365
 
 
 def sales(sums: WindowSums) -> Values:
-    """Return the features of the four families."""
     return {**_level(sums), **_trend(sums), **_recent(sums), **_steadiness(sums)}
 
 
 def average_order(sums: WindowSums, days: int) -> Number:
-    """Return the average order of the last days in micro-USD."""
     return over(sums.gross(days), sums.order_count(days))
 
 

@@ -17,7 +17,6 @@ SETTLED = 30
 
 
 def total(entries: Iterable[Entry], column: str = "amount_micros") -> Fraction:
-    """Return the exact sum of an integer column."""
     return Fraction(sum(int(entry.row[column]) for entry in entries))
 
 
@@ -35,7 +34,6 @@ class WindowSums:
         return Fraction(value) if self.view.known_tables.issuperset({"stores", *tables}) else None
 
     def dates(self, days: int, lag: int = 0) -> list[date]:
-        """Return the days of a window, the earliest first."""
         return [self.view.as_of - timedelta(days=age) for age in range(lag + days, lag, -1)]
 
     def orders(self, days: int, lag: int = 0) -> list[Entry]:
