@@ -6,22 +6,20 @@ docs/real-data.md.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ingest import ingest, open_store
-from tests.benchmarks.features import Target
-from training.dataset import Dataset, build, loan_labels
+from tests.benchmarks.figures import Target, print_figures
+from tests.benchmarks.simulation import simulate_marketplace
+from training.dataset import Dataset
 from training.evidence.discrimination import compare_ranking
 from training.evidence.limits import figures
 from training.fit import FitConfig, fit_sample
 from training.sample import Sample
 from training.search import search
-from training.simulation import SimulationConfig, simulate
+from training.simulation import SimulationConfig
 from training.split import SplitConfig, out_of_time
 
 SEEDS: Final = (1, 2, 3)
@@ -41,22 +39,15 @@ def run() -> dict[str, float]:
         "trials.highest_difference": max(one["difference"] for one in results),
         "trials.least_room": min(one["room"] for one in results),
     }
-    for name, value in worst.items():
-        target = TARGETS.get(name)
-        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{name:<28}  {value:>8.4f}{verdict}", flush=True)
+    print_figures(worst, TARGETS)
     return worst
 
 
 def study(seed: int, sellers: int = 12_000, orders_per_seller: int = 200) -> dict[str, float]:
     """Simulate, ingest and compare the AUC of the searched with that of the default settings on the same loans."""
-    with tempfile.TemporaryDirectory(prefix="sellerscore-trials-") as folder:
-        delivery, home = Path(folder) / "delivery", Path(folder) / "operating"
-        simulate(SimulationConfig(sellers=sellers, seed=seed, orders_per_seller=orders_per_seller), delivery)
-        ingest(delivery, home)
-        store = open_store(home)
-        dataset = build(store, loan_labels(store))
-    split, configured = out_of_time(dataset, SplitConfig()), FitConfig()
+    config = SimulationConfig(sellers, seed=seed, orders_per_seller=orders_per_seller)
+    with simulate_marketplace(config) as marketplace:
+        split, configured = out_of_time(marketplace.dataset, SplitConfig()), FitConfig()
     sample = Sample.of_dataset(split.train)
     best = search(sample, configured, TRIALS, lambda _: None).best
     default = _predict(sample, split.test, configured)
