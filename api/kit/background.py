@@ -1,4 +1,4 @@
-"""Background tasks that repeat in a thread, and the degraded conditions that they report to the log and readiness."""
+"""Background tasks that repeat in a thread, and the conditions that they report to the log and `/health/ready`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _CLOSE_SECONDS: Final = 2.0
 
 
 class RepeatingTask:
-    """Runs a function, waits the number of seconds that it returns, and runs it again. `wake` ends the wait.
+    """Runs a function in a thread, waits the number of seconds that it returns, and runs it again.
+
+    The thread starts at once. `wake` ends the wait. After an error the wait is at least a minute.
 
     Example: `RepeatingTask("reloader", reloader.reload, first=60.0)` runs for the first time in one minute.
     """

@@ -24,8 +24,8 @@ SALT_BYTES: Final = 32
 SELF_CHAIN: Final = "self"
 """The chain of all self views and review decisions. It stands for a bank there; no client ID has this form."""
 
-_DIGEST_BYTES: Final = 32
-"""An encrypted content is always longer, because its nonce, salt and tag alone are."""
+DIGEST_BYTES: Final = 32
+"""Length of a digest. An encrypted content is always longer, because its nonce, salt and tag alone are."""
 
 
 class EntryKind(StrEnum):
@@ -124,7 +124,7 @@ def digest_of(header: Header, sealed: bytes) -> bytes:
 
 
 def _is_digest(header: Header, sealed: bytes) -> bool:
-    return header.kind not in PLAIN and len(sealed) == _DIGEST_BYTES
+    return header.kind not in PLAIN and len(sealed) == DIGEST_BYTES
 
 
 def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> bytes:

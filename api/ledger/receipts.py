@@ -1,7 +1,7 @@
-"""Receipts: JSON objects that carry their own signature, and the public keys that verify them.
+"""Signed JSON objects: scores with their receipt, and checkpoints.
 
-One field of such an object is a compact JWS over the canonical JSON of all other fields. Receipts of scores and
-checkpoints are such objects. They can be verified with the public keys alone.
+One field of a signed object, such as `receipt`, is a compact JWS over the canonical JSON of all other fields. It can be
+verified with the public keys alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read_object(content: bytes, field: str, kind: str, jwks: Mapping[str, Any]) 
     Example: `read_object(body, "receipt", "receipt+jws", jwks)["assessment"]["score"]`.
 
     Raises:
-        SignatureError: It is not such an object, was changed, or no key of the set signed it.
+        SignatureError: The object has no such field, was changed, or no key of the set signed it.
     """
     fields = _parse(content)
     signed = fields.pop(field, None)
@@ -67,10 +67,10 @@ def read_object(content: bytes, field: str, kind: str, jwks: Mapping[str, Any]) 
 
 
 def verify_strictly(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
-    """Return the payload of a JWS in its unique encoding.
+    """Return the payload of a JWS. Accept only the one canonical base64 encoding.
 
     Raises:
-        SignatureError: It was changed, even in an unused bit of base64, or no key of the set signed it.
+        SignatureError: The JWS was changed, even in an unused bit of base64, or no key of the set signed it.
     """
     payload = verify_jws(signed, kind, jwks)
     segments = signed.split(".")
@@ -108,8 +108,8 @@ def _decode(segment: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """The content of a verified receipt."""
+class VerifiedScore:
+    """The content of a score whose receipt is valid."""
 
     score_id: str
     seller_id: str
@@ -121,13 +121,13 @@ class Receipt:
     head: str
 
 
-def verify_receipt(body: bytes, jwks: Mapping[str, Any]) -> Receipt:
-    """Verify the receipt of a score and return its content.
+def verify_receipt(body: bytes, jwks: Mapping[str, Any]) -> VerifiedScore:
+    """Verify the receipt of a score and return the content of the score.
 
     Example: `verify_receipt(response.content, jwks).score` is 625.
 
     Raises:
-        SignatureError: It was changed, no key of the set signed it, or its points do not sum to the score.
+        SignatureError: The score was changed, no key of the set signed it, or its points do not sum to the score.
     """
     fields = read_object(body, "receipt", RECEIPT, jwks)
     try:
@@ -140,7 +140,7 @@ def verify_receipt(body: bytes, jwks: Mapping[str, Any]) -> Receipt:
                     "The signature is valid, but the points do not sum to the score. Report this to the operator."
                 )
         values = (fields["id"], fields["seller_id"], fields["scored_at"], assessment["outcome"], assessment["score"])
-        return Receipt(*values, position["chain"], position["position"], position["head"])
+        return VerifiedScore(*values, position["chain"], position["position"], position["head"])
     except (KeyError, TypeError) as error:
         raise SignatureError(
             "The signature is valid, but the object is not a score. Use a response of POST /v1/scores."

@@ -1,4 +1,4 @@
-"""Erasures and retention: rows that record which contents can no longer be read, written and read."""
+"""The ledger rows of erasures and retention, which record the contents that can no longer be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from api.kit.fields import format_timestamp
-from api.ledger.chain import PLAIN, START, EntryKind, Header, digest_of
+from api.ledger.chain import DIGEST_BYTES, PLAIN, EntryKind, Header, digest_of
 from api.ledger.encryption import DecryptionError, destroy_key, seller_key
 from api.ledger.store import EntryDraft, append_plain, cast_columns, ledger, lock_chain, read_content, to_row
 from scoring.canonical import canonical_json
@@ -23,7 +23,7 @@ _NO_SELLER: Final = ""
 """The subject of a row that is about no particular seller."""
 
 _DROP_LIMIT: Final = 500
-"""Rows of twenty kilobytes each that are dropped while other writers of the chain wait."""
+"""Rows dropped in one transaction, during which the other writers of the chain wait. A row has about 20 kB."""
 
 _DROP = (
     update(ledger)
@@ -42,7 +42,7 @@ class RetentionCutoff:
     @property
     def condition(self) -> tuple[ColumnElement[bool], ...]:
         """The SQL conditions for rows whose content is still stored and due."""
-        stored = func.length(ledger.c.sealed) > len(START)
+        stored = func.length(ledger.c.sealed) > DIGEST_BYTES
         return stored, ledger.c.kind.in_(self.kinds), ledger.c.recorded_at < format_timestamp(self.before)
 
 
@@ -76,7 +76,7 @@ def count_past_retention(connection: Connection, cutoff: RetentionCutoff) -> dic
 def drop_contents(connection: Connection, chain: str, cutoff: RetentionCutoff, after: int, now: datetime) -> list[int]:
     """Replace the next due contents of a chain by their digests, and record their positions.
 
-    Return the positions, at most some hundreds after the position `after`; empty if no content is due.
+    Return the positions, at most 500 after the position `after`; empty if no content is due.
     """
     # the lock makes sure that the record follows the rows that it lists
     lock_chain(connection, chain)

@@ -65,7 +65,8 @@ class Reason(ResponseModel):
         description="The unused table, if the value is missing because of it; else null.", examples=["traffic"]
     )
     data_through: str | None = Field(
-        description="Last day (UTC) of that table; null if it was not delivered.", examples=["2026-01-03"]
+        description="Midnight (UTC) up to which that table is complete; null if it was not delivered.",
+        examples=["2026-01-03"],
     )
     points: int = Field(description="Points of the feature's contribution; negative.", examples=[-14])
     gain: int = Field(
@@ -109,7 +110,7 @@ class TableGap(ResponseModel):
 
     table: str = Field(description="Name of the table.", examples=["traffic"])
     data_through: str | None = Field(
-        description="Last day (UTC) of the table, which is too old; null if it was not delivered.",
+        description="Midnight (UTC) up to which the table is complete, which is too old; null if not delivered.",
         examples=["2026-01-03"],
     )
 
@@ -152,7 +153,10 @@ class AssessmentResponse(ResponseModel):
         description="Day (UTC) of the request. The age of the data is measured against it.", examples=["2026-02-01"]
     )
     as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
-    data_through: str | None = Field(description="Last day that all required tables cover.", examples=["2026-01-31"])
+    data_through: str | None = Field(
+        description="Midnight (UTC) up to which all required tables are complete: 2026-01-31 includes 30 January.",
+        examples=["2026-01-31"],
+    )
     explanation: Explanation | None = Field(description="The explanation; null without a score.")
     shortfalls: list[Shortfall] = Field(description="Unmet requirements; empty if scored.")
     table_gaps: list[TableGap] = Field(
