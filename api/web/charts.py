@@ -213,19 +213,6 @@ _HISTORY_BOTTOM: Final = 104
 _LEAST_RANGE: Final = 40
 """Points of the vertical axis of a history, at least. A change of a few points must not look like a cliff."""
 
-_POINTS_BAR: Final = Markup(
-    '<svg viewBox="0 0 100 10" class="bar" aria-hidden="true" preserveAspectRatio="none"><rect x="{}" y="1" width="{}" '
-    'height="8" rx="1" class="{}"/><line x1="50" x2="50" y1="0" y2="10" class="axis"/></svg>'
-)
-
-
-def points_bar(points: int, largest: int) -> Markup:
-    """Return points as a bar from the middle: gains to the right, losses to the left."""
-    length = 48 * abs(points) / max(largest, 1)
-    left, style = (50.0, "gain") if points >= 0 else (50 - length, "loss")
-    # a page has dozens of them, and they have no text
-    return _POINTS_BAR.format(f"{left:.1f}", f"{max(length, 0.8):.1f}", style)
-
 
 @dataclass(frozen=True)
 class Segment:

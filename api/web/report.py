@@ -97,6 +97,7 @@ def report_document(
         bundle=bundle,
         advice=advice,
         bank_name=bank_name,
+        languages=Language,
         unscored=for_bank(assessment, labels, translator_for(Language.ENGLISH)) if score is None else None,
         waterfall=waterfall_svg(envelope["seller_id"], assessment),
         narrow_waterfall=narrow_waterfall_svg(explanation, score) if explanation and score is not None else "",

@@ -11,7 +11,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,11 +28,15 @@ from api.app import create_app
 from api.auth import clients, sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
+from api.consents import service as consents
+from api.consents.service import ConsentTerms
+from api.kit.database import transaction
+from api.products import service as products
 from api.scores.inputs import to_vector
 from api.services import Services
 from api.settings import Settings
 from features.store.vectors import VectorStore
-from scoring import Outcome, assess
+from scoring import Outcome, Product, assess
 from tests.world import shared_world
 
 if TYPE_CHECKING:
@@ -200,6 +204,31 @@ def _record_message(window: Window, message: Any) -> None:
 def _record_request(window: Window, url: str) -> None:
     if urlsplit(url).netloc != urlsplit(window.site.address).netloc:
         window.foreign_urls.append(url)
+
+
+def fill_pages(site: Site, seller_id: str, names: Sequence[str]) -> None:
+    """Give a seller an open and a closed product, and requests and consents of two banks.
+
+    Args:
+        site: the running service.
+        seller_id: the seller.
+        names: two names, of the banks and of the products.
+    """
+    services, now = site.services, datetime.now(UTC)
+    bank_ids = [site.client(ClientKind.BANK, name[:100])[0] for name in names]
+    bands = services.champion.bundle.policy.bands.names
+    prices = {name: 0.06 + 0.02 * position for position, name in enumerate(bands)}
+    best = {bands[0]: 0.05}
+    offers = {
+        "open": Product(names[0], "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180),
+        "closed": Product(names[1], "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, best, 360),
+    }
+    with transaction(services.engine, writes=True) as connection:
+        products.replace_products(connection, bank_ids[0], offers, now)
+        for bank_id in bank_ids:
+            consents.create_request(connection, bank_id, seller_id, "credit_application", now)
+            terms = ConsentTerms(seller_id, bank_id, "account_review", timedelta(days=90))
+            consents.grant_consent(connection, services.ledger, terms, "tests")
 
 
 def _day_after(home: Path) -> datetime:

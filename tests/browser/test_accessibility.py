@@ -12,17 +12,13 @@ from axe_playwright_python.sync_playwright import Axe
 
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
-from api.consents import service as consents
-from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
-from api.products import service as products
 from api.reviews import service as reviews
 from api.reviews.repository import ReviewOutcome
 from api.reviews.service import Decision, ReviewDraft
-from scoring import Product
-from tests.browser.conftest import OpenWindow, Site, Window
+from tests.api.web.conftest import PAGES
+from tests.browser.conftest import OpenWindow, Site, Window, fill_pages
 
-PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/reviews")
 OPTIONS: dict[str, Any] = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 }
@@ -33,22 +29,7 @@ MAX_BYTES = 100_000
 def busy_seller(site: Site) -> str:
     """Return a seller with content on every page and in the operators' queue."""
     seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
-    banks = [site.client(ClientKind.BANK, name)[0] for name in ("Bank of the North", "华夏跨境银行")]
-    bands = services.champion.bundle.policy.bands.names
-    prices = {name: 0.06 + 0.02 * position for position, name in enumerate(bands)}
-    working = Product("Working capital", "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
-    best_band_only = {bands[0]: 0.05}
-    growth = Product("Growth loan", "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, best_band_only, 360)
-    with transaction(services.engine, writes=True) as connection:
-        products.replace_products(connection, banks[0], {"working": working, "growth": growth}, now)
-        for bank_id in banks:
-            consents.create_request(connection, bank_id, seller_id, "credit_application", now)
-        grant_consent(
-            connection,
-            services.ledger,
-            ConsentTerms(seller_id, banks[1], "account_review", timedelta(days=90)),
-            "tests",
-        )
+    fill_pages(site, seller_id, ("Bank of the North", "华夏跨境银行"))
     feature = services.champion.bundle.sheet.names[3]
     overdue = now - timedelta(days=31)
     with transaction(services.engine, writes=True) as connection:

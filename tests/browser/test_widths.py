@@ -6,17 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.auth.scopes import ClientKind
-from api.consents import service as consents
-from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
-from api.products import service as products
 from api.reviews import service as reviews
 from api.reviews.service import ReviewDraft
-from scoring import Product
+from tests.api.web.conftest import PAGES
 from tests.api.web.self_views import Differs, store_self_view
-from tests.browser.conftest import OpenWindow, Site, Window
-from tests.browser.test_accessibility import PAGES
+from tests.browser.conftest import OpenWindow, Site, Window, fill_pages
 
 LONG, LONG_CHINESE = "Bank" * 30, "华夏跨境电商供应链金融服务银行" * 8
 MEASURE = """() => {
@@ -42,11 +37,6 @@ TARGETS = """() => [...document.querySelectorAll('.ways a')].map(element => {
 def seller_with_long_names(site: Site) -> str:
     """Return a seller with long names on every page and every kind of change in the history."""
     seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
-    bank_ids = [site.client(ClientKind.BANK, name)[0] for name in (LONG[:100], LONG_CHINESE[:100])]
-    bands = services.champion.bundle.policy.bands.names
-    prices = {name: 0.06 + 0.02 * position for position, name in enumerate(bands)}
-    line = Product(LONG, "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
-    growth = Product(LONG_CHINESE, "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, {bands[0]: 0.05}, 360)
     stored = services.vectors.latest(seller_id)
     assert stored is not None
     day = stored.snapshot.as_of
@@ -58,13 +48,8 @@ def seller_with_long_names(site: Site) -> str:
         (20, Differs(as_of=day - timedelta(days=20))),
     ):
         store_self_view(services, seller_id, now - timedelta(days=days), differs)
+    fill_pages(site, seller_id, (LONG, LONG_CHINESE))
     with transaction(services.engine, writes=True) as connection:
-        products.replace_products(connection, bank_ids[0], {"line": line}, now)
-        products.replace_products(connection, bank_ids[1], {"growth": growth}, now)
-        for bank_id in bank_ids:
-            consents.create_request(connection, bank_id, seller_id, "credit_application", now)
-            terms = ConsentTerms(seller_id, bank_id, "account_review", timedelta(days=90))
-            grant_consent(connection, services.ledger, terms, "tests")
         reviews.open_review(connection, services, ReviewDraft(seller_id, None, None, "W" * 400))
     return seller_id
 

@@ -1,4 +1,4 @@
-"""Links that a command prints: an operator's, and the demo seller's as the service begins."""
+"""Login links that commands print: of an operator, and of the demo seller when the service starts."""
 
 from __future__ import annotations
 
@@ -21,44 +21,34 @@ def run(*arguments: str) -> str:
     return CliRunner().invoke(app, list(arguments), catch_exceptions=False).stdout
 
 
-@pytest.fixture
-def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def token_in(text: str) -> str:
+    token = TOKEN.search(text)
+    assert token is not None
+    return token[1]
+
+
+def test_only_an_active_operator_gets_a_link_to_the_queue(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, open_client: Opener
+) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(settings.home))
-    return settings
-
-
-def test_the_link_of_an_operator_opens_the_queue_once(home: Settings, open_client: Opener) -> None:
-    made = re.search(r"operator-[0-9a-f]{16}", run("operator", "create", "Olga"))
-    assert made is not None
-    found = TOKEN.search(run("operator", "link", made[0]))
-    assert found is not None
-    with open_client(home, ()) as client:
+    operator = re.search(r"operator-[0-9a-f]{16}", run("operator", "create", "Olga"))
+    assert operator is not None
+    token = token_in(run("operator", "link", operator[0]))
+    with open_client(settings, ()) as client:
         browser = Browser(client)
-        assert "This link opens the reviews." in browser.get(f"/seller/login/{found[1]}").text
-        assert browser.use(found[1]).get("/operator").status_code == 200
-    run("operator", "revoke", made[0])
-    with pytest.raises(AccessError, match=r"No active operator"):
-        run("operator", "link", made[0])
-
-
-@pytest.mark.parametrize("client_id", ["", "operator-0000000000000000", "S-001"])
-def test_there_is_no_link_for_who_is_no_operator(home: Settings, client_id: str) -> None:
-    assert home
-    with pytest.raises(AccessError, match=r"No active operator"):
-        run("operator", "link", client_id)
-
-
-def test_no_other_kind_of_client_has_such_a_command(home: Settings) -> None:
-    assert home
+        assert "This link opens the reviews." in browser.get(f"/seller/login/{token}").text
+        assert browser.use(token).get("/operator").status_code == 200
+    run("operator", "revoke", operator[0])
+    for client_id in (operator[0], "", "operator-0000000000000000", "S-001"):
+        with pytest.raises(AccessError, match=r"No active operator"):
+            run("operator", "link", client_id)
     for kind in ("bank", "platform"):
         assert CliRunner().invoke(app, [kind, "link", f"{kind}-0000000000000000"]).exit_code == 2
 
 
-def test_serving_prints_a_link_to_the_demo_sellers_pages(settings: Settings, open_client: Opener) -> None:
+def test_serving_prints_a_link_to_the_pages_of_the_demo_seller(settings: Settings, open_client: Opener) -> None:
     with open_client(settings, ()) as client:
-        said = _example_call(client.app.state.services, "http://127.0.0.1:8000")
-        found = TOKEN.search(said)
-        assert found is not None
-        assert 'id="score"' in Browser(client).use(found[1]).get("/seller").text
+        token = token_in(_example_call(client.app.state.services, "http://127.0.0.1:8000"))
+        assert 'id="score"' in Browser(client).use(token).get("/seller").text
     with open_client(settings.model_copy(update={"demo_bank": False}), ()) as client:
         assert "/seller/login" not in _example_call(client.app.state.services, "http://127.0.0.1:8000")

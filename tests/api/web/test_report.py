@@ -20,6 +20,7 @@ from api.web.report import report_document
 from features.store.vectors import StoredVector
 from scoring import Advice, AdviceVerdict, Assessment, Bundle, BundleParts, Outcome, assess, pack, serialize_assessment
 from scoring.advice import Change, Option
+from scoring.formatting import Language
 from scoring.outcome import Shortfall
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT
@@ -223,10 +224,14 @@ def test_the_chart_of_tested_scores_contains_any_score(score: int) -> None:
     assert f"this score: {score}" in chart
 
 
-def test_advice_is_shown_with_its_points(bundle: Bundle, assessment: Assessment) -> None:
+def test_letter_sentences_and_advice_are_shown(bundle: Bundle, assessment: Assessment) -> None:
     change = Change("signal_01", "Signal <1>", "ratio", "group_1", 0.0621, 0.041)
     option = Option((change,), 0.4, 655, 12, "A")
     page = render(envelope(assessment), bundle, Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))
+    assert assessment.explanation is not None
+    for reason in assessment.explanation.reasons:
+        english, chinese = (bundle.reasons.statement(reason, "letter", language) for language in Language)
+        assert f"{english} {chinese}" in Read(page).text
     assert "Signal <1> from 6.2% to 4.1%: 655 points, +12" in Read(page).text
     assert "Signal &lt;1&gt;" in page
 
