@@ -166,7 +166,8 @@ def train_table(
     *,
     target: Annotated[str, typer.Option(metavar="COLUMN", help="Column with the outcome. It has two values.")],
     bad: Annotated[
-        str | None, typer.Option(metavar="VALUE", help="Value that means bad. Default: 1, true, yes or bad.")
+        str | None,
+        typer.Option(metavar="VALUE", help="Value that means bad. Default: 1 (not 2), true, yes, bad or default."),
     ] = None,
     time: Annotated[
         str | None,
@@ -213,7 +214,7 @@ def train_table(
     request = TableRequest(file.name, target, bad, time, group, signs, tuple(leave_out or ()), horizon_days)
     provenance = Provenance(datetime.now(UTC))
     with show_steps(f"Reading {file.name}") as step:
-        table = read_table(file)
+        table = read_table(file, text=() if group is None else (group,))
         read_request(table, request)  # reject an unusable table before the registry is contacted
         step("Connecting to the MLflow registry")
         require(registry)

@@ -40,6 +40,9 @@ _BAD_VALUES: Final = ("1", "true", "yes", "bad", "default", "defaulted", "1.0")
 _NAMED: Final = 5
 """Number of columns that a message lists."""
 
+_MOSTLY: Final = 0.9
+"""Share of numbers from which a text column seems to be a column of numbers with wrong values."""
+
 
 @dataclass(frozen=True)
 class TableRequest:
@@ -48,7 +51,7 @@ class TableRequest:
     Attributes:
         name: name of the table, such as `loans.csv`.
         target: column with the outcome, which has two values.
-        bad: the value that means bad; by default 1, true, yes, bad, default or defaulted.
+        bad: the value that means bad; by default 1 (if the other is 0), true, yes, bad, default or defaulted.
         time: column with the date of each row; without it, the test is out of fold.
         group: column with the borrower; the rows of a borrower are all in the same part.
         signs: declared directions, +1 or -1, by column.
@@ -79,7 +82,8 @@ def train_table(table: pd.DataFrame, request: TableRequest, step: Callable[[str]
         step: reports progress.
 
     Raises:
-        TableError: a column does not exist, no column can be a feature, or the target does not have two values.
+        TableError: a column does not exist or has two roles, no column can be a feature, the target does not have two
+            values, or too few groups have bad rows.
         LabelError: a part of the split has too few rows of one outcome.
     """
     dataset, excluded = read_request(table, request)
@@ -106,7 +110,22 @@ def read_request(table: pd.DataFrame, request: TableRequest) -> tuple[Dataset, d
         raise TableError(f"A direction is declared for {unknown[0]!r}, which is not among the features of the table.")
     bad = _bad_value(usable[request.target], request)
     dataset = as_dataset(usable, TableForm(request.target, bad, request.group, request.signs, request.time))
+    _require_groups(dataset, request)
     return replace(dataset, origin=Origin((f"the table {request.name}",))), excluded
+
+
+def _require_groups(dataset: Dataset, request: TableRequest) -> None:
+    """Check that each fold can have a group with bad rows, and one with good rows."""
+    if request.group is None:
+        return
+    folds = FitConfig().folds
+    for bad, name in ((True, "bad"), (False, "good")):
+        groups = dataset.rows.loc[dataset.rows["bad"] == bad, "seller_id"].nunique()
+        if groups < folds:
+            raise TableError(
+                f"Only {groups} values of {request.group!r} (--group) have {name} rows; at least {folds} are needed. "
+                "Use the column of the borrower, or omit --group."
+            )
 
 
 def table_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
@@ -143,7 +162,7 @@ def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataF
     A missing value may carry the outcome.
 
     Raises:
-        TableError: a column of the request is not in the table.
+        TableError: a column of the request is not in the table or has two roles, or `COLUMN_known` is already a column.
     """
     names = require_unique_names(table)
     table = table.set_axis(names, axis=1)
@@ -151,6 +170,9 @@ def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataF
     for option, name in (*roles.items(), *(("--leave-out", name) for name in request.leave_out)):
         if name is not None and name not in names:
             raise TableError(f"The table has no column {name!r} ({option}). Its columns are {list_some(names)}.")
+    used = [name for name in (*roles.values(), *request.leave_out) if name is not None]
+    if twice := sorted({name for name in used if used.count(name) > 1}):
+        raise TableError(f"The column {twice[0]!r} is named by two options. Give each column one role.")
     excluded = {name: "stated with --leave-out" for name in request.leave_out if name not in roles.values()}
     for name in names:
         if name not in roles.values() and name not in excluded and (reason := _why_unusable(table[name])):
@@ -158,6 +180,11 @@ def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataF
     known = {}
     for name in excluded:
         if name not in request.leave_out and table[name].isna().any() and table[name].notna().any():
+            if f"{name}_known" in names:
+                raise TableError(
+                    f"The table has the columns {name!r} and '{name}_known'. The second is the name of the feature "
+                    f"that states whether {name!r} has a value. Rename it, or leave {name!r} out with --leave-out."
+                )
             known[f"{name}_known"] = table[name].notna().astype("float64")
             excluded[name] += f"; whether it has a value is the feature {name}_known"
     return table.drop(columns=list(excluded)).assign(**known), excluded
@@ -189,7 +216,20 @@ def _why_unusable(column: pd.Series) -> str:
         return f"{infinite} infinite values" if infinite else ""
     if not column.dropna().map(lambda value: isinstance(value, str)).all():
         return "neither numbers nor text"
-    return f"text with {count:,} different values; up to {MOST_CATEGORIES} are used" if count > MOST_CATEGORIES else ""
+    if count <= MOST_CATEGORIES:
+        return ""
+    return f"text with {count:,} different values; up to {MOST_CATEGORIES} are used{_wrong_numbers(column)}"
+
+
+def _wrong_numbers(column: pd.Series) -> str:
+    """Return which values of a text column are not numbers, if most of them are."""
+    import pandas as pd
+
+    values = column.dropna()
+    wrong = values[pd.to_numeric(values, errors="coerce").isna()]
+    if len(wrong) > (1 - _MOSTLY) * len(values):
+        return ""
+    return f". All but {len(wrong):,} of its values are numbers; the first other value is {wrong.iloc[0]!r}"
 
 
 def _bad_value(target: pd.Series, request: TableRequest) -> str | int:
@@ -203,6 +243,8 @@ def _bad_value(target: pd.Series, request: TableRequest) -> str | int:
     names = _BAD_VALUES if request.bad is None else (request.bad,)
     by_name = {str(value).strip().lower(): value for value in values}
     matches = [by_name[name.lower()] for name in names if name.lower() in by_name]
+    if request.bad is None and by_name.keys() >= {"1", "2"}:
+        matches = []  # 1 and 2 may mean good and bad, as in public credit data
     if not matches and request.bad is not None:
         matches = [value for value in values if _is_number(value, request.bad)]
     if not matches:

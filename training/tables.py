@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -66,11 +66,15 @@ class TableForm:
         return tuple(name for name in (self.label, self.identifier, self.time) if name is not None)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a table from a Parquet file, or from a CSV file whose name ends with `.csv`.
 
+    Args:
+        path: the file.
+        text: columns of identifiers, which stay text: as numbers, `007` and `7` would be equal.
+
     Raises:
-        TableError: the file does not exist or cannot be read.
+        TableError: the file does not exist, cannot be read, or has two columns with one name.
     """
     import pandas as pd
     import pyarrow.parquet as pq
@@ -79,7 +83,10 @@ def read_table(path: Path) -> pd.DataFrame:
         raise TableError(f"There is no table at {path}.")
     if path.suffix.lower() == ".csv":
         try:
-            return pd.read_csv(path, low_memory=False)
+            # with a header, pandas would rename the second of two columns with one name
+            header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+            require_unique_names(header.set_axis(header.iloc[0].tolist(), axis=1))
+            return pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(text, str))
         except ValueError as error:
             raise TableError(f"The table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
     try:
@@ -99,8 +106,9 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     `income`, `home=own` and the flags of other homes.
 
     Raises:
-        TableError: no rows, two columns with one name, no label, a missing outcome or more than two, a column that is
-            neither number nor category, an infinite value, or a sign for a column that is not a number.
+        TableError: no rows, two columns with one name, no label, a missing outcome or more than two, a missing
+            borrower, a column that is neither number nor category, an infinite value, or a sign for a column that is
+            not a number.
     """
     import pandas as pd
 
@@ -111,7 +119,7 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     if form.identifier is None:
         borrower = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().astype(str)
     else:
-        borrower = table[form.identifier].astype(str)
+        borrower = _borrowers(table[form.identifier])
     as_of = pd.Timestamp(UNDATED) if form.time is None else midnights(table[form.time])
     rows = pd.DataFrame({"seller_id": borrower, "as_of": as_of, "bad": bad}).reset_index(drop=True)
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
@@ -143,6 +151,16 @@ def list_some(values: list[str]) -> str:
     return f"{listed} and {len(values) - _NAMED} more" if len(values) > _NAMED else listed
 
 
+def _borrowers(identifiers: pd.Series) -> pd.Series:
+    missing = int(identifiers.isna().sum())
+    if missing:
+        raise TableError(
+            f"{missing} of {len(identifiers)} rows have no value in {identifiers.name!r}, the column of the borrower. "
+            "Fill in the identifier, or remove these rows."
+        )
+    return identifiers.astype(str)
+
+
 def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
     names = require_unique_names(table)
     for role, name in (("label", form.label), ("identifier", form.identifier), ("time", form.time)):
@@ -160,10 +178,12 @@ def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
 def midnights(times: pd.Series) -> pd.Series:
     """Return the midnight that begins the day of each time: of dates, ISO text, years, or numbers such as 20240131.
 
-    Example: `2024`, `202403` and `20240305` are 2024-01-01, 2024-03-01 and 2024-03-05.
+    A year of two digits is in the hundred years that end today, because an outcome is known.
+
+    Example: `2024`, `202403` and `20240305` are 2024-01-01, 2024-03-01 and 2024-03-05; `22-Jun-66` is 1966-06-22.
 
     Raises:
-        TableError: a value is missing or not a date.
+        TableError: a value is missing, not a date, or in the future.
     """
     import pandas as pd
     from pandas.api.types import is_numeric_dtype
@@ -180,14 +200,22 @@ def midnights(times: pd.Series) -> pd.Series:
                 f"The time column {times.name!r} has times in different time zones. Use dates, or one time zone."
             ) from error
         dates = min(candidates, key=lambda column: int(column.isna().sum()))
+        if dates is candidates[-1]:
+            dates = dates.mask(dates > pd.Timestamp.now(), dates - pd.DateOffset(years=100))
     if dates.isna().any():
-        first = times[dates.isna()].iloc[0]
+        first = str(times[dates.isna()].iloc[0])
         raise TableError(
             f"{int(dates.isna().sum())} values of the time column {times.name!r} are not dates. The first is "
             f"{first!r}. Use dates such as 2024-01-31, all in one form; 31.01.2024, 31-Jan-2024 and years work as "
             "well. Dates with slashes do not, because the day and the month can be confused."
         )
     midnight: pd.Series = dates.dt.tz_localize(None).dt.normalize()
+    future = midnight[midnight > pd.Timestamp.now()]
+    if len(future):
+        raise TableError(
+            f"{len(future)} values of the time column {times.name!r} are in the future, the last is "
+            f"{future.max().date()}. Outcomes of future rows cannot be known. Correct the dates."
+        )
     return midnight
 
 

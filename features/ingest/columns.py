@@ -83,9 +83,9 @@ def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]
             f"{', '.join(table.column_names)}. {_remedy(path, names, text)}"
         )
     # Engines ignore case in names, so a file with both `Amount` and `amount` is ambiguous.
-    twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
+    counts = Counter(name.casefold() for name in names)
     for name in table.column_names:
-        if name in twice:
+        if counts[name.casefold()] > 1:
             raise DeliveryError(f"{path} has the column {name} more than once. Name each column once.")
     if ROW in (name.casefold() for name in names):
         raise DeliveryError(f"{path} has a column {ROW}, which is reserved. Leave the column out.")

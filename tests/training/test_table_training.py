@@ -237,13 +237,16 @@ def test_settings_follow_from_the_number_of_bad_rows() -> None:
 def test_unusable_columns_are_excluded_with_the_reason_and_their_missingness_stays_a_feature() -> None:
     table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
     table["recovered"] = np.where(table["status"] == "CHGOFF", 1.0, np.nan)
+    table["sum"] = ["1,000", "n/a.", *map(str, range(2, 300))]
     kept, why = usable_columns(table, HONEST)
     assert {"amount", "staff", "new", "place"} <= set(kept)
-    assert {name: why[name] for name in ("one", "wide", "mixed", "name", "term")} == {
+    assert {name: why[name] for name in ("one", "wide", "mixed", "name", "sum", "term")} == {
         "one": "one value in every row",
         "wide": "one value in every row",
         "mixed": "neither numbers nor text",
         "name": "text with 300 different values; up to 50 are used",
+        "sum": "text with 300 different values; up to 50 are used. All but 2 of its values are numbers; the first other "
+        "value is '1,000'",
         "term": "stated with --leave-out",
     }
     assert "recovered" not in kept
@@ -264,11 +267,18 @@ def test_unusable_columns_are_excluded_with_the_reason_and_their_missingness_sta
             "direction is declared for 'name', which is not among",
         ),
         (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are not dates"),
+        (TableRequest("t", "status", "CHGOFF", group="status"), "The column 'status' is named by two options"),
+        (TableRequest("t", "status", "CHGOFF", leave_out=("status",)), "The column 'status' is named by two options"),
+        (TableRequest("t", "status", "CHGOFF", group="place"), "Only 2 values of 'place' (--group) have bad rows"),
+        (TableRequest("t", "one_or_two"), "The target 'one_or_two' has no value that means bad by default"),
+        (TableRequest("t", "status", "CHGOFF"), "the columns 'note' and 'note_known'. The second is the name of the"),
     ],
 )
 def test_a_request_that_does_not_fit_the_table_is_an_error(request_: TableRequest, words: str) -> None:
+    table = loans(200).assign(one_or_two=[1, 2] * 100, note_known=1.0)
+    table["note"] = [None, *(f"text {number}" for number in range(199))]
     with pytest.raises(TableError) as caught:
-        read_request(loans(200), request_)
+        read_request(table.drop(columns="note") if "note" not in words else table, request_)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -132,6 +132,11 @@ def test_a_column_named_like_a_catalogue_feature_has_no_sign() -> None:
         (lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}), FORM, "'a,b' and 'a b' have the same name"),
         (lambda table: table, TableForm("bad", 1, signs={"wage": 1}), "A sign is declared for 'wage', but the columns"),
         (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which is text. Only numbers"),
+        (
+            lambda table: table.assign(who=table.index.where(table.index > 4).astype("string")),
+            TableForm("bad", 1, "who"),
+            "5 of 600 rows have no value in 'who', the column of the borrower",
+        ),
     ],
 )
 def test_an_unusable_table_is_a_one_line_error(
@@ -167,6 +172,7 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
         (pd.to_datetime(["2023-03-05 12:00", "2024-12-31 00:00"]), ["2023-03-05", "2024-12-31"]),
         (pd.to_datetime(["2023-03-05 12:00", "2024-12-31 00:00"], utc=True), ["2023-03-05", "2024-12-31"]),
         (["28-Feb-2023", "1-Mar-2024"], ["2023-02-28", "2024-03-01"]),
+        (["22-Jun-66", "1-Mar-24"], ["1966-06-22", "2024-03-01"]),
         (["31.12.2023", "01.02.2024"], ["2023-12-31", "2024-02-01"]),  # days come first in dates with dots
     ],
 )
@@ -194,6 +200,20 @@ def test_a_time_that_is_not_a_date_is_an_error(times: list[object]) -> None:
         TableError, match=r"1 values of the time column 'when' are not dates\. The first is .*, all in one"
     ):
         midnights(pd.Series(times, name="when"))
+
+
+def test_a_date_in_the_future_is_an_error() -> None:
+    with pytest.raises(TableError, match=r"1 values of the time column 'when' are in the future, the last is 2199-01-0"):
+        midnights(pd.Series(["2024-01-31", "2199-01-01"], name="when"))
+
+
+def test_identifiers_stay_text_and_columns_of_a_csv_have_different_names(tmp_path: Path) -> None:
+    long = [f"12345678901234567{number:02}" for number in range(20)]
+    (tmp_path / "a.csv").write_text("who,bad\n" + "\n".join(f"{who},0" for who in ["007", "7", *long]) + "\n,1\n")
+    assert read_table(tmp_path / "a.csv", text=["who"])["who"].nunique() == 22
+    (tmp_path / "b.csv").write_text("a,bad,a\n1,0,2\n")
+    with pytest.raises(TableError, match="The table has 2 columns named 'a'"):
+        read_table(tmp_path / "b.csv")
 
 
 def test_a_csv_table_keeps_missing_values(tmp_path: Path) -> None:

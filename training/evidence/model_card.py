@@ -128,7 +128,7 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
 def _scale(bundle: Bundle) -> Iterator[Block]:
     scale = bundle.policy.scale
     yield Prose(
-        f"A loan is bad (a default) if it is {bundle.policy.default_definition}. A score of {number(scale.points)} "
+        f"Bad (a default) means: {bundle.policy.default_definition}. A score of {number(scale.points)} "
         f"points means odds of {number(scale.odds)}:1 of repaying. {number(scale.double)} more points double the odds. "
         f"Scores range from {scale.min} to {scale.max}. The points of all features and the base add up exactly to the "
         "score."

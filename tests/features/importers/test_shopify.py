@@ -42,6 +42,8 @@ ROWS = [
     row(None),
     order("#1006", 5, "gift"),
     order("#1007", 6, "10.00", Created_at="last week"),
+    order("#1008", 7, "10.00", Cancelled_at="31/05/2024 10:00"),
+    order("#1009", 8, "10.00", Fulfilled_at="soon"),
 ]
 
 
@@ -51,7 +53,9 @@ def test_an_orders_export(tmp_path: Path) -> None:
     (lines,) = report.sources
     assert lines.mapped == {"line_of_order": 4, "line_of_cancelled_order": 2}
     assert lines.not_mapped == {
+        "cancelled_at_unreadable": 1,
         "created_at_missing_or_unreadable": 1,
+        "fulfilled_at_unreadable": 1,
         "name_missing": 1,
         "total_missing_or_unreadable": 1,
     }

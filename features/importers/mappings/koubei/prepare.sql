@@ -13,7 +13,7 @@ SELECT
         WHEN shop.id IS NULL THEN 'shop_unknown'
         WHEN try_cast(day AS DATE) IS NULL THEN 'day_unreadable'
         WHEN coalesce(try_cast(payments AS BIGINT), 0) < 1 THEN 'no_payment'
-        WHEN shop.ticket IS NULL OR shop.ticket <= 0 THEN 'no_average_ticket'
+        WHEN NOT coalesce(shop.ticket > 0 AND isfinite(shop.ticket), false) THEN 'no_average_ticket'
     END AS reason
 FROM payments LEFT JOIN shop ON shop.id = payments.shop_id::VARCHAR;
 

@@ -21,11 +21,11 @@ CREATE TABLE typed AS
 SELECT
     InvoiceNo::VARCHAR AS number,
     upper(coalesce(StockCode::VARCHAR, '')) AS stock_code,
-    try_cast(Quantity AS DOUBLE) AS quantity,
-    try_cast(UnitPrice AS DECIMAL(18, 4)) AS price,
+    try_cast(try_cast(Quantity AS DOUBLE) AS DECIMAL(12, 3)) AS quantity,
+    try_cast(UnitPrice AS DECIMAL(14, 4)) AS price,
     in_utc(InvoiceDate) AS at_time, InvoiceDate::VARCHAR AS invoice_date,
-    -- Customer numbers are often stored as 17850.0.
-    coalesce(try_cast(CustomerID AS DOUBLE)::BIGINT::VARCHAR, CustomerID::VARCHAR) AS buyer,
+    -- Customer numbers are often stored as 17850.0, and missing ones as NaN.
+    nullif(regexp_replace(CustomerID::VARCHAR, '\.0+$', ''), 'nan') AS buyer,
     Country AS country_name
 FROM lines;
 

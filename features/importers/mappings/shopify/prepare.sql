@@ -19,7 +19,11 @@ SELECT
     min(utc("Created at")) AS created,
     max(try_cast("Total" AS DECIMAL(18, 2))) AS total,
     max(try_cast("Refunded Amount" AS DECIMAL(18, 2))) AS refunded,
+    min("Created at"::VARCHAR) FILTER (utc("Created at") IS NULL) AS wrong_created,
+    min("Total"::VARCHAR) FILTER (try_cast("Total" AS DECIMAL(18, 2)) IS NULL) AS wrong_total,
     min("Refunded Amount"::VARCHAR) FILTER (try_cast("Refunded Amount" AS DECIMAL(18, 2)) IS NULL) AS wrong_refund,
+    min("Fulfilled at"::VARCHAR) FILTER (utc("Fulfilled at") IS NULL) AS wrong_fulfilled,
+    min("Cancelled at"::VARCHAR) FILTER (utc("Cancelled at") IS NULL) AS wrong_cancelled,
     sum(coalesce(try_cast("Lineitem quantity" AS DOUBLE), 0)) AS items,
     min(upper("Currency")) AS currency,
     sha256(lower(min("Email"))) AS buyer,
@@ -43,11 +47,13 @@ SELECT
         WHEN sale.total IS NULL THEN 'total_missing_or_unreadable'
         WHEN sale.currency IS NULL THEN 'currency_missing'
         WHEN sale.wrong_refund IS NOT NULL THEN 'refunded_amount_unreadable'
+        WHEN sale.wrong_fulfilled IS NOT NULL THEN 'fulfilled_at_unreadable'
+        WHEN sale.wrong_cancelled IS NOT NULL THEN 'cancelled_at_unreadable'
     END AS reason,
-    sale.number, sale.cancelled, sale.wrong_refund
+    sale.*
 FROM lines LEFT JOIN sale ON sale.number = lines."Name";
 
 CREATE TABLE an_order AS
 SELECT *
 FROM sale
-WHERE created IS NOT NULL AND total IS NOT NULL AND currency IS NOT NULL AND wrong_refund IS NULL;
+WHERE number IN (SELECT number FROM line WHERE reason IS NULL);
