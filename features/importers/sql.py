@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 _UTC: Final = r"""
 CREATE MACRO utc(moment) AS CAST(TRY_CAST(
-    regexp_replace(CAST(moment AS VARCHAR), ' ?([+-]\d\d):?(\d\d)$', '\1:\2') AS TIMESTAMP WITH TIME ZONE
+    regexp_replace(
+        CASE WHEN regexp_matches(CAST(moment AS VARCHAR), '\d') THEN CAST(moment AS VARCHAR) END,
+        ' ?([+-]\d\d):?(\d\d)$', '\1:\2'
+    ) AS TIMESTAMP WITH TIME ZONE
 ) AS TIMESTAMP)
 """
 """The function `utc` of a mapping: a time in UTC, null if it is unreadable; one without an offset is taken as UTC.
 
-A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`.
+A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`, and accept `infinity`.
 """
 
 _IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(CURRENCIES)}, code)"

@@ -138,8 +138,14 @@ def _other_encoding(names: list[str], text: TextFormat) -> str | None:
 
 
 def _header(path: Path, text: TextFormat) -> list[str]:
-    with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
-        first = stream.readline().encode()
+    try:
+        with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
+            first = stream.readline().encode()
+    except UnicodeError as error:
+        raise DeliveryError(
+            f"{path} is not {text.encoding.upper()}: {error}. Set encoding to utf-16-le or utf-16-be if it is UTF-16 "
+            "without a byte order mark, or save it as UTF-8."
+        ) from error
     if not first.strip():
         raise DeliveryError(f"{path} is empty. A CSV begins with a line of column names.")
     if b"\0" in first:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from features.errors import MappingError
+from features.errors import FeaturesError, MappingError
 from features.importers import ImportOptions, find_mapping, import_delivery
 from tests.features.importers.exports import import_and_ingest, values, write_rows
 from tests.features.ingest.build import Row, accepted
@@ -55,6 +55,33 @@ def test_lines_add_up(tmp_path: Path) -> None:
     assert values(store, "refunds", "refund_id", "order_id", "amount") == refunds
     assert counts.details["date_unreadable"].startswith("InvoiceDate 'yesterday' cannot be read; set how")
     assert values(store, "stores", "seller_id") == ["shop"]
+
+
+def test_buyers_keep_their_identifier_and_impossible_numbers_are_counted(tmp_path: Path) -> None:
+    buyers = ("007", "7", "7.9", "17850.0", "nan", "1e30")
+    lines = [line(f"5364{number:02}", 1, "2.00", CustomerID=buyer) for number, buyer in enumerate(buyers)]
+    lines += [line("536500", "nan", "1.00"), line("536501", "1e18", "1.00"), line("536502", 1, "1e14")]
+    export = write_rows(tmp_path / "retail.csv", lines, encoding="utf-8")
+    report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58, seller_id="shop")
+    assert report.sources[0].not_mapped == {"quantity_or_price_unreadable": 3}
+    assert values(store, "orders", "buyer_id") == ["007", "7", "7.9", "17850", None, "1e30"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID,Country,UnitPrice\n",
+            "has the column UnitPrice",
+        ),
+        ("InvoiceNo,StockCode\n".encode("utf-16"), "looks like UTF-16"),
+    ],
+)
+def test_an_ambiguous_or_unreadable_header_is_an_error(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "retail.csv").write_bytes(content)
+    options = ImportOptions({"seller_id": "shop"}, 1.58)
+    with pytest.raises(FeaturesError, match=words):
+        import_delivery(find_mapping("online-retail"), tmp_path / "retail.csv", tmp_path / "d", options)
 
 
 def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ ROWS = [
     order(8, order_total="free"),
     order(1, status="completed"),
     order(28, billing_email=None, shipping_country="AT"),
+    order(9, status="annulé", paid_date=None),
+    order(10, order_date="13/04/2024 10:00:00"),
 ]
 
 
@@ -46,8 +48,10 @@ def test_an_order_export(tmp_path: Path) -> None:
     report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
     (source,) = report.sources
     assert source.mapped == {"order": 5, "cancelled_order": 1}
-    reasons = ("cancelled_before_payment", "not_paid", "order_total_unreadable", "repeated")
+    paid = ("cancelled_before_payment", "not_paid", "status_unknown")
+    reasons = (*paid, "order_date_unreadable", "order_total_unreadable", "repeated")
     assert source.not_mapped == dict.fromkeys(reasons, 1)
+    assert source.details["order_date_unreadable"].startswith("order_date '13/04/2024 10:00:00' cannot be read; ")
     orders = {str(row["order_id"]).removeprefix("S8-woocommerce:"): row for row in accepted(store, "orders")}
     assert (orders["1"]["items"], orders["1"]["amount_micros"]) == (3, 54_000_000)
     assert orders["2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001

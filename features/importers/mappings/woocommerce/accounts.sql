@@ -3,6 +3,10 @@ SELECT
     CASE WHEN reason IS NULL THEN CASE WHEN status = 'cancelled' THEN 'cancelled_order' ELSE 'order' END END AS mapped_to,
     reason,
     CASE reason
+        WHEN 'order_date_unreadable' THEN
+            'order_date ''' || min(ordered_text) || ''' cannot be read; how dates are written is set with --set date_format=...'
+        WHEN 'status_unknown' THEN
+            'status ''' || min(status) || ''' is not one of WooCommerce, and the order has no paid_date'
         WHEN 'order_total_unreadable' THEN 'order_total ''' || min(total_text) || ''' cannot be read'
         WHEN 'paid_date_unreadable' THEN
             'paid_date ''' || min(paid_text) || ''' cannot be read; how dates are written is set with --set date_format=...'

@@ -60,7 +60,8 @@ SELECT
     order_id::VARCHAR AS number, moment(order_date) AS ordered, moment(paid_date) AS paid,
     replace(lower(status), 'wc-', '') AS status, money(order_total) AS total, upper(order_currency) AS currency,
     sha256(lower(coalesce(customer_email, billing_email))) AS buyer,
-    coalesce(shipping_country, billing_country) AS country, orders.source_row, paid_date::VARCHAR AS paid_text,
+    coalesce(shipping_country, billing_country) AS country, orders.source_row, order_date::VARCHAR AS ordered_text,
+    paid_date::VARCHAR AS paid_text,
     order_total::VARCHAR AS total_text, wrong_refund.amount AS wrong_amount, wrong_refund.dated AS wrong_date,
     list_sum([
         coalesce(try_cast(regexp_extract(each, '(?:^|\|)\s*quantity:\s*(\d+)', 1) AS BIGINT), 0)
@@ -78,6 +79,8 @@ SELECT
         WHEN total IS NULL THEN 'order_total_unreadable'
         WHEN currency IS NULL THEN 'order_currency_missing'
         WHEN status IN ('pending', 'failed', 'checkout-draft', 'draft', 'trash') THEN 'not_paid'
+        WHEN paid_text IS NULL AND coalesce(status, '') NOT IN ('completed', 'processing', 'refunded', 'cancelled', 'on-hold')
+            THEN 'status_unknown'
         WHEN status IN ('cancelled', 'on-hold') AND paid_text IS NOT NULL AND paid IS NULL THEN 'paid_date_unreadable'
         WHEN status = 'cancelled' AND paid IS NULL THEN 'cancelled_before_payment'
         WHEN status = 'on-hold' AND paid IS NULL THEN 'on_hold_before_payment'
