@@ -123,6 +123,7 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
     sources, rejected = _open_tables(run.delivery, folders.work)
     _expect_required(run, sources, rejected)
     _expect_absent(run.delivery, sources)
+    _expect_covered(run)
     reports: list[TableReport] = []
     with open_engine() as engine:
         session = _Session(engine, run, folders)
@@ -252,6 +253,18 @@ def _expect_absent(delivery: Delivery, sources: Mapping[str, Source]) -> None:
                 f"{delivery.files[name].name} has {sources[name].rows:,} rows. Remove {name} from absent, or leave "
                 "the file out."
             )
+
+
+def _expect_covered(run: IngestRun) -> None:
+    """Raise DeliveryError if a table is declared complete that was never delivered: its rows would count as zero."""
+    terms = run.delivery.terms
+    delivered = {*run.delivery.files, *(table.table for table in run.delivery.rejected), *run.store.covers_through}
+    missing = sorted(terms.covers_through.keys() - delivered - set(terms.absent))
+    if missing:
+        raise DeliveryError(
+            f"{run.delivery.folder / TERMS_FILE} states the day through which {', '.join(missing)} is complete, but "
+            f"{missing[0]} was never delivered. Deliver the table, even if it is empty, or remove it there."
+        )
 
 
 def _expect_no_buyers(session: _Session, report: TableReport) -> None:

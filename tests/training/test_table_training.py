@@ -245,8 +245,8 @@ def test_unusable_columns_are_excluded_with_the_reason_and_their_missingness_sta
         "wide": "one value in every row",
         "mixed": "neither numbers nor text",
         "name": "text with 300 different values; up to 50 are used",
-        "sum": "text with 300 different values; up to 50 are used. All but 2 of its values are numbers; the first other "
-        "value is '1,000'",
+        "sum": "text with 300 different values; up to 50 are used. All but 2 of its values are numbers; the first "
+        "other value is '1,000'",
         "term": "stated with --leave-out",
     }
     assert "recovered" not in kept

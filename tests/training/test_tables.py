@@ -203,9 +203,7 @@ def test_a_time_that_is_not_a_date_is_an_error(times: list[object]) -> None:
 
 
 def test_a_date_in_the_future_is_an_error() -> None:
-    with pytest.raises(
-        TableError, match=r"1 values of the time column 'when' are in the future, the last is 2199-01-0"
-    ):
+    with pytest.raises(TableError, match=r"1 values of the time column 'when' are in the future, the last is 2199"):
         midnights(pd.Series(["2024-01-31", "2199-01-01"], name="when"))
 
 

@@ -72,7 +72,7 @@ def test_buyers_keep_their_identifier_and_impossible_numbers_are_counted(tmp_pat
     [
         (
             b"InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,CustomerID,Country,UnitPrice\n",
-            "has the column UnitPrice",
+            "column UnitPrice more",
         ),
         ("InvoiceNo,StockCode\n".encode("utf-16"), "looks like UTF-16"),
     ],

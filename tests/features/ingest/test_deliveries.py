@@ -33,6 +33,16 @@ def ingest_with_absent(folder: Path, absent: object, **tables: list[Row]) -> Ing
     return ingest(delivery, folder / "s")
 
 
+def test_a_table_that_was_never_delivered_cannot_be_declared_complete(tmp_path: Path) -> None:
+    covers = {"covers_through": {"orders": "2024-04-01", "refunds": "2024-04-01"}}
+    with pytest.raises(DeliveryError, match="through which refunds is complete, but refunds was never delivered"):
+        ingest(write(tmp_path / "a", covers, orders=[order()]), tmp_path / "s")
+    ingest(write(tmp_path / "b", covers, orders=[order()], refunds=[refund()]), tmp_path / "s")
+    later = {"covers_through": {"orders": "2024-04-02", "refunds": "2024-04-02"}}
+    ingest(write(tmp_path / "c", later, orders=[order("O-2")]), tmp_path / "s")
+    assert open_store(tmp_path / "s").covers_through["refunds"] == date(2024, 4, 2)
+
+
 def test_an_absent_table_has_no_rows_and_the_coverage_of_orders(tmp_path: Path) -> None:
     report = ingest_with_absent(tmp_path, ["buyer_ids", "refunds"], orders=[order(buyer_id=None)])
     assert report.covers_through["refunds"] == date(2024, 4, 1)
