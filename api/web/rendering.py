@@ -141,7 +141,7 @@ def environment(language: Language) -> Environment:
 
 
 def address_of(request: Request) -> str:
-    """Return the address of the client, by which failures are counted."""
+    """Return the address of the client. Failures are counted by it."""
     return request.client.host if request.client else ""
 
 
