@@ -167,7 +167,7 @@ def train_table(
     target: Annotated[str, typer.Option(metavar="COLUMN", help="Column with the outcome. It has two values.")],
     bad: Annotated[
         str | None,
-        typer.Option(metavar="VALUE", help="Value that means bad. Default: 1 (not 2), true, yes, bad or default."),
+        typer.Option(metavar="VALUE", help="Value that means bad. Default: 1 (of 0 and 1), true, yes, bad, default."),
     ] = None,
     time: Annotated[
         str | None,

@@ -243,8 +243,9 @@ def _bad_value(target: pd.Series, request: TableRequest) -> str | int:
     names = _BAD_VALUES if request.bad is None else (request.bad,)
     by_name = {str(value).strip().lower(): value for value in values}
     matches = [by_name[name.lower()] for name in names if name.lower() in by_name]
-    if request.bad is None and by_name.keys() >= {"1", "2"}:
-        matches = []  # 1 and 2 may mean good and bad, as in public credit data
+    numbers = {number for value in values for number in ("0", "1") if _is_number(value, number)}
+    if request.bad is None and numbers == {"1"} and len(values) == 2:  # noqa: PLR2004 - good and bad
+        matches = []  # without a 0, 1 may mean good: public credit data have 1 for good and 2 for bad
     if not matches and request.bad is not None:
         matches = [value for value in values if _is_number(value, request.bad)]
     if not matches:

@@ -271,11 +271,12 @@ def test_unusable_columns_are_excluded_with_the_reason_and_their_missingness_sta
         (TableRequest("t", "status", "CHGOFF", leave_out=("status",)), "The column 'status' is named by two options"),
         (TableRequest("t", "status", "CHGOFF", group="place"), "Only 2 values of 'place' (--group) have bad rows"),
         (TableRequest("t", "one_or_two"), "The target 'one_or_two' has no value that means bad by default"),
+        (TableRequest("t", "one_or_more"), "The target 'one_or_more' has no value that means bad by default"),
         (TableRequest("t", "status", "CHGOFF"), "the columns 'note' and 'note_known'. The second is the name of the"),
     ],
 )
 def test_a_request_that_does_not_fit_the_table_is_an_error(request_: TableRequest, words: str) -> None:
-    table = loans(200).assign(one_or_two=[1, 2] * 100, note_known=1.0)
+    table = loans(200).assign(one_or_two=[1, 2] * 100, one_or_more=[1.0, 3.0] * 100, note_known=1.0)
     table["note"] = [None, *(f"text {number}" for number in range(199))]
     with pytest.raises(TableError) as caught:
         read_request(table.drop(columns="note") if "note" not in words else table, request_)
