@@ -95,6 +95,13 @@ def test_figures_of_a_resample_are_those_of_its_rows() -> None:
         assert line == pytest.approx(unpenalised(np.log(predicted / (1 - predicted)), truth), abs=1e-3)
 
 
+def test_the_interval_of_ks_contains_it_even_where_predictions_are_random() -> None:
+    rng = np.random.default_rng(3)
+    for rows in (60, 600, 6_000):
+        found = evaluate(rng.random(rows) < 0.2, rng.random(rows), names=("ks",))["ks"]
+        assert 0.0 <= found.low < found.value < found.high
+
+
 def test_resamples_draw_as_many_rows_as_there_are_and_never_lack_a_kind() -> None:
     bad = np.arange(40) == 7
     drawn = np.array(list(draw_resamples(bad, seed=1, count=1_000)))
