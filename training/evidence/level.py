@@ -41,12 +41,6 @@ def estimate_level(
 ) -> LevelEstimate:
     """Compare observed with expected defaults; all loans of a seller are drawn together (cluster bootstrap).
 
-    Args:
-        bad: True for the loans that defaulted.
-        probability: the predicted probability of default of each loan.
-        sellers: the seller of each loan.
-        seed: of the resamples.
-
     Example: 110 observed and 100 expected defaults are a ratio of 1.1.
     """
     numbers, count = _seller_numbers(sellers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.evidence.limits import Limit, LimitCheck, alarm_if, first_names
 from training.evidence.metrics import auc, build_table
 from training.evidence.statistics import logistic, predict_by_single_features, predict_out_of_fold
-from training.evidence.study import Finding, log_odds
+from training.evidence.study import Finding, draw_positions, log_odds
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
@@ -89,9 +89,7 @@ def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
 
 def _sample(subject: ReviewedModel, most: int) -> Dataset:
     train = subject.train
-    if len(train.rows) <= most:
-        return train
-    drawn = np.random.default_rng(subject.seed).choice(len(train.rows), most, replace=False)
+    drawn = draw_positions(np.arange(len(train.rows)), most, subject.seed)
     return train.select(train.rows.index.to_series().isin(drawn))
 
 
@@ -146,15 +144,10 @@ def _check_model(most_used: str, lost: float, model_auc: float, ranked: list[Sin
 
 @dataclass(frozen=True)
 class MonotonicityResult:
-    """The effect of moving one feature.
+    """The effect of moving one feature: number of moves, of those that changed the probability (`felt`), of violations.
 
-    Attributes:
-        feature: its name.
-        sign: +1 if a higher value may only raise the probability of default, -1 if it may only lower it.
-        moves: number of moves, each to another value; 0 if the feature has no value in any row.
-        felt: number of moves that changed the probability.
-        violations: number of moves that changed it against the sign.
-        largest_violation: in probability of default.
+    The sign is +1 if a higher value may only raise the probability of default, -1 if it may only lower it. A feature
+    without a value in any row has no moves. The largest violation is in probability of default.
     """
 
     feature: str
@@ -191,11 +184,7 @@ def study_monotonicity(subject: ReviewedModel, moves: int = MOVES) -> Finding:
 def audit_signs(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int) -> Iterator[MonotonicityResult]:
     """Yield the effect of single moves of each signed feature on the probability of default.
 
-    Args:
-        bundle: the bundle to serve.
-        rows: the rows from which moves start, shape (rows, features), NaN where missing; missing values are not moved.
-        moves: number of moves of each feature that has a value in some row.
-        seed: of the moves.
+    Moves start from `rows`, shape (rows, features), NaN where missing; missing values are not moved.
     """
     rng = np.random.default_rng(seed)
     if len(rows) > _MOST_ROWS:

@@ -105,10 +105,12 @@ def _auc(run: Run, findings: Mapping[str, Finding]) -> dict[str, float]:
 
 def _fairness(finding: Finding | None) -> Iterator[dict[str, Any]]:
     """Yield each measured gap between groups with its interval and limit."""
-    for by in _GROUPS if finding is not None else ():
+    if finding is None:
+        return
+    for by in _GROUPS:
         for measure, limit in _MEASURES.items():
             name = f"{by}_{measure}"
-            if finding is None or name not in finding.figures:
+            if name not in finding.figures:
                 continue
             checks = finding.checks if limit is not None else ()
             prefixes = (f"four-fifths ratio of {by} ", f"four-fifths ratio by {by}")
