@@ -134,7 +134,7 @@ def test_charts_show_the_tables(findings: dict[str, Finding]) -> None:
     assert by_band.strips[-1].at == pytest.approx(WIDTH * math.log(ratio / 0.25) / math.log(16))
     assert by_vintage.thresholds[1] == pytest.approx(WIDTH / 2), "1 is in the middle of the scale"
     (answered,) = drawn["answers"]
-    assert all(sum(segment.width for segment in bar.segments) == pytest.approx(WIDTH, abs=0.5) for bar in answered.bars)
+    assert all(sum(width for *_, width in bar.segments) == pytest.approx(WIDTH, abs=0.5) for bar in answered.bars)
     months = findings["answers"].tables[availability.BY_MONTH]["month"].tolist()[-24:]
     assert [bar.name for bar in answered.bars] == months
     strips = drawn["drift"][0].strips
