@@ -89,22 +89,14 @@ def sections(run: Run) -> tuple[Section, ...]:
 
 
 def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
-    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses.
-
-    Args:
-        sheet: the thresholds of history and activity, and the required tables.
-    """
+    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses."""
     labels = {entry.name: entry.label for entry in sheet.entries}
     lines = environment().get_template("use.txt").render(sheet=sheet, labels=labels).splitlines()
     return tuple(line for line in lines if line)
 
 
 def limits(facts: Facts) -> tuple[str, ...]:
-    """Return the known limitations of a model, a sentence or two each.
-
-    Args:
-        facts: of the run: `evidence`, `test_rows` and `test_bad`.
-    """
+    """Return the known limitations of a model, a sentence or two each."""
     name = "limits_of_table.txt" if is_of_table(facts) else "limits.txt"
     text = environment().get_template(name).render(facts=facts)
     return tuple(line.removeprefix("- ") for line in text.splitlines() if line)

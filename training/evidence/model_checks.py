@@ -46,16 +46,16 @@ _FIND_OUT: Final = "Find out when its values became known."
 
 @dataclass(frozen=True)
 class SingleFeatureAuc:
-    """AUC of one feature alone, on all rows and on the rows with a value (None if too few outcomes are known)."""
+    """AUC of one feature alone, on all rows and on the rows with a value (NaN if too few outcomes are known)."""
 
     feature: str
-    all_rows: float
-    known_rows: float | None
+    auc_alone: float
+    auc_where_known: float
 
     @property
     def best(self) -> float:
         """The larger of both: a copy of the outcome that only some rows have is perfect on those."""
-        return max(self.all_rows, self.known_rows or 0.0)
+        return float(np.fmax(self.auc_alone, self.auc_where_known))
 
 
 def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
@@ -73,16 +73,7 @@ def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
         f"the feature that the model uses most, the AUC of a small model falls by {lost:.3f}; the limit is {TOO_MUCH}. "
         f"The AUC of the model itself is {model_auc:.3f} on the test rows; the limit is {TOO_WELL}.",
         figures={"best_alone_auc": ranked[0].best, "lost_without_one_auc": lost, "model_auc": model_auc},
-        tables={
-            "Features alone": build_table(
-                {
-                    "feature": feature.feature,
-                    "auc_alone": feature.all_rows,
-                    "auc_where_known": np.nan if feature.known_rows is None else feature.known_rows,
-                }
-                for feature in ranked
-            )
-        },
+        tables={"Features alone": build_table(vars(feature) for feature in ranked)},
         checks=(*_check_single_features(ranked), *_check_model(most_used, lost, model_auc, ranked)),
     )
 
@@ -98,7 +89,7 @@ def _single_feature_aucs(rows: Dataset, seed: int) -> Iterator[SingleFeatureAuc]
     for name, probability in predict_by_single_features(rows.features, bad, rows.rows["seller_id"], seed).items():
         known = rows.features[name].notna().to_numpy()
         enough = min(bad[known].sum(), (~bad[known]).sum()) >= _LEAST_OF_A_KIND
-        yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else None)
+        yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else np.nan)
 
 
 def _most_used(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:

@@ -57,7 +57,7 @@ class WithholdingGain:
     """The effect of hiding a table or feature on the scores of the rows that had it.
 
     `without_number` is the share of rows whose assessment then has no score, `most_gain` and `mean_gain` are in points
-    of the others (0 if there are none), and `gained_too_much` is the share of all rows beyond `MOST_GAIN`.
+    of the others (0 without others), and `gained_too_much` is the share of all rows beyond `MOST_GAIN`.
     """
 
     what: str

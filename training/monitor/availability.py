@@ -1,8 +1,8 @@
 """Availability: whether requests get a score, whether anything was scored at all, and how old the data are.
 
-A score measures the age of tables on the day of its request. If nobody requests a score, nobody notices that deliveries
-have stopped; monitoring compares the tables with today. Without any score the other studies have no result, which must
-not look like a good result.
+A score measures the age of tables on the day of its request. Without requests, a stop of deliveries stays unnoticed, so
+monitoring compares the tables with today. Without any score the other studies have no result, which must not look like
+a good result.
 """
 
 from __future__ import annotations
@@ -115,13 +115,9 @@ def _outcomes_summary(monitored: MonitoredModel, unusable: Estimate | None) -> s
 def freshness(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
 ) -> Finding:
-    """Compare the age of every table with its threshold.
+    """Compare the age of every table with its threshold; a table that is complete beyond today has the age 0.
 
-    Args:
-        covers_through: the midnight through which each delivered table is complete.
-        today: the midnight of monitoring; a table that is complete beyond it has the age 0.
-        bundle: the champion, which names the tables that scores need and their largest age; None without a champion.
-        thresholds: for the outcome tables.
+    The bundle of the champion, if there is one, names the tables that scores need and their largest age.
     """
     ages = _ages(covers_through, today, bundle, thresholds)
     oldest = ages.groupby("needed_for")["days_old"].max().dropna()
@@ -202,11 +198,6 @@ def period(scores: pd.DataFrame, today: date, days: int) -> Finding:
     """Count the assessments, and those with a score, in the analysis period, for all models together.
 
     Example: without requests for a month and with `days` of 30, the figures are `answers` 0 and `scored` 0.
-
-    Args:
-        scores: a frame of `SCORES` as `select_scores` returns it.
-        today: the midnight of monitoring.
-        days: length of the analysis period.
     """
     import pandas as pd
 

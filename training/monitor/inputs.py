@@ -59,7 +59,7 @@ def load_outcomes(
 
     Args:
         store: the operating data.
-        definition: the definition of default, as in a bundle, such as `90+ days past due within 12 months`.
+        definition: of default, as in a bundle, such as `90+ days past due within 12 months`.
         today: the midnight of monitoring.
         table: an external label table.
         config: horizon and definition of the label table, as in training; without a horizon all rows are matured.

@@ -224,13 +224,7 @@ def render(result: MonitorResult, config: MonitorConfig) -> str:
 
 
 def to_json(result: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
-    """Return the whole result as JSON; NaN becomes null.
-
-    Args:
-        result: of monitoring.
-        report: path of the HTML report.
-        run_ids: of the MLflow runs; empty if nothing was logged.
-    """
+    """Return the whole result as JSON, with the path of the HTML report and the MLflow runs; NaN becomes null."""
     content = {
         "today": result.today.isoformat(),
         "alarms": list(result.alarms),
