@@ -95,8 +95,7 @@ def _by_period(rows: pd.DataFrame, seed: int) -> Iterator[dict[str, object]]:
     for _, part in rows.groupby(np.searchsorted(ends, rows["day"], side="left")):
         if not LEAST_BAD <= part["bad"].sum() < len(part):
             continue
-        sellers = part["seller"].astype(str).tolist()
-        level = estimate_level(part["bad"].to_numpy(), part["model"].to_numpy(), sellers, seed)
+        level = estimate_level(part["bad"].to_numpy(), part["model"].to_numpy(), part["seller"], seed)
         yield {
             "from": str(np.datetime64(int(part["day"].min()), "D")),
             "to": str(np.datetime64(int(part["day"].max()), "D")),

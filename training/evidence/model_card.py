@@ -76,7 +76,9 @@ def sections(run: Run) -> tuple[Section, ...]:
         Section("Alarms", tuple(alarm_blocks(run))),
         Section("Scope of the evidence", tuple(evidence_blocks(run))),
         Section("Published limits", tuple(limit_blocks(run.findings))),
-        Section("Intended use", tuple(_use(run.bundle))),
+        Section(
+            "Intended use", tuple(_paragraphs(run.bundle.reference.intended_use or intended_use(run.bundle.sheet)))
+        ),
         Section("Limitations", (Bullets(limits(run.facts)),)),
         Section("Definition of default, scale and bands", tuple(_scale(run.bundle))),
         Section("Data", tuple(data_blocks(run))),
@@ -100,10 +102,6 @@ def limits(facts: Facts) -> tuple[str, ...]:
     name = "limits_of_table.txt" if is_of_table(facts) else "limits.txt"
     text = environment().get_template(name).render(facts=facts)
     return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
-
-
-def _use(bundle: Bundle) -> Iterator[Block]:
-    return _paragraphs(bundle.reference.intended_use or intended_use(bundle.sheet))
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
