@@ -33,6 +33,7 @@ from training.evidence.report_blocks import (
     number,
     of_figures,
     of_frame,
+    text_lines,
 )
 
 if TYPE_CHECKING:
@@ -93,15 +94,13 @@ def sections(run: Run) -> tuple[Section, ...]:
 def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
     """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses."""
     labels = {entry.name: entry.label for entry in sheet.entries}
-    lines = environment().get_template("use.txt").render(sheet=sheet, labels=labels).splitlines()
-    return tuple(line for line in lines if line)
+    return text_lines("use.txt", sheet=sheet, labels=labels)
 
 
 def limits(facts: Facts) -> tuple[str, ...]:
     """Return the known limitations of a model, a sentence or two each."""
-    name = "limits_of_table.txt" if is_of_table(facts) else "limits.txt"
-    text = environment().get_template(name).render(facts=facts)
-    return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
+    lines = text_lines("limits_of_table.txt" if is_of_table(facts) else "limits.txt", facts=facts)
+    return tuple(line.removeprefix("- ") for line in lines)
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:

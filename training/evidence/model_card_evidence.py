@@ -9,16 +9,13 @@ from training.dataset import UNDATED
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 from training.evidence.metrics import Estimate
-from training.evidence.report_blocks import Block, Bullets, Table, Text, number
+from training.evidence.report_blocks import Block, Bullets, Table, Text, number, text_lines
 from training.split import Evidence
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
     from training.evidence.study import Finding
     from training.run import Run
-
-SIMULATED: Final = "simulated"
-"""The word with which a delivery states that its rows are not of real sellers."""
 
 _NOT_REGISTERED: Final = "This model was trained on a table. It is not registered and cannot be promoted."
 _STUDY: Final = "discrimination"
@@ -63,52 +60,25 @@ def alarm_blocks(run: Run) -> Iterator[Block]:
 
 def evidence_blocks(run: Run) -> Iterator[Block]:
     """Yield the origin of the data and what the number of defaults can show."""
-    yield Bullets((_origin(run), f"Outcomes come from {run.facts['outcomes']}.", *_sample(run), *_auc(run)))
-
-
-def _origin(run: Run) -> str:
-    origin = str(run.facts["origin"])
-    if is_of_table(run.facts):
-        return f"The rows come from {origin}. The figures are valid for rows like these."
-    data = f"Operating data: {origin}, through {run.facts['data_through']}."
-    if SIMULATED not in origin:
-        return f"{data} The figures are valid for the sellers and the period of these data."
-    return (
-        f"{data} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks real "
-        "sellers."
-    )
-
-
-def _sample(run: Run) -> Iterator[str]:
-    rows, bad = int(run.facts["test_rows"]), int(run.facts["test_bad"])
-    rate = Estimate.share(bad, rows)
-    yield (
-        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {rate.value:.1%} (95% "
-        f"interval {rate.low:.1%} to {rate.high:.1%}). Training sample: {number(run.facts['train_rows'])} loans with "
-        f"{number(run.facts['train_bad'])} defaults."
-    )
-    if bad < _FEW:
-        yield (
-            f"{quantity(bad, 'default')} are weak evidence. They can show that a model ranks far better than chance. "
-            "They cannot show a small improvement, the default rate of a band to within a few percentage points, or "
-            f"equal quality for every kind of {borrower(run.facts)}. {_FEW} defaults or more are the usual requirement."
-        )
-
-
-def _auc(run: Run) -> Iterator[str]:
-    bad, auc = int(run.facts["test_bad"]), run.figures["auc"]
+    rows, bad, auc = int(run.facts["test_rows"]), int(run.facts["test_bad"]), run.figures["auc"]
     paired: Mapping[str, float] = next((each.figures for each in run.findings if each.name == _STUDY), {})
-    uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
-    yield (
-        f"{quantity(bad, 'default')}: the AUC measured on them is uncertain by {uncertain}. A smaller difference from "
-        "an AUC measured on other loans is not significant."
-    )
+    least = ""
     if "auc_difference" in paired:
-        least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
-        yield (
-            "On these same loans, two models can be distinguished only if their AUC differs by more than about "
-            f"{two_digits(least)}."
-        )
+        least = two_digits((paired["auc_difference_high"] - paired["auc_difference_low"]) / 2)
+    lines = text_lines(
+        "scope.txt",
+        facts=run.facts,
+        is_of_table=is_of_table(run.facts),
+        borrower=borrower(run.facts),
+        rows=rows,
+        bad=bad,
+        few=_FEW,
+        defaults=quantity(bad, "default"),
+        rate=Estimate.share(bad, rows),
+        uncertain=uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high)),
+        least=least,
+    )
+    yield Bullets(lines)
 
 
 def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:

@@ -159,6 +159,11 @@ def environment(package: str = "training.evidence") -> Environment:
     return templates
 
 
+def text_lines(template: str, **context: object) -> tuple[str, ...]:
+    """Return the lines of a rendered text template, without empty ones."""
+    return tuple(line for line in environment().get_template(template).render(context).splitlines() if line)
+
+
 def data_uri(figure: Figure) -> str:
     """Return a figure as a `data:` URI of a PNG image."""
     image = BytesIO()

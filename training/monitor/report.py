@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scoring import Outcome
@@ -66,22 +65,13 @@ class Intervals:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A bar of shares: label, start and width of each segment."""
-
-    name: str
-    note: str
-    segments: tuple[tuple[str, float, float], ...]
-
-
-@dataclass(frozen=True)
 class Shares:
-    """Bars with the same segments."""
+    """A bar for each row, with its shares of the same kinds."""
 
     kind: ClassVar = "shares"
     title: str
     kinds: tuple[str, ...]
-    bars: tuple[Bar, ...]
+    rows: Sequence[Row]
 
 
 Chart = Intervals | Shares
@@ -174,18 +164,7 @@ def _ratios(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals
 
 
 def _outcomes(title: str, rows: Sequence[Row], _: MonitorConfig) -> Shares:
-    kinds = tuple(outcome.value for outcome in Outcome)
-    return Shares(title, kinds, tuple(_bar(row, kinds) for row in rows))
-
-
-def _bar(row: Row, kinds: tuple[str, ...]) -> Bar:
-    widths = [WIDTH * float(row[kind]) for kind in kinds]
-    starts = accumulate(widths, initial=0.0)
-    segments = tuple(
-        (f"{kind.replace('_', ' ')}: {row[kind]:.1%}", round(x, 1), round(width, 1))
-        for kind, x, width in zip(kinds, starts, widths, strict=False)
-    )
-    return Bar(row["month"], f"{row['answers']:,} assessments, {row['sellers']:,} sellers", segments)
+    return Shares(title, tuple(outcome.value for outcome in Outcome), rows)
 
 
 def _strip(label: tuple[str, str], row: Row, column: str, template: str, scale: Scale) -> Strip:
