@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, expand_intervals
 from training.evidence.study import Finding
-from training.monitor.performance import latest_loans, matured_loans, measure
+from training.monitor.performance import latest_loans, matured_loans, measure_loans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,7 @@ def _chunks(loans: pd.DataFrame, by: str) -> list[Chunk]:
 
 def _line(monitored: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
     """Return `slope` and `intercept`, or nothing if there are too few bad or good loans."""
-    measured = measure(monitored, loans, tuple(f"calibration_{name}" for name in _LINE))
+    measured = measure_loans(monitored, loans, tuple(f"calibration_{name}" for name in _LINE))
     return {name.removeprefix("calibration_"): metric for name, metric in measured.items()}
 
 

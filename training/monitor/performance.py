@@ -49,7 +49,7 @@ def vintages(monitored: MonitoredModel) -> Finding:
     tables = {BY_VINTAGE: rows} if len(rows) else {}
     if matured.empty:
         return Finding("vintages", _TITLE, f"{_counts(monitored)} {_no_matured(monitored)}", figures, tables)
-    rate, ranking = _default_rate(matured), measure(monitored, matured, _RANKING)
+    rate, ranking = _default_rate(matured), measure_loans(monitored, matured, _RANKING)
     expected = float(matured["probability_of_default"].mean())
     figures |= expand_intervals({"default_rate": rate, "expected_rate": expected, **ranking})
     summary = f"{_counts(monitored)} {_summary(matured, rate, expected, ranking)}"
@@ -90,7 +90,7 @@ def _default_rate(loans: pd.DataFrame) -> Estimate:
     return Estimate.share(int(loans["bad"].sum()), len(loans))
 
 
-def measure(monitored: MonitoredModel, loans: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Estimate]:
+def measure_loans(monitored: MonitoredModel, loans: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Estimate]:
     """Return metrics of matured loans by name, or nothing if there are too few bad or good loans."""
     if not _has_enough_loans(monitored, loans):
         return {}
@@ -109,7 +109,7 @@ def by_vintage(monitored: MonitoredModel) -> pd.DataFrame:
     rows = []
     for vintage, loans in monitored.loans.groupby("vintage"):
         part = matured.get(vintage, loans.iloc[:0])
-        ranking = measure(monitored, part, _RANKING)
+        ranking = measure_loans(monitored, part, _RANKING)
         rows.append(
             {
                 "vintage": vintage,
