@@ -30,6 +30,7 @@ from training.evidence.report_blocks import (
     Table,
     Text,
     environment,
+    intended_use,
     number,
     of_figures,
     of_frame,
@@ -38,7 +39,6 @@ from training.evidence.report_blocks import (
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
-    from scoring.sheet import FeatureSheet
     from training.evidence.study import Finding
     from training.run import Run
 
@@ -89,12 +89,6 @@ def sections(run: Run) -> tuple[Section, ...]:
         Section(f"Reasons for {borrower(run.facts)}s", (_reasons(run),)),
         Section("How to reproduce the model", tuple(_reproduce(run))),
     )
-
-
-def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
-    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses."""
-    labels = {entry.name: entry.label for entry in sheet.entries}
-    return text_lines("use.txt", sheet=sheet, labels=labels)
 
 
 def limits(facts: Facts) -> tuple[str, ...]:

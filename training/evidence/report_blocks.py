@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
+    from scoring.sheet import FeatureSheet
+
 
 _NOTHING: Final = "–"
 _MANY: Final = 1_000
@@ -162,6 +164,12 @@ def environment(package: str = "training.evidence") -> Environment:
 def text_lines(template: str, **context: object) -> tuple[str, ...]:
     """Return the lines of a rendered text template, without empty ones."""
     return tuple(line for line in environment().get_template(template).render(context).splitlines() if line)
+
+
+def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
+    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses."""
+    labels = {entry.name: entry.label for entry in sheet.entries}
+    return text_lines("use.txt", sheet=sheet, labels=labels)
 
 
 def data_uri(figure: Figure) -> str:
