@@ -24,7 +24,7 @@ from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from training.evidence.bands import band_of
-from training.evidence.model_card import intended_use
+from training.evidence.report_blocks import intended_use
 from training.reach import ObservedReach
 from training.split import Evidence
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,12 +67,12 @@ class Run:
     facts: dict[str, str | int | float]
     predictions: pd.DataFrame | None = None
 
-    @property
+    @cached_property
     def bundle(self) -> Bundle:
         """The bundle to serve, verified from its files."""
         return Bundle.from_files(self.files)
 
-    @property
+    @cached_property
     def tested(self) -> Bundle:
         """The tested bundle, verified from its files."""
         return Bundle.from_files(self.tested_files)

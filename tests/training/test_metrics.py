@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.evidence.metrics import Estimate, auc, evaluate, ks
+from training.evidence.metrics import Estimate, auc, evaluate
 from training.fit import calibrate_out_of_fold, fit_calibration, probabilities
 
 _QUICK = settings(max_examples=100, deadline=None)
@@ -41,7 +41,7 @@ def test_auc_counts_ties_as_half_and_ks_is_the_largest_gap(
     pairs = [(b > g) + (b == g) / 2 for b in probability[bad] for g in probability[~bad]]
     assert auc(bad, probability) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
     gaps = [abs((probability[bad] <= cut).mean() - (probability[~bad] <= cut).mean()) for cut in probability]
-    assert ks(bad, probability) == pytest.approx(max(gaps), abs=1e-12)
+    assert evaluate(bad, probability, names=("ks",))["ks"].value == pytest.approx(max(gaps), abs=1e-12)
 
 
 def test_figures_agree_with_scikit_learn() -> None:

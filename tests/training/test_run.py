@@ -19,8 +19,7 @@ from training.candidates import SHRINKAGES
 from training.config import FeatureConfig, TrainConfig
 from training.dataset import Dataset, to_vectors
 from training.evidence.metrics import auc
-from training.evidence.model_card import CardInput, sections
-from training.evidence.report_blocks import Code
+from training.evidence.model_card import sections
 from training.evidence.studies import STUDIES, Study
 from training.evidence.study import Finding, ReviewedModel, scores
 from training.fit import FitConfig
@@ -217,8 +216,7 @@ def test_the_same_inputs_give_the_same_bundle_and_digest(loans: Dataset, run: Ru
 def test_the_settings_of_the_card_reproduce_the_model_without_a_search(
     loans: Dataset, run: Run, tmp_path: Path
 ) -> None:
-    card = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
-    codes = [each.text for part in sections(card) for each in part.blocks if isinstance(each, Code)]
+    codes = [each.text for part in sections(run) for each in part.blocks if each.kind == "code"]
     (printed,) = (each for each in codes if "[fit]" in each)
     file = tmp_path / "training.toml"
     file.write_text(printed)

@@ -15,7 +15,6 @@ from training.config import TrainConfig
 from training.dataset import Dataset
 from training.errors import TableError, TrainingError
 from training.evidence.model_card import write_card
-from training.evidence.model_card_evidence import CardInput
 from training.evidence.model_checks import study_leaks
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES
 from training.evidence.study import assess_rows
@@ -182,10 +181,7 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
         *("term", "charged_off", "name", "bank", "approved")
     ]
     assert whole.facts["evidence"] == "out_of_fold"
-    text = write_card(
-        CardInput(whole.bundle, whole.figures, whole.logistic_figures, whole.findings, whole.plots, whole.facts)
-    )
-    page = text["model_card.md"]
+    page = write_card(whole)["model_card.md"]
     for words in (
         "The service cannot score with this model.",
         "sellerscore train-table loans.csv --target status --bad chgoff",

@@ -8,11 +8,9 @@ replace them. The test rows of the run are not used.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.candidates import Choice, Kind
 from training.evidence.discrimination import compare_ranking
@@ -23,6 +21,8 @@ from training.evidence.statistics import logistic
 from training.evidence.study import Finding
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from training.candidates import LeftOut
     from training.evidence.discrimination import RankingComparison
 
@@ -39,16 +39,13 @@ _FOLD_ACTION: Final = "The scorecard ranks loans of other borrowers better: pref
 def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
     """Compare the chosen model with the scorecard on the rows that the origins left out.
 
-    Args:
-        choice: the recipe, with the rows that it was chosen on.
-        repeated: the rows that the same origins leave out with another draw of borrowers, if there are any.
-        seed: of the resamples.
+    `repeated` are the rows that the same origins leave out with another draw of borrowers, if there are any.
     """
-    draws = [_Predictions.of(choice.left_out, choice)]
-    if repeated is not None:
-        draws.append(_Predictions.of(repeated, choice))
-    rows = _Predictions.joined(draws)
-    ranking, bad = rows.ranking(seed), int(rows.bad.sum())
+    import pandas as pd
+
+    draws = [_predictions(rows, choice) for rows in (choice.left_out, repeated) if rows is not None]
+    rows = pd.concat(draws, ignore_index=True)
+    ranking, bad = _ranking(rows, seed), int(rows["bad"].sum())
     is_timed = choice.out_of_time
     limit, action = (DIFFERENCE, _ACTION) if is_timed else (FOLD_DIFFERENCE, _FOLD_ACTION)
     tables = {"By period": build_table(_by_period(rows, seed))} if is_timed else {}
@@ -64,7 +61,7 @@ def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Findi
     return Finding(
         "backtest",
         "Backtest on earlier origins" if is_timed else "Backtest on folds of borrowers",
-        f"{fitted}, the {choice.recipe.kind} ranks {len(rows.bad):,} {where} ({bad:,} defaults) with an AUC of "
+        f"{fitted}, the {choice.recipe.kind} ranks {len(rows):,} {where} ({bad:,} defaults) with an AUC of "
         f"{ranking.model}, the scorecard with {ranking.scorecard}. The paired difference is {difference.value:+.3f} "
         f"({difference.low:+.3f} to {difference.high:+.3f}). The interval comes from resampling borrowers.",
         figures={"defaults": float(bad), **ranking.figures},
@@ -73,66 +70,44 @@ def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Findi
     )
 
 
-@dataclass(frozen=True)
-class _Predictions:
-    bad: NDArray[np.bool_]
-    sellers: NDArray[np.int64]
-    days: NDArray[np.int64] | None
-    model: NDArray[np.float64]
-    scorecard: NDArray[np.float64]
+def _predictions(rows: LeftOut, choice: Choice) -> pd.DataFrame:
+    import pandas as pd
 
-    @classmethod
-    def of(cls, rows: LeftOut, choice: Choice) -> _Predictions:
-        model, scorecard = (logistic(rows.margins[kind]) for kind in (choice.recipe.kind, Kind.SCORECARD))
-        return cls(rows.bad, rows.sellers, rows.days, model, scorecard)
-
-    @classmethod
-    def joined(cls, draws: Sequence[_Predictions]) -> _Predictions:
-        days = [draw.days for draw in draws if draw.days is not None]
-        bad, sellers, model, scorecard = (
-            np.concatenate([getattr(draw, name) for draw in draws]) for name in ("bad", "sellers", "model", "scorecard")
-        )
-        return cls(bad, sellers, np.concatenate(days) if days else None, model, scorecard)
-
-    def select(self, chosen: NDArray[np.bool_]) -> _Predictions:
-        days = None if self.days is None else self.days[chosen]
-        return _Predictions(self.bad[chosen], self.sellers[chosen], days, self.model[chosen], self.scorecard[chosen])
-
-    def ranking(self, seed: int) -> RankingComparison:
-        import pandas as pd
-
-        return compare_ranking(self.bad, (self.model, self.scorecard), pd.Series(self.sellers), seed)
+    model, scorecard = (logistic(rows.margins[kind]) for kind in (choice.recipe.kind, Kind.SCORECARD))
+    columns = {"bad": rows.bad, "seller": rows.sellers, "day": rows.days, "model": model, "scorecard": scorecard}
+    return pd.DataFrame(columns)
 
 
-def _by_draw(draws: Sequence[_Predictions], seed: int) -> Iterator[dict[str, object]]:
+def _ranking(rows: pd.DataFrame, seed: int) -> RankingComparison:
+    predicted = (rows["model"].to_numpy(), rows["scorecard"].to_numpy())
+    return compare_ranking(rows["bad"].to_numpy(), predicted, rows["seller"], seed)
+
+
+def _by_draw(draws: Sequence[pd.DataFrame], seed: int) -> Iterator[dict[str, object]]:
     for number, rows in enumerate(draws, 1):
-        ranking = rows.ranking(seed)
+        ranking = _ranking(rows, seed)
         yield {"draw": number, **_counts_and_auc(rows, ranking), "difference": str(ranking.difference)}
 
 
-def _by_period(rows: _Predictions, seed: int) -> Iterator[dict[str, object]]:
+def _by_period(rows: pd.DataFrame, seed: int) -> Iterator[dict[str, object]]:
     """Yield a row for each period with enough defaults: AUC of both models, and observed over expected defaults."""
-    if rows.days is None:
-        return
-    ends = np.quantile(rows.days[rows.bad], np.linspace(0, 1, PERIODS + 1)[1:-1])
-    period = np.searchsorted(ends, rows.days, side="left")
-    for number in np.unique(period):
-        part = rows.select(period == number)
-        if not LEAST_BAD <= part.bad.sum() < len(part.bad) or part.days is None:
+    ends = rows.loc[rows["bad"], "day"].quantile(np.linspace(0, 1, PERIODS + 1)[1:-1])
+    for _, part in rows.groupby(np.searchsorted(ends, rows["day"], side="left")):
+        if not LEAST_BAD <= part["bad"].sum() < len(part):
             continue
-        level = estimate_level(part.bad, part.model, [str(seller) for seller in part.sellers], seed)
+        level = estimate_level(part["bad"].to_numpy(), part["model"].to_numpy(), part["seller"], seed)
         yield {
-            "from": str(np.datetime64(int(part.days.min()), "D")),
-            "to": str(np.datetime64(int(part.days.max()), "D")),
-            **_counts_and_auc(part, part.ranking(seed)),
+            "from": str(np.datetime64(int(part["day"].min()), "D")),
+            "to": str(np.datetime64(int(part["day"].max()), "D")),
+            **_counts_and_auc(part, _ranking(part, seed)),
             "observed_over_expected": str(level.ratio),
         }
 
 
-def _counts_and_auc(rows: _Predictions, ranking: RankingComparison) -> dict[str, object]:
+def _counts_and_auc(rows: pd.DataFrame, ranking: RankingComparison) -> dict[str, object]:
     return {
-        "loans": len(rows.bad),
-        "bad": int(rows.bad.sum()),
+        "loans": len(rows),
+        "bad": int(rows["bad"].sum()),
         "auc": str(ranking.model),
         "scorecard_auc": str(ranking.scorecard),
     }

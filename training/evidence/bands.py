@@ -146,17 +146,8 @@ def _summary(bands: int, metrics: list[BandMetrics], *, rising: bool) -> str:
 
 
 def _table(metrics: list[BandMetrics]) -> pd.DataFrame:
-    return build_table(
-        {
-            "band": band.name,
-            "probability_up_to": band.up_to,
-            "rows": band.rows,
-            "bad": band.bad,
-            "expected": band.expected,
-            "observed": band.observed,
-        }
-        for band in metrics
-    )
+    columns = {"name": "band", "up_to": "probability_up_to"}
+    return build_table(vars(band) for band in metrics).rename(columns=columns)
 
 
 def _plot(metrics: list[BandMetrics]) -> Figure:

@@ -33,19 +33,6 @@ _TOLERANCE: Final = 1e-6
 
 
 @dataclass(frozen=True)
-class ExplainedRows:
-    """Points of some rows: shape (rows, features); `features` are their values."""
-
-    features: pd.DataFrame
-    points: NDArray[np.float64]
-
-    @property
-    def order(self) -> NDArray[np.int64]:
-        """Positions of the features, the largest mean contribution first."""
-        return np.argsort(-np.abs(self.points).mean(axis=0), kind="stable")
-
-
-@dataclass(frozen=True)
 class Pairs:
     """Mean absolute points of some rows by pair of features, shape (features, features).
 
@@ -60,23 +47,23 @@ class Pairs:
 
 def study_explanations(subject: ReviewedModel) -> Finding:
     """Plot the points of test rows: a summary, dependence on the value of the main features, and interactions."""
-    explained = explain(subject.served, _draw(subject, ROWS))
-    pairs = interaction_points(subject.served, _draw(subject, PAIR_ROWS))
-    labels = _labels(subject.served)
-    labelled = explained.features.set_axis(labels, axis=1)
-    partners = {int(feature): _partner(pairs, int(feature)) for feature in explained.order[:_DEPENDENCE]}
-    interactions = _interaction_table(pairs, list(explained.features.columns))
-    weights = _weights(subject.served, explained)
+    bundle, features, labels = subject.served, _draw(subject, ROWS), _labels(subject.served)
+    points, pairs = explain(bundle, features), interaction_points(bundle, _draw(subject, PAIR_ROWS))
+    labelled, order = features.set_axis(labels, axis=1), np.argsort(-np.abs(points).mean(axis=0), kind="stable")
+    others = np.where(np.eye(len(labels), dtype=bool), -1.0, pairs.size)
+    partners = {int(feature): int(others[feature].argmax()) for feature in order[:_DEPENDENCE]}
+    interactions = _interaction_table(pairs, list(features.columns))
+    weights = _weights(bundle, points, order)
     return Finding(
         "explanations",
         "Feature contributions",
-        _summary(explained, weights, interactions),
+        _summary(len(features), weights, interactions),
         figures={"top_ten_share": float(weights["share_of_all"].head(10).sum()), "largest_gap_of_pairs": pairs.gap},
         tables={"Points by feature": weights.head(_LISTED), "Features that act together": interactions.head(_LISTED)},
         plots={
-            "summary": shap_plots.summary(labelled, explained.points, "Points (to the right: higher score)"),
-            "dependence": shap_plots.dependence(labelled, explained.points, partners),
-            "interactions": shap_plots.interactions(pairs.size, labels, explained.order[:_HEATMAP]),
+            "summary": shap_plots.summary(labelled, points),
+            "dependence": shap_plots.dependence(labelled, points, partners),
+            "interactions": shap_plots.interactions(pairs.size, labels, order[:_HEATMAP]),
         },
         checks=(_check(pairs.gap),),
     )
@@ -91,10 +78,9 @@ def _labels(bundle: Bundle) -> list[str]:
     ]
 
 
-def explain(bundle: Bundle, features: pd.DataFrame) -> ExplainedRows:
-    """Return the exact points of each feature in each row, before rounding."""
-    values = contributions(bundle.model, features.to_numpy()).values
-    return ExplainedRows(features, -_factor(bundle) * values)
+def explain(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the exact points of each feature in each row, before rounding, shape (rows, features)."""
+    return -_factor(bundle) * contributions(bundle.model, features.to_numpy()).values
 
 
 def interaction_points(bundle: Bundle, features: pd.DataFrame) -> Pairs:
@@ -120,23 +106,17 @@ def _draw(subject: ReviewedModel, most: int) -> pd.DataFrame:
     return features.iloc[draw_positions(np.arange(len(features)), most, subject.seed)]
 
 
-def _partner(pairs: Pairs, feature: int) -> int:
-    size = pairs.size[feature].copy()
-    size[feature] = -1.0
-    return int(size.argmax())
-
-
-def _weights(bundle: Bundle, explained: ExplainedRows) -> pd.DataFrame:
+def _weights(bundle: Bundle, points: NDArray[np.float64], order: NDArray[np.int64]) -> pd.DataFrame:
     import pandas as pd
 
-    size = np.abs(explained.points).mean(axis=0)
-    entries = [bundle.sheet.entries[feature] for feature in explained.order]
+    size = np.abs(points).mean(axis=0)
+    entries = [bundle.sheet.entries[feature] for feature in order]
     return pd.DataFrame(
         {
             "feature": [entry.name for entry in entries],
             "label": [entry.label for entry in entries],
-            "mean_points": size[explained.order],
-            "share_of_all": size[explained.order] / max(float(size.sum()), 1e-12),
+            "mean_points": size[order],
+            "share_of_all": size[order] / max(float(size.sum()), 1e-12),
         }
     )
 
@@ -152,7 +132,7 @@ def _interaction_table(pairs: Pairs, names: list[str]) -> pd.DataFrame:
     return build_table(rows, ["feature", "with", "mean_points"])
 
 
-def _summary(explained: ExplainedRows, weights: pd.DataFrame, interactions: pd.DataFrame) -> str:
+def _summary(rows: int, weights: pd.DataFrame, interactions: pd.DataFrame) -> str:
     first = weights["feature"].iloc[0]
     largest = "No two features interact."
     if len(interactions):
@@ -160,7 +140,7 @@ def _summary(explained: ExplainedRows, weights: pd.DataFrame, interactions: pd.D
         largest = f"The largest interaction is that of {one} and {two}, {size:.1f} points on average."
     return (
         "Which features determine the score, alone and together with others? Over "
-        f"{len(explained.features)} test rows drawn at random, {first} contributes most: "
+        f"{rows} test rows drawn at random, {first} contributes most: "
         f"{weights['mean_points'].iloc[0]:.1f} points on average, up or down. The ten largest features contribute "
         f"{weights['share_of_all'].head(10).sum():.0%} of all points. {largest} Points are exact SHAP values against "
         "the training population."

@@ -41,17 +41,13 @@ _DRAWS: Final = 2_000
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """Score, default rate and acceptance of one group.
+    """Score, default rate and acceptance of one group of test loans by `country` or `size`.
 
     Attributes:
-        by: how rows are grouped, `country` or `size`.
-        name: of the group.
-        rows: number of test loans.
         score: the mean, with its interval.
-        default_rate: observed.
         accepted: share in the good bands.
-        refused: share outside of them among the loans that were repaid; None if none was repaid.
-        ratio: share accepted over that of the group with the highest share; None if the group is too small.
+        refused: share outside of them among the loans that were repaid, if there are any.
+        ratio: share accepted over that of the group with the highest share, if the group is large enough.
     """
 
     by: str
@@ -60,8 +56,8 @@ class GroupMetrics:
     score: Estimate
     default_rate: float
     accepted: Estimate
-    refused: Estimate | None
-    ratio: Estimate | None
+    refused: Estimate
+    ratio: Estimate = NO_ESTIMATE
 
     @property
     def label(self) -> str:
@@ -109,8 +105,7 @@ def _group(
         score=Estimate(*mean_interval(subject.score[inside].astype(np.float64))),
         default_rate=float(subject.bad[inside].mean()),
         accepted=Estimate.share((inside & accepted).sum(), rows),
-        refused=Estimate.share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else None,
-        ratio=None,
+        refused=Estimate.share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else NO_ESTIMATE,
     )
 
 
@@ -127,13 +122,18 @@ def _figures(by: str, groups: list[GroupMetrics]) -> dict[str, float]:
     large = [group for group in groups if group.rows >= LEAST_ROWS]
     gaps = {
         "score_gap": [group.score for group in large],
-        "false_refusal_gap": [group.refused for group in large if group.refused],
+        "false_refusal_gap": [group.refused for group in large if group.refused is not NO_ESTIMATE],
     }
     figures = {f"{by}_{name}": _gap(estimates) for name, estimates in gaps.items() if len(estimates) > 1}
-    ratios = [group.ratio for group in large if group.ratio]
-    if len(ratios) > 1:
-        figures[f"{by}_four_fifths_ratio"] = min(ratios, key=lambda ratio: ratio.value)
+    if lowest := _lowest(groups):
+        figures[f"{by}_four_fifths_ratio"] = lowest.ratio
     return expand_intervals(figures)
+
+
+def _lowest(groups: list[GroupMetrics]) -> GroupMetrics | None:
+    """Return the group with the lowest ratio; None if fewer than two groups are compared."""
+    compared = [group for group in groups if group.ratio is not NO_ESTIMATE]
+    return min(compared, key=lambda group: group.ratio.value) if len(compared) > 1 else None
 
 
 def _gap(estimates: list[Estimate]) -> Estimate:
@@ -154,8 +154,8 @@ def _table(groups: list[GroupMetrics]) -> pd.DataFrame:
             "default_rate": group.default_rate,
             "mean_score": group.score,
             "good_band_share": group.accepted,
-            "ratio_to_best": group.ratio or NO_ESTIMATE,
-            "false_refusal_rate": group.refused or NO_ESTIMATE,
+            "ratio_to_best": group.ratio,
+            "false_refusal_rate": group.refused,
             "note": "" if group.rows >= LEAST_ROWS else f"too few to compare: {group.rows} rows",
         }
         for group in groups
@@ -163,14 +163,17 @@ def _table(groups: list[GroupMetrics]) -> pd.DataFrame:
 
 
 def _checks(by: str, groups: list[GroupMetrics]) -> Iterator[LimitCheck]:
-    compared = [(group, group.ratio) for group in groups if group.ratio is not None]
-    if len(compared) > 1:
-        (best, _), (lowest, ratio) = (pick(compared, key=lambda pair: pair[1].value) for pick in (max, min))
-        below = [pair for pair in compared if pair[1].value < FOUR_FIFTHS] or [(lowest, ratio)]
-        yield from (_check(group, share, best) for group, share in below)
-    few = [group.name for group in groups if group.ratio is None]
+    few = [group.name for group in groups if group.ratio is NO_ESTIMATE]
+    if lowest := _lowest(groups):
+        best = max(groups, key=lambda group: (group.ratio is not NO_ESTIMATE, group.ratio.value))
+        below = [group for group in groups if group.ratio.value < FOUR_FIFTHS] or [lowest]
+        yield from (_check(group, best) for group in below)
     if few:
-        why = f"fewer than {LEAST_ROWS} test loans each" if compared else "no group is large enough or has any accepted"
+        why = (
+            f"fewer than {LEAST_ROWS} test loans each"
+            if len(few) < len(groups)
+            else "no group is large enough or has any accepted"
+        )
         note = (
             f"{len(few)} of {len(groups)} groups by {by} are not compared ({why}): {', '.join(few)}. There is no "
             "evidence that the model treats them like the other groups."
@@ -181,7 +184,7 @@ def _checks(by: str, groups: list[GroupMetrics]) -> Iterator[LimitCheck]:
         )
 
 
-def _check(group: GroupMetrics, ratio: Estimate, best: GroupMetrics) -> LimitCheck:
+def _check(group: GroupMetrics, best: GroupMetrics) -> LimitCheck:
     own, other = f"{group.default_rate:.1%}", f"{best.default_rate:.1%}"
     change = "change the features or the limits of the bands, and document the decision."
     if own == other:
@@ -195,16 +198,15 @@ def _check(group: GroupMetrics, ratio: Estimate, best: GroupMetrics) -> LimitChe
             f"does not, {change}"
         )
     limit = Limit(f"four-fifths ratio of {group.label}", FOUR_FIFTHS, at_least=True)
-    return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.label}")
+    return limit.check(group.ratio, action, f"{quantity(group.rows, 'loan')} of {group.label}")
 
 
 def _summary(groups: dict[str, list[GroupMetrics]], bands: str) -> str:
-    lowest = []
-    for by, some in groups.items():
-        ratios = [(group.ratio, group.name) for group in some if group.ratio]
-        if len(ratios) > 1:
-            ratio, name = min(ratios, key=lambda pair: pair[0].value)
-            lowest.append(f"By {by}, the lowest ratio to the highest share is {ratio}, for {name}.")
+    lowest = [
+        f"By {by}, the lowest ratio to the highest share is {group.ratio}, for {group.name}."
+        for by, some in groups.items()
+        if (group := _lowest(some))
+    ]
     return (
         f"Are sellers of a country or size accepted less often than others? Loans in bands {bands} count as accepted. "
         "Loans that were repaid and are in another band count as false rejections. "
@@ -215,10 +217,10 @@ def _summary(groups: dict[str, list[GroupMetrics]], bands: str) -> str:
 
 
 def _plot(groups: list[GroupMetrics], bands: str) -> Figure:
-    compared = [group for group in groups if group.rows >= LEAST_ROWS and group.refused]
+    compared = [group for group in groups if group.rows >= LEAST_ROWS and group.refused is not NO_ESTIMATE]
     columns = {
         "Mean score": [group.score for group in compared],
         f"Share in bands {bands}": [group.accepted for group in compared],
-        "Share of repaid loans rejected": [group.refused for group in compared if group.refused],
+        "Share of repaid loans rejected": [group.refused for group in compared],
     }
     return forest([f"{group.by}: {group.name}" for group in compared], columns)

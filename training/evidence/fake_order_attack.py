@@ -6,7 +6,7 @@ with an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +16,11 @@ from scoring.serialization import serialize_assessment
 from training.errors import TrainingError
 from training.evidence.fake_order_rows import budget, generate_rows
 from training.evidence.fake_order_strategies import MICROS, STRATEGIES, SalesPattern, Strategy, sales_patterns
-from training.evidence.store_copies import NamedRows, compute_copies, rows_of, with_new_ids
+from training.evidence.store_copies import Rows, compute_copies, rows_of
 from training.evidence.study import assess_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from features.ingest import OperatingStore
     from scoring import Assessment, Bundle
@@ -58,12 +57,8 @@ def run_attack(
 ) -> AttackResult:
     """Add the fake orders of every strategy to copies of sellers, and score all copies.
 
-    Args:
-        bundle: the model to attack.
-        store: the operating data from which the features were computed.
-        known: features of one scorable row for each seller, with orders in the last 90 days, indexed by (seller_id,
-            as_of). A seller who has sold his stores since then has no budget.
-        strategies: the ways to spend the budget.
+    `known` are the features of one scorable row for each seller, with orders in the last 90 days, computed from the
+    store and indexed by (seller_id, as_of). A seller who has sold his stores since then has no budget.
 
     Raises:
         TrainingError: the assessment of a copy without fake orders differs from that of its original.
@@ -89,9 +84,8 @@ def _attack_batch(
     if not sellers:
         return pd.DataFrame(), pd.DataFrame()
     known = known[known.index.isin([seller.seller_id for seller in sellers], level="seller_id")]
-    names = [HONEST, *(strategy.name for strategy in strategies)]
-    deliveries = {"true": _true_rows(rows, names), "fake": _fake_rows(rows, sellers, strategies)}
-    frames = compute_copies(store, known.index.to_frame(index=False), names, deliveries)
+    attacks = {strategy.name: _attack_rows(rows, sellers, strategy) for strategy in strategies}
+    frames = compute_copies(store, known.index.to_frame(index=False), {HONEST: [rows], **attacks})
     copies = {name: _assess_frame(bundle, frame) for name, frame in frames.items()}
     _require_equal(_assess_frame(bundle, known), copies[HONEST])
     gains, by_feature = [], []
@@ -103,14 +97,9 @@ def _attack_batch(
     return pd.DataFrame(gains), pd.DataFrame(np.array(by_feature), columns=scored)
 
 
-def _true_rows(rows: dict[str, pa.Table], copies: Sequence[str]) -> NamedRows:
-    for copy in copies:
-        yield from with_new_ids(rows, copy)
-
-
-def _fake_rows(rows: dict[str, pa.Table], sellers: list[SalesPattern], strategies: Sequence[Strategy]) -> NamedRows:
-    for strategy in strategies:
-        yield from with_new_ids(generate_rows(sellers, strategy, rows), strategy.name)
+def _attack_rows(rows: Rows, sellers: list[SalesPattern], strategy: Strategy) -> Iterator[Rows]:
+    yield rows
+    yield generate_rows(sellers, strategy, rows)
 
 
 def _assess_frame(bundle: Bundle, frame: pd.DataFrame) -> list[Assessment]:

@@ -6,7 +6,6 @@ Nothing is random: orders are spread evenly over time, so that a gain comes from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,36 +33,17 @@ Columns = dict[str, Any]
 """Arrays by column name."""
 
 
-@dataclass(frozen=True)
-class FakeOrders:
-    """Fake orders of many sellers, one value for each order.
-
-    `like` is the position of the true order that a fake one copies, except for buyer, time and amount; `shown` has its
-    visits, visitors and carts, shape (orders, 3).
-    """
-
-    order_id: NDArray[Any]
-    buyer_id: NDArray[Any]
-    at: NDArray[np.datetime64]
-    micros: NDArray[np.int64]
-    like: NDArray[np.int64]
-    shown: NDArray[np.int64]
-    refunded: NDArray[np.bool_]
-
-    @property
-    def day(self) -> NDArray[np.datetime64]:
-        """The day of each order."""
-        days: NDArray[np.datetime64] = self.at.astype("datetime64[D]")
-        return days
-
-
 def budget(seller: SalesPattern) -> int:
     """Return the face value of a seller's fake orders, micro-USD."""
     return int(seller.monthly * BUDGET_SHARE)
 
 
-def place_orders(seller: SalesPattern, strategy: Strategy) -> FakeOrders:
-    """Spend a seller's whole budget on the orders of a strategy."""
+def place_orders(seller: SalesPattern, strategy: Strategy) -> Columns:
+    """Spend a seller's whole budget on the orders of a strategy; every array has a value for each order.
+
+    `like` is the position of the true order that a fake one copies, except for buyer, time and amount; `shown` has its
+    visits, visitors and carts, shape (orders, 3).
+    """
     spent = budget(seller)
     count = strategy.count(spent, seller.usual)
     number = np.arange(count)
@@ -71,15 +51,15 @@ def place_orders(seller: SalesPattern, strategy: Strategy) -> FakeOrders:
     stranger = np.array([f"F-{seller.seller_id}-{each}" for each in account], dtype=object)
     micros = np.full(count, spent // count)
     micros[0] += spent - micros.sum()
-    return FakeOrders(
-        order_id=np.array([f"F-{seller.seller_id}-{each}" for each in number], dtype=object),
-        buyer_id=np.where(_spread(count, strategy.own), seller.account, stranger),
-        at=_times(seller.as_of, _days_ago(seller, strategy, count)),
-        micros=micros,
-        like=seller.like[number % len(seller.like)],
-        shown=np.tile(np.maximum(np.round(seller.shown), 1).astype(np.int64), (count, 1)),
-        refunded=_spread(count, strategy.refunded),
-    )
+    return {
+        "order_id": np.array([f"F-{seller.seller_id}-{each}" for each in number], dtype=object),
+        "buyer_id": np.where(_spread(count, strategy.own), seller.account, stranger),
+        "ordered_at": _times(seller.as_of, _days_ago(seller, strategy, count)),
+        "amount_micros": micros,
+        "like": seller.like[number % len(seller.like)],
+        "shown": np.tile(np.maximum(np.round(seller.shown), 1).astype(np.int64), (count, 1)),
+        "refunded": _spread(count, strategy.refunded),
+    }
 
 
 def _days_ago(seller: SalesPattern, strategy: Strategy, count: int) -> NDArray[np.int64]:
@@ -110,86 +90,84 @@ def generate_rows(
     separate row of the store's day, because tiles add up all rows of a day.
     """
     placed = [place_orders(seller, strategy) for seller in sellers]
-    fakes = FakeOrders(
-        **{each.name: np.concatenate([getattr(orders, each.name) for orders in placed]) for each in fields(FakeOrders)}
-    )
+    fakes = {name: np.concatenate([orders[name] for orders in placed]) for name in placed[0]}
     orders = _order_rows(fakes, strategy, rows["orders"])
     added = {"orders": orders}
-    if fakes.refunded.any():
-        added["refunds"] = _refunds(fakes, strategy, orders)
+    if orders["refunded"].any():
+        added["refunds"] = _refunds(orders, strategy)
     extras = {"traffic": _traffic, "fulfilments": _fulfilments, "ratings": _ratings}
-    added |= {name: extras[name](fakes, orders) for name in strategy.extras}
+    added |= {name: extras[name](orders) for name in strategy.extras}
     return {name: _table(columns, rows[name]) for name, columns in added.items() if name in rows}
 
 
-def _order_rows(fakes: FakeOrders, strategy: Strategy, true: pa.Table) -> Columns:
-    originals = true.take(fakes.like)
-    columns: Columns = {name: originals[name].to_numpy() for name in originals.column_names}
-    amount = columns["amount"] * fakes.micros / np.maximum(columns["amount_micros"], 1)
+def _order_rows(fakes: Columns, strategy: Strategy, true: pa.Table) -> Columns:
+    originals = true.take(fakes["like"])
+    columns = {name: originals[name].to_numpy() for name in originals.column_names}
+    amount = columns["amount"] * fakes["amount_micros"] / np.maximum(columns["amount_micros"], 1)
+    if strategy.channel is not None:
+        columns["channel"] = np.full(len(amount), strategy.channel, dtype=object)
     return {
         **columns,
-        "order_id": fakes.order_id,
-        "buyer_id": fakes.buyer_id,
-        "ordered_at": fakes.at,
-        "known_at": fakes.at,
+        **fakes,
         "amount": np.maximum(np.round(amount, 2), 0.01),
-        "amount_micros": fakes.micros,
-        "channel": columns["channel"]
-        if strategy.channel is None
-        else np.full(len(amount), strategy.channel, dtype=object),
-        "visible_from": fakes.day + _DAY,
+        "known_at": fakes["ordered_at"],
+        "visible_from": _next_day(fakes["ordered_at"]),
     }
 
 
-def _refunds(fakes: FakeOrders, strategy: Strategy, orders: Columns) -> Columns:
-    refunded = fakes.refunded
-    at = fakes.at[refunded] + strategy.refund_after * _DAY
+def _next_day(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    return np.asarray(times.astype("datetime64[D]") + _DAY, dtype="datetime64[D]")
+
+
+def _refunds(orders: Columns, strategy: Strategy) -> Columns:
+    refunded = orders["refunded"]
+    at = orders["ordered_at"][refunded] + strategy.refund_after * _DAY
     return {
         **{name: orders[name][refunded] for name in ("order_id", "store_id", "amount", "currency", "amount_micros")},
-        "refund_id": fakes.order_id[refunded],
+        "refund_id": orders["order_id"][refunded],
         "refunded_at": at,
         "known_at": at,
         "reason": np.full(len(at), "refund", dtype=object),
-        "visible_from": at.astype("datetime64[D]") + _DAY,
+        "visible_from": _next_day(at),
     }
 
 
-def _traffic(fakes: FakeOrders, orders: Columns) -> Columns:
-    zeros = np.zeros(len(fakes.at), dtype=np.int64)
+def _traffic(orders: Columns) -> Columns:
+    zeros = np.zeros(len(orders["shown"]), dtype=np.int64)
     return {
-        **_of_day(fakes, orders),
+        **_of_day(orders),
         "channel": np.full(len(zeros), "search", dtype=object),
-        **{name: fakes.shown[:, n] for n, name in enumerate(("visits", "visitors", "add_to_carts"))},
+        **dict(zip(("visits", "visitors", "add_to_carts"), orders["shown"].T, strict=True)),
         "ad_spend": zeros.astype(np.float64),
         "currency": orders["currency"],
         "amount_micros": zeros,
     }
 
 
-def _ratings(fakes: FakeOrders, orders: Columns) -> Columns:
-    ones = np.ones(len(fakes.at), dtype=np.int64)
-    return {**_of_day(fakes, orders), "ratings": ones, "stars": ones * _STARS}
+def _ratings(orders: Columns) -> Columns:
+    ones = np.ones(len(orders["shown"]), dtype=np.int64)
+    return {**_of_day(orders), "ratings": ones, "stars": ones * _STARS}
 
 
-def _of_day(fakes: FakeOrders, orders: Columns) -> Columns:
+def _of_day(orders: Columns) -> Columns:
     """Return the columns of a daily row: it belongs to the order's day and is known at the end of the day."""
-    end = fakes.day + _DAY
+    end = orders["visible_from"]
     return {
         "store_id": orders["store_id"],
-        "day": fakes.day,
+        "day": end - _DAY,
         "known_at": end.astype("datetime64[us]"),
         "visible_from": end,
     }
 
 
-def _fulfilments(fakes: FakeOrders, orders: Columns) -> Columns:
-    at = np.concatenate([fakes.at + _SHIPPED_AFTER, fakes.at + _DELIVERED_AFTER])
+def _fulfilments(orders: Columns) -> Columns:
+    at = np.concatenate([orders["ordered_at"] + _SHIPPED_AFTER, orders["ordered_at"] + _DELIVERED_AFTER])
     return {
         **{name: np.tile(orders[name], 2) for name in ("order_id", "store_id")},
-        "event": np.repeat(np.array(["shipped", "delivered"], dtype=object), len(fakes.at)),
+        "event": np.repeat(np.array(["shipped", "delivered"], dtype=object), len(orders["ordered_at"])),
         "at": at,
         "known_at": at,
-        "visible_from": at.astype("datetime64[D]") + _DAY,
+        "visible_from": _next_day(at),
     }
 
 

@@ -163,12 +163,7 @@ class SalesPattern:
 
 
 def sales_patterns(rows: Mapping[str, pa.Table], pairs: pd.DataFrame) -> Iterator[SalesPattern]:
-    """Yield the sales pattern of every seller with sales in the 90 days before the midnight.
-
-    Args:
-        rows: accepted rows by table of all these sellers.
-        pairs: `seller_id` and `as_of`, one row for each seller.
-    """
+    """Yield the sales pattern of every seller (a row of `pairs`) with sales in the 90 days before the midnight."""
     owner = _owners(rows["stores"])
     sales = _sales(rows["orders"], owner)
     traffic = _traffic_by_seller(rows, owner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -47,37 +46,26 @@ def study_fake_orders(subject: ReviewedModel) -> Finding:
     if "orders" not in subject.test.tables:
         return _not_measured("the operating data have no orders")
     if config.sellers == 0:
-        return _declined("the settings request no seller")
+        return _not_measured("the settings request no seller", declined=True)
     known = sample_sellers(subject.served, subject.test, ~subject.bad, subject.seed).head(config.sellers)
     if known.empty:
-        return _declined("no seller of the test rows both repaid and has recent sales")
+        return _not_measured("no seller of the test rows both repaid and has recent sales", declined=True)
     orders = known["orders_90d"]
     result = run_attack(subject.served, subject.store, known[orders.cumsum() - orders < config.orders])
     if result.gains.empty:
-        return _declined("no seller drawn from the test rows still has sales of his own stores")
+        return _not_measured("no seller drawn from the test rows still has sales of his own stores", declined=True)
     return report(result, "test sellers who repaid")
 
 
-def _not_measured(reason: str) -> Finding:
-    return Finding(_NAME, _TITLE, f"Not measured: {reason}.")
-
-
-def _declined(reason: str) -> Finding:
-    """Return the finding of a study that other settings (more sellers, a longer test) would make possible."""
-    return replace(_not_measured(reason), declined=True)
+def _not_measured(reason: str, *, declined: bool = False) -> Finding:
+    """Return why nothing was measured; `declined` if other settings (more sellers, a longer test) would allow it."""
+    return Finding(_NAME, _TITLE, f"Not measured: {reason}.", declined=declined)
 
 
 def sample_sellers(bundle: Bundle, rows: Dataset, among: NDArray[np.bool_], seed: int) -> pd.DataFrame:
-    """Return sellers in random order, each with one row that can be scored and has recent sales.
+    """Return the features of sellers in random order, each with one row that can be scored and has recent sales.
 
-    Args:
-        bundle: the thresholds of history.
-        rows: the rows to draw from.
-        among: True for the rows that may be drawn, shape (rows,).
-        seed: of the order.
-
-    Returns:
-        Their features, indexed by (seller_id, as_of).
+    Only rows in `among`, shape (rows,), are drawn. The index is (seller_id, as_of).
     """
     import pandas as pd
 

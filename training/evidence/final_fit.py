@@ -37,10 +37,6 @@ def study_final_fit(subject: ReviewedModel, final: FinalFit) -> Finding:
     """Compare the served model with the tested one: scores, ranks, mean probability, bands and features.
 
     The served model was trained on the test loans, so its predictions of them are out of fold.
-
-    Args:
-        subject: the tested model with its predictions; `served` is the bundle of the final fit.
-        final: the final fit.
     """
     from scipy.stats import spearmanr
 

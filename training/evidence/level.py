@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from training.evidence.limits import Limit
 from training.evidence.metrics import Estimate
@@ -37,15 +36,9 @@ class LevelEstimate:
 
 
 def estimate_level(
-    bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: Sequence[str], seed: int = 7
+    bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: ArrayLike, seed: int = 7
 ) -> LevelEstimate:
     """Compare observed with expected defaults; all loans of a seller are drawn together (cluster bootstrap).
-
-    Args:
-        bad: True for the loans that defaulted.
-        probability: the predicted probability of default of each loan.
-        sellers: the seller of each loan.
-        seed: of the resamples.
 
     Example: 110 observed and 100 expected defaults are a ratio of 1.1.
     """
@@ -62,7 +55,7 @@ def estimate_level(
 
 
 def estimate_slope(
-    bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: Sequence[str], seed: int = 7
+    bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: ArrayLike, seed: int = 7
 ) -> Estimate:
     """Return the calibration slope; all loans of a seller are drawn together.
 
@@ -86,7 +79,7 @@ def estimate_slope(
     return Estimate.of(slope(np.ones(len(bad))), np.array(resamples))
 
 
-def _seller_numbers(sellers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+def _seller_numbers(sellers: ArrayLike) -> tuple[NDArray[np.int64], int]:
     import pandas as pd
 
     numbers, names = pd.factorize(np.asarray(sellers, dtype=object))
@@ -95,8 +88,7 @@ def _seller_numbers(sellers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
 
 def study_level(subject: ReviewedModel) -> Finding:
     """Compare the observed defaults of the test loans with those that the model expected."""
-    sellers = subject.test.rows["seller_id"].astype(str).tolist()
-    level = estimate_level(subject.bad, subject.probability, sellers, subject.seed)
+    level = estimate_level(subject.bad, subject.probability, subject.test.rows["seller_id"], subject.seed)
     return Finding(
         "level",
         "Overall calibration",

@@ -163,11 +163,6 @@ def auc(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
     return _Loans.of(bad, probability).all.auc
 
 
-def ks(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
-    """Return the largest distance between the cumulative distributions of good and bad."""
-    return _Loans.of(bad, probability).all.ks
-
-
 @dataclass(frozen=True)
 class _Loans:
     """Loans sorted by outcome (bad first) and then by probability, with the values that every resample needs."""

@@ -14,32 +14,33 @@ from scoring.reason_catalogue import code_of
 from training.evidence.card_approval import BEGIN, END
 from training.evidence.limits import Standing
 from training.evidence.model_card_evidence import (
-    CardInput,
     Facts,
     alarm_blocks,
+    borrower,
     data_blocks,
     evidence_blocks,
+    is_of_table,
     limit_blocks,
 )
 from training.evidence.report_blocks import (
-    AlertBlock,
     Block,
     Bullets,
-    Code,
     Plot,
-    Prose,
     Section,
     Table,
+    Text,
     environment,
+    intended_use,
     number,
     of_figures,
     of_frame,
+    text_lines,
 )
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
-    from scoring.sheet import FeatureSheet
     from training.evidence.study import Finding
+    from training.run import Run
 
 MARKDOWN: Final = "model_card.md"
 HTML: Final = "model_card.html"
@@ -54,13 +55,13 @@ _TRIALS: Final = "search.trials"
 _NAMES: Final = {"auc": "AUC", "gini": "Gini", "ks": "KS", "brier": "Brier score", "log_loss": "log-loss"}
 
 
-def write_card(run: CardInput) -> dict[str, str]:
+def write_card(run: Run) -> dict[str, str]:
     """Return the model card by file name: Markdown, and HTML.
 
     The Markdown links to the plots in the run's folders `plots/` and `evidence/`. The HTML contains them, needs no
     network and runs no script.
 
-    Example: `write_card(CardInput(bundle, figures, scorecard, findings, plots, facts))["model_card.html"]`.
+    Example: `write_card(train(dataset, config))["model_card.html"]`.
     """
     markers = {"approval_begin": Markup(BEGIN), "approval_end": Markup(END)}  # noqa: S704 - constants
     content = {"run": run, "sections": sections(run), **markers}
@@ -70,48 +71,30 @@ def write_card(run: CardInput) -> dict[str, str]:
     }
 
 
-def sections(run: CardInput) -> tuple[Section, ...]:
+def sections(run: Run) -> tuple[Section, ...]:
     """Return the sections of the card, in order."""
     return (
         Section("Alarms", tuple(alarm_blocks(run))),
         Section("Scope of the evidence", tuple(evidence_blocks(run))),
         Section("Published limits", tuple(limit_blocks(run.findings))),
-        Section("Intended use", tuple(_use(run.bundle))),
+        Section(
+            "Intended use", tuple(_paragraphs(run.bundle.reference.intended_use or intended_use(run.bundle.sheet)))
+        ),
         Section("Limitations", (Bullets(limits(run.facts)),)),
         Section("Definition of default, scale and bands", tuple(_scale(run.bundle))),
         Section("Data", tuple(data_blocks(run))),
         Section("Performance", tuple(_performance(run))),
         *(Section(finding.title, tuple(_finding(finding))) for finding in run.findings),
         Section("Direction of each feature", tuple(_directions(run.bundle))),
-        Section(f"Reasons for {run.borrower}s", (_reasons(run),)),
+        Section(f"Reasons for {borrower(run.facts)}s", (_reasons(run),)),
         Section("How to reproduce the model", tuple(_reproduce(run))),
     )
 
 
-def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
-    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses.
-
-    Args:
-        sheet: the thresholds of history and activity, and the required tables.
-    """
-    labels = {entry.name: entry.label for entry in sheet.entries}
-    lines = environment().get_template("use.txt").render(sheet=sheet, labels=labels).splitlines()
-    return tuple(line for line in lines if line)
-
-
 def limits(facts: Facts) -> tuple[str, ...]:
-    """Return the known limitations of a model, a sentence or two each.
-
-    Args:
-        facts: of the run: `evidence`, `test_rows` and `test_bad`.
-    """
-    name = "limits_of_table.txt" if facts.get("kind") == "table" else "limits.txt"
-    text = environment().get_template(name).render(facts=facts)
-    return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
-
-
-def _use(bundle: Bundle) -> Iterator[Block]:
-    return _paragraphs(bundle.reference.intended_use or intended_use(bundle.sheet))
+    """Return the known limitations of a model, a sentence or two each."""
+    lines = text_lines("limits_of_table.txt" if is_of_table(facts) else "limits.txt", facts=facts)
+    return tuple(line.removeprefix("- ") for line in lines)
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
@@ -121,13 +104,13 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
         if line.startswith("- "):
             bullets.append(line.removeprefix("- "))
         elif line:
-            yield Prose(line)
+            yield Text(line)
     yield Bullets(tuple(bullets))
 
 
 def _scale(bundle: Bundle) -> Iterator[Block]:
     scale = bundle.policy.scale
-    yield Prose(
+    yield Text(
         f"Bad (a default) means: {bundle.policy.default_definition}. A score of {number(scale.points)} "
         f"points means odds of {number(scale.odds)}:1 of repaying. {number(scale.double)} more points double the odds. "
         f"Scores range from {scale.min} to {scale.max}. The points of all features and the base add up exactly to the "
@@ -145,15 +128,15 @@ def _scale(bundle: Bundle) -> Iterator[Block]:
     yield Table("Bands", headings, rows, (False, True, True))
 
 
-def _performance(run: CardInput) -> Iterator[Block]:
-    yield Prose(
+def _performance(run: Run) -> Iterator[Block]:
+    yield Text(
         "Metrics on the test rows with 95% bootstrap intervals; all rows of a seller are drawn together. Gini is 2 AUC "
         "- 1. KS is the largest gap between the score distributions of good and bad loans. Slope and intercept are "
         "those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are "
         "right. The scorecard benchmark is a logistic regression on binned features of the same training rows."
     )
     rows = tuple(
-        (_NAMES.get(name, name.replace("_", " ")), str(figure), str(run.scorecard.get(name, "–")))
+        (_NAMES.get(name, name.replace("_", " ")), str(figure), str(run.logistic_figures.get(name, "–")))
         for name, figure in run.figures.items()
     )
     yield Table("On the test rows", ("metric", "model", "scorecard benchmark"), rows, (False, True, True))
@@ -163,9 +146,9 @@ def _performance(run: CardInput) -> Iterator[Block]:
 
 
 def _finding(finding: Finding) -> Iterator[Block]:
-    yield Prose(finding.summary)
-    yield from (AlertBlock(alarm, finding.name) for alarm in finding.alarms)
-    yield from (Prose(check.note) for check in finding.checks if check.note and check.standing is not Standing.ALARM)
+    yield Text(finding.summary)
+    yield from (Text(alarm, "alarm", finding.name) for alarm in finding.alarms)
+    yield from (Text(check.note) for check in finding.checks if check.note and check.standing is not Standing.ALARM)
     for name, figure in finding.plots.items():
         yield Plot(name.replace("_", " ").capitalize(), f"evidence/{finding.name}/{name}.png", figure)
     yield from (of_frame(title, frame) for title, frame in finding.tables.items() if len(frame))
@@ -175,7 +158,7 @@ def _finding(finding: Finding) -> Iterator[Block]:
 
 def _directions(bundle: Bundle) -> Iterator[Block]:
     features = {feature.name: feature for feature in CATALOGUE}
-    yield Prose(
+    yield Text(
         "A higher value of a feature that raises risk can never raise the score, and a higher value of one that lowers "
         "risk can never lower it. The study of monotonicity tests the trained model for it. A free feature has no "
         "fixed direction. Features of one reason group give one reason."
@@ -194,7 +177,7 @@ def _directions(bundle: Bundle) -> Iterator[Block]:
     yield Table("Features", headings, rows, (False,) * 4 + (True,))
 
 
-def _reasons(run: CardInput) -> Block:
+def _reasons(run: Run) -> Block:
     bundle = run.bundle
     side = {entry.name: code_of(entry.name, entry.side) for entry in bundle.sheet.scored_entries}
     rows = tuple(
@@ -203,29 +186,34 @@ def _reasons(run: CardInput) -> Block:
         if entry.feature in side
     )
     title = f"Version {bundle.reasons.version}, at most four with a score"
-    headings = ("code", "text for a bank", f"text for the {run.borrower}", "text for a bank if the value is missing")
+    headings = (
+        "code",
+        "text for a bank",
+        f"text for the {borrower(run.facts)}",
+        "text for a bank if the value is missing",
+    )
     return Table(title, headings, rows, (False,) * 4)
 
 
-def _reproduce(run: CardInput) -> Iterator[Block]:
+def _reproduce(run: Run) -> Iterator[Block]:
     facts = run.facts
     searched = bool(facts.get(_TRIALS))
-    if run.is_table:
-        yield Prose("With the same table and these library versions, the command trains the same model text.")
-        yield Code(str(facts["command"]))
+    if is_of_table(run.facts):
+        yield Text("With the same table and these library versions, the command trains the same model text.")
+        yield Text(str(facts["command"]), "code")
         yield _versions(run, searched=False)
         return
-    yield Prose(
+    yield Text(
         "With the same operating data, the settings below in a file training.toml and these library versions, the "
         "command trains the same model text on the same kind of machine."
         + (" A search found these settings, so no search is needed." if searched else "")
     )
-    yield Code("sellerscore train --config training.toml")
-    yield Code(_settings({**facts, _TRIALS: 0} if searched else facts))
+    yield Text("sellerscore train --config training.toml", "code")
+    yield Text(_settings({**facts, _TRIALS: 0} if searched else facts), "code")
     yield _versions(run, searched=searched)
 
 
-def _versions(run: CardInput, *, searched: bool) -> Block:
+def _versions(run: Run, *, searched: bool) -> Block:
     bundle = run.bundle
     rows = {
         "bundle": bundle.digest,

@@ -1,26 +1,21 @@
-"""Input of the model card, and its sections on evidence: alarms, scope, published limits, and data."""
+"""Sections of the model card on evidence: alarms, scope, published limits, and data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from training.dataset import UNDATED
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 from training.evidence.metrics import Estimate
-from training.evidence.report_blocks import AlertBlock, Approval, Block, Bullets, Prose, Table, number
+from training.evidence.report_blocks import Block, Bullets, Table, Text, number, text_lines
 from training.split import Evidence
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from scoring.bundle import Bundle
     from training.evidence.study import Finding
-
-SIMULATED: Final = "simulated"
-"""The word with which a delivery states that its rows are not of real sellers."""
+    from training.run import Run
 
 _NOT_REGISTERED: Final = "This model was trained on a table. It is not registered and cannot be promoted."
 _STUDY: Final = "discrimination"
@@ -31,45 +26,24 @@ Facts = Mapping[str, str | int | float]
 """Parameters, counts and digests of a run."""
 
 
-@dataclass(frozen=True)
-class CardInput:
-    """The results of a run.
-
-    Attributes:
-        bundle: the trained bundle.
-        figures: performance metrics of the model on the test rows.
-        scorecard: those of the scorecard benchmark.
-        findings: of all studies.
-        plots: of the run, by file name without ending.
-        facts: parameters, counts and digests; settings have a point in their name.
-    """
-
-    bundle: Bundle
-    figures: Mapping[str, Estimate]
-    scorecard: Mapping[str, Estimate]
-    findings: tuple[Finding, ...]
-    plots: Mapping[str, Figure]
-    facts: Facts
-
-    @property
-    def is_table(self) -> bool:
-        """Whether the model was trained on a table."""
-        return self.facts.get("kind") == "table"
-
-    @property
-    def borrower(self) -> str:
-        """The word for a person or firm that is scored."""
-        return "borrower" if self.is_table else "seller"
+def is_of_table(facts: Facts) -> bool:
+    """Return whether a run was trained on a table."""
+    return facts.get("kind") == "table"
 
 
-def alarm_blocks(run: CardInput) -> Iterator[Block]:
+def borrower(facts: Facts) -> str:
+    """Return the word for a person or firm that the model of a run scores."""
+    return "borrower" if is_of_table(facts) else "seller"
+
+
+def alarm_blocks(run: Run) -> Iterator[Block]:
     """Yield every alarm, the approval, and the figures beyond a limit that raise no alarm, with the reason."""
     alarms = [(finding, alarm) for finding in run.findings for alarm in finding.alarms]
-    yield Prose(_NOT_REGISTERED) if run.is_table else Approval(NOT_APPROVED)
+    yield Text(_NOT_REGISTERED) if is_of_table(run.facts) else Text(NOT_APPROVED, "approval")
     if not alarms:
-        yield Prose(f"None of the {len(run.findings)} studies raised an alarm.")
+        yield Text(f"None of the {len(run.findings)} studies raised an alarm.")
     for finding, alarm in alarms:
-        yield AlertBlock(f"{finding.title}: {alarm}", finding.name)
+        yield Text(f"{finding.title}: {alarm}", "alarm", finding.name)
     notes = [
         f"{finding.title}: {check.note}"
         for finding in run.findings
@@ -80,63 +54,36 @@ def alarm_blocks(run: CardInput) -> Iterator[Block]:
         f"{each.title}: {each.summary}" for each in run.findings if not (each.figures or each.tables or each.plots)
     ]
     if notes:
-        yield Prose("These figures are beyond a limit without an alarm, or could not be measured:")
+        yield Text("These figures are beyond a limit without an alarm, or could not be measured:")
         yield Bullets(tuple(notes))
 
 
-def evidence_blocks(run: CardInput) -> Iterator[Block]:
+def evidence_blocks(run: Run) -> Iterator[Block]:
     """Yield the origin of the data and what the number of defaults can show."""
-    yield Bullets((_origin(run), f"Outcomes come from {run.facts['outcomes']}.", *_sample(run), *_auc(run)))
-
-
-def _origin(run: CardInput) -> str:
-    origin = str(run.facts["origin"])
-    if run.is_table:
-        return f"The rows come from {origin}. The figures are valid for rows like these."
-    data = f"Operating data: {origin}, through {run.facts['data_through']}."
-    if SIMULATED not in origin:
-        return f"{data} The figures are valid for the sellers and the period of these data."
-    return (
-        f"{data} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks real "
-        "sellers."
-    )
-
-
-def _sample(run: CardInput) -> Iterator[str]:
-    rows, bad = int(run.facts["test_rows"]), int(run.facts["test_bad"])
-    rate = Estimate.share(bad, rows)
-    yield (
-        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {rate.value:.1%} (95% "
-        f"interval {rate.low:.1%} to {rate.high:.1%}). Training sample: {number(run.facts['train_rows'])} loans with "
-        f"{number(run.facts['train_bad'])} defaults."
-    )
-    if bad < _FEW:
-        yield (
-            f"{quantity(bad, 'default')} are weak evidence. They can show that a model ranks far better than chance. "
-            "They cannot show a small improvement, the default rate of a band to within a few percentage points, or "
-            f"equal quality for every kind of {run.borrower}. {_FEW} defaults or more are the usual requirement."
-        )
-
-
-def _auc(run: CardInput) -> Iterator[str]:
-    bad, auc = int(run.facts["test_bad"]), run.figures["auc"]
+    rows, bad, auc = int(run.facts["test_rows"]), int(run.facts["test_bad"]), run.figures["auc"]
     paired: Mapping[str, float] = next((each.figures for each in run.findings if each.name == _STUDY), {})
-    uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
-    yield (
-        f"{quantity(bad, 'default')}: the AUC measured on them is uncertain by {uncertain}. A smaller difference from "
-        "an AUC measured on other loans is not significant."
-    )
+    least = ""
     if "auc_difference" in paired:
-        least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
-        yield (
-            "On these same loans, two models can be distinguished only if their AUC differs by more than about "
-            f"{two_digits(least)}."
-        )
+        least = two_digits((paired["auc_difference_high"] - paired["auc_difference_low"]) / 2)
+    lines = text_lines(
+        "scope.txt",
+        facts=run.facts,
+        is_of_table=is_of_table(run.facts),
+        borrower=borrower(run.facts),
+        rows=rows,
+        bad=bad,
+        few=_FEW,
+        defaults=quantity(bad, "default"),
+        rate=Estimate.share(bad, rows),
+        uncertain=uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high)),
+        least=least,
+    )
+    yield Bullets(lines)
 
 
 def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
     """Yield a table of every published limit, the measured figure, and the result."""
-    yield Prose(
+    yield Text(
         "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. An alarm blocks a "
         "promotion unless the gates file accepts the alarms of its study by name."
     )
@@ -158,17 +105,17 @@ def _explainer(bundle: Bundle) -> str:
     return f"Contributions come from tables of {tables.mib:.1f} MiB that are built when the model is loaded."
 
 
-def data_blocks(run: CardInput) -> Iterator[Block]:
+def data_blocks(run: Run) -> Iterator[Block]:
     """Yield the reference of explanations, the training and test samples, and the versions of the data."""
     facts, bundle = run.facts, run.bundle
-    yield Prose(f"The reference of every explanation: {bundle.reference.population}. {_explainer(bundle)}")
+    yield Text(f"The reference of every explanation: {bundle.reference.population}. {_explainer(bundle)}")
     rows = {
         **_samples(run),
         **_served(facts),
         "test method": str(facts["evidence"]).replace("_", " "),
         "excluded: outcome still open": number(facts["censored"]),
         "excluded: without instalments": number(facts["unscheduled"]),
-        f"excluded: between the samples, or of {run.borrower}s kept apart": number(facts["set_apart"]),
+        f"excluded: between the samples, or of {borrower(run.facts)}s kept apart": number(facts["set_apart"]),
         "origin of the operating data": str(facts["origin"]),
         "operating data through": str(facts["data_through"]),
         "outcomes from": str(facts["outcomes"]),
@@ -181,7 +128,7 @@ def data_blocks(run: CardInput) -> Iterator[Block]:
     yield Table("Rows and versions", ("item", "value"), tuple(rows.items()), (False, False))
 
 
-def _samples(run: CardInput) -> dict[str, str]:
+def _samples(run: Run) -> dict[str, str]:
     """Return the training and test rows with their period; out-of-fold rows have one day or no date."""
     facts = run.facts
     size = {
@@ -190,7 +137,7 @@ def _samples(run: CardInput) -> dict[str, str]:
     if facts["evidence"] != Evidence.OUT_OF_FOLD:
         train, test = f"as of before {facts['train_before']}", f"as of {facts['test_from']} or later"
         return {"training rows": f"{size['train']}, {train}", "test rows": f"{size['test']}, {test}"}
-    is_undated = run.is_table and facts["test_from"] == UNDATED.isoformat()
+    is_undated = is_of_table(run.facts) and facts["test_from"] == UNDATED.isoformat()
     when = "without dates" if is_undated else f"as of {facts['test_from']}"
     test = "the training rows, each predicted by a model that was not trained on it"
     return {"training rows": f"{size['train']}, {when}", "test rows": f"{size['test']}: {test}"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.evidence.limits import Limit, LimitCheck, alarm_if, first_names
 from training.evidence.metrics import auc, build_table
 from training.evidence.statistics import logistic, predict_by_single_features, predict_out_of_fold
-from training.evidence.study import Finding, log_odds
+from training.evidence.study import Finding, draw_positions, log_odds
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
@@ -46,16 +46,16 @@ _FIND_OUT: Final = "Find out when its values became known."
 
 @dataclass(frozen=True)
 class SingleFeatureAuc:
-    """AUC of one feature alone, on all rows and on the rows with a value (None if too few outcomes are known)."""
+    """AUC of one feature alone, on all rows and on the rows with a value (NaN if too few outcomes are known)."""
 
     feature: str
-    all_rows: float
-    known_rows: float | None
+    auc_alone: float
+    auc_where_known: float
 
     @property
     def best(self) -> float:
         """The larger of both: a copy of the outcome that only some rows have is perfect on those."""
-        return max(self.all_rows, self.known_rows or 0.0)
+        return float(np.fmax(self.auc_alone, self.auc_where_known))
 
 
 def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
@@ -73,25 +73,14 @@ def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
         f"the feature that the model uses most, the AUC of a small model falls by {lost:.3f}; the limit is {TOO_MUCH}. "
         f"The AUC of the model itself is {model_auc:.3f} on the test rows; the limit is {TOO_WELL}.",
         figures={"best_alone_auc": ranked[0].best, "lost_without_one_auc": lost, "model_auc": model_auc},
-        tables={
-            "Features alone": build_table(
-                {
-                    "feature": feature.feature,
-                    "auc_alone": feature.all_rows,
-                    "auc_where_known": np.nan if feature.known_rows is None else feature.known_rows,
-                }
-                for feature in ranked
-            )
-        },
+        tables={"Features alone": build_table(vars(feature) for feature in ranked)},
         checks=(*_check_single_features(ranked), *_check_model(most_used, lost, model_auc, ranked)),
     )
 
 
 def _sample(subject: ReviewedModel, most: int) -> Dataset:
     train = subject.train
-    if len(train.rows) <= most:
-        return train
-    drawn = np.random.default_rng(subject.seed).choice(len(train.rows), most, replace=False)
+    drawn = draw_positions(np.arange(len(train.rows)), most, subject.seed)
     return train.select(train.rows.index.to_series().isin(drawn))
 
 
@@ -100,7 +89,7 @@ def _single_feature_aucs(rows: Dataset, seed: int) -> Iterator[SingleFeatureAuc]
     for name, probability in predict_by_single_features(rows.features, bad, rows.rows["seller_id"], seed).items():
         known = rows.features[name].notna().to_numpy()
         enough = min(bad[known].sum(), (~bad[known]).sum()) >= _LEAST_OF_A_KIND
-        yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else None)
+        yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else np.nan)
 
 
 def _most_used(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:
@@ -146,15 +135,10 @@ def _check_model(most_used: str, lost: float, model_auc: float, ranked: list[Sin
 
 @dataclass(frozen=True)
 class MonotonicityResult:
-    """The effect of moving one feature.
+    """The effect of moving one feature: number of moves, of those that changed the probability (`felt`), of violations.
 
-    Attributes:
-        feature: its name.
-        sign: +1 if a higher value may only raise the probability of default, -1 if it may only lower it.
-        moves: number of moves, each to another value; 0 if the feature has no value in any row.
-        felt: number of moves that changed the probability.
-        violations: number of moves that changed it against the sign.
-        largest_violation: in probability of default.
+    The sign is +1 if a higher value may only raise the probability of default, -1 if it may only lower it. A feature
+    without a value in any row has no moves. The largest violation is in probability of default.
     """
 
     feature: str
@@ -191,11 +175,7 @@ def study_monotonicity(subject: ReviewedModel, moves: int = MOVES) -> Finding:
 def audit_signs(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int) -> Iterator[MonotonicityResult]:
     """Yield the effect of single moves of each signed feature on the probability of default.
 
-    Args:
-        bundle: the bundle to serve.
-        rows: the rows from which moves start, shape (rows, features), NaN where missing; missing values are not moved.
-        moves: number of moves of each feature that has a value in some row.
-        seed: of the moves.
+    Moves start from `rows`, shape (rows, features), NaN where missing; missing values are not moved.
     """
     rng = np.random.default_rng(seed)
     if len(rows) > _MOST_ROWS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -111,14 +110,6 @@ def shorten(name: str, most: int = LONGEST) -> str:
         return name
     tail = (most - 1) // 2
     return f"{name[: most - 1 - tail]}…{name[-tail:]}"
-
-
-def wrap(name: str, width: int = 38) -> str:
-    """Return a label in lines of at most `width` characters.
-
-    Example: `wrap("Share of repeat buyers, 180 days", 24)` is `Share of repeat buyers,` and `180 days` below it.
-    """
-    return "\n".join(textwrap.wrap(name, width)) or name
 
 
 def histogram(groups: Mapping[str, NDArray[np.int64]], rows: str) -> Figure:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.reasons import MAX_REASONS
-from training.evidence.limits import Limit, LimitCheck, Standing
+from training.evidence.limits import Limit, LimitCheck, Standing, shares
 from training.evidence.metrics import Estimate, build_table, expand_intervals
 from training.evidence.statistics import mean_interval
 from training.evidence.study import Finding, assess_rows, sample_rows
@@ -76,31 +76,18 @@ class ReasonStability:
     @classmethod
     def of(cls, reasons: ReasonSets, repetitions: Sequence[ReasonSets]) -> ReasonStability:
         """Compare the original reasons with those of each repetition."""
-        pairs = [list(zip(reasons, other, strict=True)) for other in repetitions]
-        return cls(
-            np.array([[float(set(one) != set(two)) for one, two in row] for row in pairs]),
-            np.array([[float(one[:1] != two[:1]) for one, two in row] for row in pairs]),
-            np.array(
-                [[len(set(one) & set(two)) / len(one) if one else float(not two) for one, two in row] for row in pairs]
-            ),
-        )
+
+        def compare(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[float, float, float]:
+            kept = len(set(one) & set(two)) / len(one) if one else float(not two)
+            return float(set(one) != set(two)), float(one[:1] != two[:1]), kept
+
+        compared = [[compare(*pair) for pair in zip(reasons, other, strict=True)] for other in repetitions]
+        return cls(*np.moveaxis(np.array(compared), -1, 0))
 
     def interval(self, measure: str) -> Estimate:
         """Return the mean of one of the three and its 95% interval; the repetitions of one row count once."""
         value, low, high = mean_interval(getattr(self, measure).mean(axis=0))
         return Estimate(value, max(low, 0.0), min(high, 1.0))
-
-
-@dataclass(frozen=True)
-class ReasonComparison:
-    """The original reasons, and those of the repetitions by cause (`noise`, `refits`)."""
-
-    original: ReasonSets
-    repeated: Mapping[str, Sequence[ReasonSets]]
-
-    def stability(self) -> dict[str, ReasonStability]:
-        """Return the stability by cause."""
-        return {cause: ReasonStability.of(self.original, some) for cause, some in self.repeated.items()}
 
 
 def study_reasons(subject: ReviewedModel) -> Finding:
@@ -117,14 +104,17 @@ def study_reasons(subject: ReviewedModel) -> Finding:
         "scorecard": [_reasons_of_scorecard(each, bundle) for each in (subject.card, *subject.card_refits)],
     }
     compared = {name: _compare_reasons(some, matrix, subject.seed) for name, some in models.items()}
-    stability = {name: comparison.stability() for name, comparison in compared.items()}
+    stability = {
+        name: {cause: ReasonStability.of(original, some) for cause, some in repeated.items()}
+        for name, (original, repeated) in compared.items()
+    }
     figures = {"rows": float(len(positions)), **_figures(stability["model"])}
     return Finding(
         "reasons",
         title,
         _summary(stability, len(positions), len(subject.refits)),
         figures={**figures, **_figures(stability["scorecard"], "scorecard_")},
-        tables={"Steadiness by model": _by_model(stability), "Reasons given": _by_reason(compared["model"])},
+        tables={"Steadiness by model": _by_model(stability), "Reasons given": _by_reason(*compared["model"])},
         checks=tuple(stability_checks(figures)),
     )
 
@@ -174,13 +164,16 @@ def _costliest(names: Sequence[str], points: NDArray[np.float64], group_of: Mapp
             yield names[index]
 
 
-def _compare_reasons(models: Sequence[GiveReasons], matrix: NDArray[np.float64], seed: int) -> ReasonComparison:
+def _compare_reasons(
+    models: Sequence[GiveReasons], matrix: NDArray[np.float64], seed: int
+) -> tuple[ReasonSets, dict[str, list[ReasonSets]]]:
+    """Return the original reasons, and those of the repetitions by cause."""
     first, *refits = models
     repeated = {
         "noise": [first(noisy) for noisy in add_noise(matrix, seed)],
         "refits": [refit(matrix) for refit in refits],
     }
-    return ReasonComparison(first(matrix), {cause: some for cause, some in repeated.items() if some})
+    return first(matrix), {cause: some for cause, some in repeated.items() if some}
 
 
 def add_noise(matrix: NDArray[np.float64], seed: int) -> Iterator[NDArray[np.float64]]:
@@ -201,23 +194,20 @@ def _figures(stability: Mapping[str, ReasonStability], prefix: str = "") -> dict
 
 
 def _by_model(stability: Mapping[str, Mapping[str, ReasonStability]]) -> pd.DataFrame:
-    def shown(share: Estimate) -> str:
-        return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
-
     return build_table(
         {
             "by": name,
             "under": cause,
-            **{heading: shown(each.interval(measure)) for measure, heading in _HEADINGS.items()},
+            **{heading: shares(each.interval(measure)) for measure, heading in _HEADINGS.items()},
         }
         for name, causes in stability.items()
         for cause, each in causes.items()
     )
 
 
-def _by_reason(compared: ReasonComparison) -> pd.DataFrame:
+def _by_reason(original: ReasonSets, repeated: Mapping[str, Sequence[ReasonSets]]) -> pd.DataFrame:
     """Return a line for each reason: how often it is given, and how often a repetition gives it again."""
-    original, repeated, lines = compared.original, compared.repeated, []
+    lines = []
     for code in sorted({code for codes in original for code in codes}):
         rows = [row for row, codes in enumerate(original) if code in codes]
         line: dict[str, object] = {"code": code, "given_share": len(rows) / len(original)}

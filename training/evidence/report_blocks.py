@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
+    from scoring.sheet import FeatureSheet
+
 
 _NOTHING: Final = "–"
 _MANY: Final = 1_000
@@ -29,11 +31,12 @@ _DOTS: Final = 144
 
 
 @dataclass(frozen=True)
-class Prose:
-    """A paragraph."""
+class Text:
+    """Text of a kind: `prose`, `code` to copy, `alarm` of a study, or `approval`, which a promotion fills in."""
 
-    kind: ClassVar = "prose"
     text: str
+    kind: str = "prose"
+    study: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,31 +45,6 @@ class Bullets:
 
     kind: ClassVar = "bullets"
     items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AlertBlock:
-    """An alarm, with the name of its study, so that a promotion can mark it as accepted."""
-
-    kind: ClassVar = "alarm"
-    text: str
-    study: str
-
-
-@dataclass(frozen=True)
-class Approval:
-    """The placeholder for the approver and the accepted alarms; a promotion fills it in."""
-
-    kind: ClassVar = "approval"
-    text: str
-
-
-@dataclass(frozen=True)
-class Code:
-    """Text for the reader to copy."""
-
-    kind: ClassVar = "code"
-    text: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +79,7 @@ class Plot:
         return round(float(self.figure.get_size_inches()[0]) * 96)
 
 
-Block = Prose | Bullets | AlertBlock | Approval | Code | Table | Plot
+Block = Text | Bullets | Table | Plot
 
 
 @dataclass(frozen=True)
@@ -166,12 +144,12 @@ def _without_ends(names: Sequence[str]) -> list[str]:
 
 
 @cache
-def environment() -> Environment:
-    """Return the templates; text in HTML is escaped."""
+def environment(package: str = "training.evidence") -> Environment:
+    """Return the templates of a package; text in HTML is escaped."""
     import jinja2
 
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("training.evidence", "templates"),
+        loader=jinja2.PackageLoader(package, "templates"),
         autoescape=jinja2.select_autoescape(("html",)),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -181,6 +159,17 @@ def environment() -> Environment:
     templates.filters |= {"data_uri": data_uri, "line": line, "cell": cell, "number": number}
     templates.filters["alarm_label"] = alarm_label
     return templates
+
+
+def text_lines(template: str, **context: object) -> tuple[str, ...]:
+    """Return the lines of a rendered text template, without empty ones."""
+    return tuple(line for line in environment().get_template(template).render(context).splitlines() if line)
+
+
+def intended_use(sheet: FeatureSheet) -> tuple[str, ...]:
+    """Return the intended use as paragraphs of plain text; those that begin with a dash are excluded uses."""
+    labels = {entry.name: entry.label for entry in sheet.entries}
+    return text_lines("use.txt", sheet=sheet, labels=labels)
 
 
 def data_uri(figure: Figure) -> str:

@@ -28,13 +28,7 @@ _TRAINING, _LEFT_OUT = "training", "left_out"
 
 @dataclass(frozen=True)
 class LossCurve:
-    """Log-loss after each round, shape (rounds,) each.
-
-    Attributes:
-        training: on the rows that the trees are trained on.
-        left_out: on later rows of other sellers, or on a fold of sellers.
-        is_later: whether the rows left out are later.
-    """
+    """Log-loss after each round on the training rows and on the rows left out, which may be later ones."""
 
     training: NDArray[np.float64]
     left_out: NDArray[np.float64]
@@ -44,16 +38,6 @@ class LossCurve:
     def best(self) -> int:
         """The round with the lowest loss on the rows left out, counted from 1."""
         return int(self.left_out.argmin()) + 1
-
-    def table(self) -> pd.DataFrame:
-        """Return up to 50 rounds at equal distances, and the best round."""
-        import pandas as pd
-
-        rounds = len(self.left_out)
-        listed = np.unique([*np.linspace(1, rounds, min(rounds, _LISTED)).round().astype(int), self.best])
-        return pd.DataFrame(
-            {"round": listed, _TRAINING: self.training[listed - 1], _LEFT_OUT: self.left_out[listed - 1]}
-        )
 
 
 def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
@@ -81,13 +65,7 @@ def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
 
 
 def study_boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding:
-    """Report the loss by round, and whether `fit.max_rounds` limited the number of rounds.
-
-    Args:
-        curve: the recorded losses.
-        rounds: number of rounds in the recipe of the model.
-        config: the settings of the fit.
-    """
+    """Report the loss by round, and whether `fit.max_rounds` limited the number of `rounds` in the model's recipe."""
     rows = "later rows of other borrowers" if curve.is_later else "a fold of borrowers"
     at_limit = curve.best > 0.98 * config.max_rounds
     alarm = (
@@ -106,10 +84,19 @@ def study_boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> F
             "left_out_log_loss": float(curve.left_out[curve.best - 1]),
             "at_limit": float(at_limit),
         },
-        tables={TABLE: curve.table()},
+        tables={TABLE: _table(curve)},
         plots={"loss_by_round": _plot(curve, rounds)},
         alarms=(alarm,) if at_limit else (),
     )
+
+
+def _table(curve: LossCurve) -> pd.DataFrame:
+    """Return up to 50 rounds at equal distances, and the best round."""
+    import pandas as pd
+
+    rounds = len(curve.left_out)
+    listed = np.unique([*np.linspace(1, rounds, min(rounds, _LISTED)).round().astype(int), curve.best])
+    return pd.DataFrame({"round": listed, _TRAINING: curve.training[listed - 1], _LEFT_OUT: curve.left_out[listed - 1]})
 
 
 def _plot(curve: LossCurve, rounds: int) -> Figure:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.evidence.limits import Limit, LimitCheck, Standing, quantity
-from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, evaluate, expand_intervals
+from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, evaluate
 from training.evidence.plots import forest
 from training.evidence.study import Finding, group_rows, in_order, size_limits
 
@@ -39,40 +38,35 @@ _RATIO: Final = "Expected over observed defaults"
 
 
 @dataclass(frozen=True)
-class SegmentMetrics:
-    """Performance of the model in one segment; `ratio` is the expected over the observed default rate."""
-
-    ratio: Estimate
-    auc: Estimate
-    gini: Estimate
-
-
-@dataclass(frozen=True)
 class Segment:
-    """One group of test loans; without metrics if it has too few outcomes."""
+    """One group of test loans; with too few outcomes it has no AUC, Gini and ratio of expected to observed defaults."""
 
     by: str
     name: str
     rows: int
     bad: int
     rate: Estimate
-    metrics: SegmentMetrics | None
+    ratio: Estimate = NO_ESTIMATE
+    auc: Estimate = NO_ESTIMATE
+    gini: Estimate = NO_ESTIMATE
 
     @property
     def note(self) -> str:
-        """Why there are no metrics; empty if there are."""
+        """Why it is not measured; empty if it is."""
         counts = {"bad": self.bad, "good": self.rows - self.bad}
         few = [f"{count} {kind}" for kind, count in counts.items() if count < LEAST_OF_A_KIND]
         return f"too few to judge: {' and '.join(few)}" if few else ""
 
-
-_Measured = list[tuple[Segment, SegmentMetrics]]
+    @property
+    def label(self) -> str:
+        """The segment as text: `country VN`."""
+        return f"{self.by} {self.name}"
 
 
 def study_segments(subject: ReviewedModel) -> Finding:
     """Measure the model by out-of-time month, country, marketplace, tenure and size."""
     all_segments = list(segments(subject))
-    measured = [(segment, segment.metrics) for segment in all_segments if segment.metrics]
+    measured = [segment for segment in all_segments if not segment.note]
     sellers = subject.test.rows["seller_id"]
     auc = evaluate(subject.bad, subject.probability, subject.seed, ("auc",), sellers)["auc"]
     return Finding(
@@ -94,44 +88,39 @@ def segments(subject: ReviewedModel) -> Iterator[Segment]:
             inside = (of == name).to_numpy()
             bad, probability = subject.bad[inside], subject.probability[inside]
             rate = Estimate.share(int(bad.sum()), len(bad))
-            enough = min(bad.sum(), (~bad).sum()) >= LEAST_OF_A_KIND
-            metrics = _metrics(bad, probability, rate, subject.seed, sellers[inside]) if enough else None
-            yield Segment(by, name, len(bad), int(bad.sum()), rate, metrics)
+            segment = Segment(by, name, len(bad), int(bad.sum()), rate)
+            if segment.note:
+                yield segment
+                continue
+            ranking = evaluate(bad, probability, subject.seed, ("auc", "gini"), sellers[inside])
+            # the expected rate is not random, so the interval of the ratio is that of the observed rate
+            ratio = Estimate(*(float(probability.mean()) / end for end in (rate.value, rate.high, rate.low)))
+            yield replace(segment, ratio=ratio, auc=ranking["auc"], gini=ranking["gini"])
 
 
-def _metrics(
-    bad: NDArray[np.bool_], probability: NDArray[np.float64], rate: Estimate, seed: int, sellers: pd.Series
-) -> SegmentMetrics:
-    ranking = evaluate(bad, probability, seed, ("auc", "gini"), sellers)
-    # the expected rate is not random, so the interval of the ratio is that of the observed rate
-    value, low, high = (float(probability.mean()) / end for end in (rate.value, rate.high, rate.low))
-    return SegmentMetrics(Estimate(value, low, high), ranking["auc"], ranking["gini"])
-
-
-def _figures(all_segments: list[Segment], measured: _Measured) -> dict[str, float]:
+def _figures(all_segments: list[Segment], measured: list[Segment]) -> dict[str, float]:
     figures = {"judged": float(len(measured)), "too_small": float(len(all_segments) - len(measured))}
     if measured:
-        worst = {
-            "worst_auc": min((each.auc for _, each in measured), key=lambda auc: auc.value),
-            "worst_expected_over_observed": max(
-                (each.ratio for _, each in measured), key=lambda ratio: abs(np.log(ratio.value))
-            ),
-        }
-        figures |= expand_intervals(worst)
+        ratios = (segment.ratio for segment in measured)
+        worst = max(ratios, key=lambda ratio: abs(np.log(ratio.value)))
+        figures |= _worst_ranking(measured).auc.figures("worst_auc") | worst.figures("worst_expected_over_observed")
     return figures
 
 
+def _worst_ranking(measured: list[Segment]) -> Segment:
+    return min(measured, key=lambda segment: segment.auc.value)
+
+
 def _table(all_segments: list[Segment], by: str) -> pd.DataFrame:
-    nothing = SegmentMetrics(NO_ESTIMATE, NO_ESTIMATE, NO_ESTIMATE)
     return build_table(
         {
             by: segment.name,
             "rows": segment.rows,
             "bad": segment.bad,
             "default_rate": segment.rate,
-            "expected_over_observed": (segment.metrics or nothing).ratio,
-            "auc": (segment.metrics or nothing).auc,
-            "gini": (segment.metrics or nothing).gini,
+            "expected_over_observed": segment.ratio,
+            "auc": segment.auc,
+            "gini": segment.gini,
             "note": segment.note,
         }
         for segment in all_segments
@@ -144,7 +133,7 @@ def _check_coverage(all_segments: list[Segment]) -> LimitCheck:
     uncovered = [by for by in ways if not _is_covered([segment for segment in all_segments if segment.by == by])]
     figure, limit = "number of ways to group the loans with enough outcomes", f"at least {LEAST_JUDGED} of {len(ways)}"
     shown = f"{len(ways) - len(uncovered)} of {len(ways)}"
-    few = sum(segment.metrics is None for segment in all_segments)
+    few = sum(bool(segment.note) for segment in all_segments)
     if not few:
         return LimitCheck(figure, shown, limit, Standing.WITHIN)
     note = (
@@ -161,26 +150,26 @@ def _check_coverage(all_segments: list[Segment]) -> LimitCheck:
 
 
 def _is_covered(some: list[Segment]) -> bool:
-    measured = sum(segment.rows for segment in some if segment.metrics is not None)
+    measured = sum(segment.rows for segment in some if not segment.note)
     return measured >= _COVERED * sum(segment.rows for segment in some)
 
 
-def _check_ranking(measured: _Measured, auc: Estimate) -> Iterator[LimitCheck]:
-    for segment, metrics in measured:
-        limit = Limit(f"AUC of {segment.by} {segment.name}", auc.value - WORSE_RANKING, at_least=True)
+def _check_ranking(measured: list[Segment], auc: Estimate) -> Iterator[LimitCheck]:
+    for segment in measured:
+        limit = Limit(f"AUC of {segment.label}", auc.value - WORSE_RANKING, at_least=True)
         action = (
             f"The limit is {WORSE_RANKING} below the AUC of all test loans, {auc}. Do not rely on the ranking within "
             "this segment; add features that separate its loans, or exclude it from the intended use."
         )
         sample = f"{quantity(segment.rows, 'loan')} with {quantity(segment.bad, 'default')}"
-        yield limit.check(metrics.auc, action, sample)
+        yield limit.check(segment.auc, action, sample)
 
 
-def _check_levels(measured: _Measured) -> Iterator[LimitCheck]:
+def _check_levels(measured: list[Segment]) -> Iterator[LimitCheck]:
     action = "Recalibrate the model for this segment, or exclude the segment from the intended use."
-    for segment, metrics in measured:
-        figure = f"ratio of expected to observed defaults of {segment.by} {segment.name}"
-        yield ratio_check(figure, metrics.ratio, action, quantity(segment.bad, "default"))
+    for segment in measured:
+        figure = f"ratio of expected to observed defaults of {segment.label}"
+        yield ratio_check(figure, segment.ratio, action, quantity(segment.bad, "default"))
 
 
 def ratio_check(figure: str, ratio: Estimate, action: str, sample: str) -> LimitCheck:
@@ -189,7 +178,7 @@ def ratio_check(figure: str, ratio: Estimate, action: str, sample: str) -> Limit
     return replace(limit.check(ratio, action, sample), limit=f"{1 / WRONG_BY:.3g} to {WRONG_BY:.3g}")
 
 
-def _summary(subject: ReviewedModel, all_segments: list[Segment], measured: _Measured, auc: Estimate) -> str:
+def _summary(subject: ReviewedModel, all_segments: list[Segment], measured: list[Segment], auc: Estimate) -> str:
     low, high = size_limits(subject.test.features["settled_net_sales_365d"])
     limits = f": small up to ${low:,.0f}, medium up to ${high:,.0f}" if np.isfinite([low, high]).all() else ""
     question = (
@@ -201,14 +190,14 @@ def _summary(subject: ReviewedModel, all_segments: list[Segment], measured: _Mea
             f"{question} None of {len(all_segments)} segments has {LEAST_OF_A_KIND} bad and {LEAST_OF_A_KIND} good "
             "loans, so there is no evidence by segment."
         )
-    worst, metrics = min(measured, key=lambda each: each[1].auc.value)
+    worst = _worst_ranking(measured)
     return (
         f"{question} {len(measured)} of {len(all_segments)} segments have enough outcomes. AUC is {auc} on all test "
-        f"loans. The lowest is {metrics.auc}, for {worst.by} {worst.name}."
+        f"loans. The lowest is {worst.auc}, for {worst.label}."
     )
 
 
-def _plot(measured: _Measured, auc: Estimate) -> Figure:
-    names = [f"{segment.by}: {segment.name}" for segment, _ in measured]
-    columns = {"AUC": [each.auc for _, each in measured], _RATIO: [each.ratio for _, each in measured]}
+def _plot(measured: list[Segment], auc: Estimate) -> Figure:
+    names = [f"{segment.by}: {segment.name}" for segment in measured]
+    columns = {"AUC": [each.auc for each in measured], _RATIO: [each.ratio for each in measured]}
     return forest(names, columns, {"AUC": auc.value, _RATIO: 1.0})

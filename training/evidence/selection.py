@@ -81,16 +81,10 @@ def study_selection(subject: ReviewedModel) -> Finding:
 def sample_unlabelled(store: OperatingStore, rows: pd.DataFrame, seed: int, each: int = 1) -> pd.DataFrame:
     """Draw, for each labelled row, sellers who were on the platform at that midnight and had no loan before it.
 
+    No labelled seller is drawn. The result has the columns `seller_id` and `as_of`, at most `each` rows for a labelled
+    one, without duplicates.
+
     Example: for loans of 2024-05-01 and 2024-05-02, draw a seller as of each of these days.
-
-    Args:
-        store: the operating data.
-        rows: `seller_id` and `as_of` of labelled rows; no labelled seller is drawn.
-        seed: of the draws.
-        each: number of sellers to draw for each row.
-
-    Returns:
-        Columns `seller_id` and `as_of`, at most `each` rows for a labelled one, without duplicates.
     """
     import pandas as pd
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.plots import BAD, FAINT, GOOD, INK, fix_layout, new_figure, plain, shorten, wrap
+from training.evidence.plots import BAD, FAINT, GOOD, INK, fix_layout, new_figure, plain, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ _MIDDLE: Final = (0.01, 0.99)
 """Quantiles of the values that are plotted; outliers would compress all other values into one line."""
 
 
-def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "Points") -> Figure:
+def summary(features: pd.DataFrame, points: NDArray[np.float64]) -> Figure:
     """Draw SHAP's beeswarm plot: a dot for each row, coloured by the feature's value, the main features first.
 
     Features without a value in any row are left out, because they have no value for the colour.
@@ -36,7 +37,7 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
     # shap draws only on pyplot's current figure, so open one and close it again
     figure = plt.figure(figsize=(9.4, 6.0), layout="constrained")
     shap.plots.beeswarm(explanation, max_display=_SHOWN, show=False, plot_size=None, color=_colours())
-    figure.axes[0].set_xlabel(label, fontsize=11)
+    figure.axes[0].set_xlabel("Points (to the right: higher score)", fontsize=11)
     figure.axes[0].tick_params(axis="y", labelsize=10)
     plt.close(figure)
     fix_layout(figure)
@@ -46,10 +47,7 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
 def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Mapping[int, int]) -> Figure:
     """Draw the points of each feature by its value, coloured by the feature with the largest interaction.
 
-    Args:
-        features: values of some rows.
-        points: of the same rows and features.
-        partners: positions of the features to draw, in this order, each with the position of its partner.
+    `partners` are the positions of the features to draw, in this order, each with the position of its partner.
     """
     import matplotlib.pyplot as plt
 
@@ -107,7 +105,7 @@ def _scatter(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner
     """Draw SHAP's scatter plot, coloured by the partner's rank, because outliers would give all others one colour."""
     import shap
 
-    rank = partner.rank(pct=True).fillna(0.5).rename(wrap(f"{shorten(str(partner.name))}, by rank", 26))
+    rank = partner.rank(pct=True).fillna(0.5).rename(fill(f"{shorten(str(partner.name))}, by rank", 26))
     one, other = (
         shap.Explanation(values=points, data=each.to_numpy(), feature_names=str(each.name)) for each in (values, rank)
     )

@@ -6,10 +6,12 @@ Amounts and times of visibility are those of the accepted rows, so a copy has ex
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,20 +27,19 @@ if TYPE_CHECKING:
 
 _SEPARATOR: Final = ":"
 
-NamedRows = Iterable[tuple[str, "pa.Table"]]
-"""Rows with the name of their table; a table may have several parts."""
+Rows = dict[str, "pa.Table"]
+"""Accepted rows by table."""
 
 
 def compute_copies(
-    store: OperatingStore, pairs: pd.DataFrame, copies: Sequence[str], deliveries: Mapping[str, NamedRows]
+    store: OperatingStore, pairs: pd.DataFrame, copies: Mapping[str, Iterable[Rows]]
 ) -> dict[str, pd.DataFrame]:
     """Return the features of copied sellers, computed in one temporary store.
 
     Args:
         store: the operating data of the originals.
         pairs: `seller_id` and `as_of` of the originals.
-        copies: the names of the copies.
-        deliveries: the rows of all copies, by the name of their delivery.
+        copies: the rows of each copy by its name, in parts; only one part is in memory at a time.
 
     Returns:
         Frames by the name of the copy, each in the order of `pairs`.
@@ -49,13 +50,13 @@ def compute_copies(
         [pairs.assign(seller_id=[copy_rows(seller, copy) for seller in pairs["seller_id"]]) for copy in copies]
     )[["seller_id", "as_of"]].reset_index(drop=True)
     with tempfile.TemporaryDirectory(prefix="sellerscore-copies-") as folder:
-        written = write_store(Path(folder), store, {"first": first_rows(store), **deliveries})
+        written = _write_store(Path(folder), store, copies)
         frame = compute_frame(written, requested).reindex(pd.MultiIndex.from_frame(requested))
     count = len(pairs)
     return {copy: frame.iloc[number * count : (number + 1) * count] for number, copy in enumerate(copies)}
 
 
-def rows_of(store: OperatingStore, sellers: Iterable[str], last: date) -> dict[str, pa.Table]:
+def rows_of(store: OperatingStore, sellers: Iterable[str], last: date) -> Rows:
     """Return the accepted rows of sellers, by table, that are visible as of a midnight.
 
     They include the orders of other stores to which the sellers' refunds or parcels refer.
@@ -82,7 +83,7 @@ def rows_of(store: OperatingStore, sellers: Iterable[str], last: date) -> dict[s
     return rows
 
 
-def first_rows(store: OperatingStore) -> Iterator[tuple[str, pa.Table]]:
+def _first_rows(store: OperatingStore) -> Iterator[tuple[str, pa.Table]]:
     """Yield, for each table, one of the rows that were visible first, so that the copy begins when the table does."""
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
@@ -94,7 +95,7 @@ def first_rows(store: OperatingStore) -> Iterator[tuple[str, pa.Table]]:
             yield name, rows.head(1, filter=ds.field("visible_from") == first)
 
 
-def with_new_ids(rows: Mapping[str, pa.Table], copy: str) -> Iterator[tuple[str, pa.Table]]:
+def with_new_ids(rows: Rows, copy: str) -> Iterator[tuple[str, pa.Table]]:
     """Yield rows by table with the copy's name before every id; example: `last week:S-000001`."""
     import pyarrow.compute as pc
 
@@ -112,38 +113,23 @@ def copy_rows(seller_id: str, copy: str) -> str:
     return f"{copy}{_SEPARATOR}{seller_id}"
 
 
-def write_store(folder: Path, like: OperatingStore, deliveries: Mapping[str, NamedRows]) -> OperatingStore:
-    """Write accepted rows as a store in `folder`, part by part, so that only one part is in memory at a time.
-
-    Args:
-        folder: a new folder.
-        like: the store whose coverage and declarations are copied.
-        deliveries: rows by the name of their delivery.
-    """
-    empty = StoredDelivery("", like.covers_through, {}, absent=tuple(sorted(like.absent)), begins=like.begins)
-    written = [_write_table(folder, replace(empty, delivery_id=name), parts) for name, parts in deliveries.items()]
-    return OperatingStore(folder, tuple(written))
-
-
-def _write_table(folder: Path, delivery: StoredDelivery, parts: NamedRows) -> StoredDelivery:
+def _write_store(folder: Path, like: OperatingStore, copies: Mapping[str, Iterable[Rows]]) -> OperatingStore:
+    """Write copies as one delivery of a store, with the coverage and declarations of another store."""
     import pyarrow.parquet as pq
 
-    counts: dict[str, int] = {}
+    delivery = StoredDelivery("copies", like.covers_through, {}, absent=tuple(sorted(like.absent)), begins=like.begins)
+    copied = (with_new_ids(part, copy) for copy, parts in copies.items() for part in parts)
+    counts: Counter[str] = Counter()
     writers: dict[str, pq.ParquetWriter] = {}
     with ExitStack() as stack:
-        for name, table in parts:
+        for name, table in chain(_first_rows(like), chain.from_iterable(copied)):
             if name not in writers:
-                file = _table_file(folder, delivery, name)
+                (file,) = OperatingStore(folder, (replace(delivery, rows={name: 1}),)).files(name)
+                file.parent.mkdir(parents=True, exist_ok=True)
                 writers[name] = stack.enter_context(pq.ParquetWriter(file, table.schema, compression="lz4"))
             writers[name].write_table(table)
-            counts[name] = counts.get(name, 0) + len(table)
-    return replace(delivery, rows=counts)
-
-
-def _table_file(folder: Path, delivery: StoredDelivery, table: str) -> Path:
-    (file,) = OperatingStore(folder, (replace(delivery, rows={table: 1}),)).files(table)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
+            counts[name] += len(table)
+    return OperatingStore(folder, (replace(delivery, rows=dict(counts)),))
 
 
 def _dataset(store: OperatingStore, table: str) -> Any:

@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import CATALOGUE
 from features.store.tiles import SOURCES
 from training.evidence.limits import LimitCheck, Standing, alarm_if, first_names
 from training.evidence.metrics import build_table
-from training.evidence.store_copies import NamedRows, compute_copies, rows_of, with_new_ids
+from training.evidence.store_copies import compute_copies, rows_of
 from training.evidence.study import Finding, assess_rows, sample_rows, scorable_rows, scores
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from features.ingest import OperatingStore
     from scoring import Assessment, Bundle
@@ -56,15 +54,10 @@ _ORDERS: Final = 20_000
 
 @dataclass(frozen=True)
 class WithholdingGain:
-    """The effect of hiding something on the scores of the rows that had it.
+    """The effect of hiding a table or feature on the scores of the rows that had it.
 
-    Attributes:
-        what: the table or feature.
-        rows: number of rows.
-        without_number: share of them whose assessment then has no score.
-        most_gain: the most points that any of the others gained; 0 if no row was scored.
-        mean_gain: the points that they gained on average.
-        gained_too_much: share of all rows that gained more than `MOST_GAIN`.
+    `without_number` is the share of rows whose assessment then has no score, `most_gain` and `mean_gain` are in points
+    of the others (0 without others), and `gained_too_much` is the share of all rows beyond `MOST_GAIN`.
     """
 
     what: str
@@ -130,7 +123,7 @@ def by_table(subject: ReviewedModel) -> tuple[list[WithholdingGain], list[Withho
     gains: list[list[WithholdingGain]] = [[], []]
     for table in bundle.sheet.required_tables:
         hidden = matrix.copy()
-        hidden[:, _depends_on(bundle, table)] = np.nan
+        hidden[:, [table in entry.tables for entry in bundle.sheet.entries]] = np.nan
         for by_delivery, withheld in zip(gains, ((table,), ()), strict=True):
             after = assess_rows(bundle, rows, hidden, withheld)
             by_delivery.append(WithholdingGain.of(table, before, _assessed_scores(after)))
@@ -184,21 +177,14 @@ def optional_tables(store: OperatingStore) -> tuple[str, ...]:
 def without_rows(store: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the features of sellers with all rows, and without their rows in each optional table.
 
-    Args:
-        store: the operating data.
-        pairs: `seller_id` and `as_of` to compute for.
-
-    Returns:
-        Frames by the name of the table left out, `UNCHANGED` for none, each in the order of `pairs`.
+    The frames are by the name of the table left out, `UNCHANGED` for none, each in the order of `pairs`.
     """
     rows = rows_of(store, pairs["seller_id"].unique(), pairs["as_of"].max().date())
-    copies = (UNCHANGED, *optional_tables(store))
-    return compute_copies(store, pairs, copies, {"true": _rows_of_copies(rows, copies)})
-
-
-def _rows_of_copies(rows: dict[str, pa.Table], copies: Sequence[str]) -> NamedRows:
-    for copy in copies:
-        yield from with_new_ids({name: table for name, table in rows.items() if name != copy}, copy)
+    copies = {
+        copy: [{name: table for name, table in rows.items() if name != copy}]
+        for copy in (UNCHANGED, *optional_tables(store))
+    }
+    return compute_copies(store, pairs, copies)
 
 
 def _scores_or_nan(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.float64]:
@@ -208,11 +194,6 @@ def _scores_or_nan(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.float64
 
 def _assessed_scores(assessments: Sequence[Assessment]) -> NDArray[np.float64]:
     return np.array([np.nan if each.score is None else float(each.score) for each in assessments])
-
-
-def _depends_on(bundle: Bundle, table: str) -> NDArray[np.bool_]:
-    tables = {feature.name: feature.tables for feature in CATALOGUE}
-    return np.array([table in tables.get(name, frozenset()) for name in bundle.sheet.names])
 
 
 def _check(gains: Sequence[WithholdingGain], most: WithholdingGain) -> LimitCheck:

@@ -1,23 +1,21 @@
 """Availability: whether requests get a score, whether anything was scored at all, and how old the data are.
 
-A score measures the age of tables on the day of its request. If nobody requests a score, nobody notices that deliveries
-have stopped; monitoring compares the tables with today. Without any score the other studies have no result, which must
-not look like a good result.
+A score measures the age of tables on the day of its request. Without requests, a stop of deliveries stays unnoticed, so
+monitoring compares the tables with today. Without any score the other studies have no result, which must not look like
+a good result.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from scoring import Outcome
 from training.config import Threshold
 from training.evidence.limits import shares
-from training.evidence.metrics import Estimate
-from training.evidence.statistics import wilson_interval
+from training.evidence.metrics import Estimate, build_table
 from training.evidence.study import Finding
 from training.monitor.score_log import SCORED, month_of
 
@@ -35,22 +33,20 @@ UNUSABLE: Final = (Outcome.INSUFFICIENT_DATA, Outcome.STALE_DATA)
 """Outcomes without a score because of the data, not because of the seller."""
 
 _OUTCOME_TABLES: Final = ("loans", "instalments", "payments")
+_SCORES, _OUTCOMES, _NEITHER = "scores", "outcomes", "neither"
+"""What a table is needed for."""
+
+_LACKING, _STALE = "lacking", "stale"
 _NO_SCORES: Final = (
     "Scores come from POST /v1/scores, or from a file of `sellerscore score-portfolio` with --portfolio. Check that "
     "the service runs and uses this state folder."
 )
 
 
-def share(hits: int, rows: int) -> Estimate:
-    """Return a share of rows with its 95% Wilson interval."""
-    low, high = (float(end) for end in wilson_interval(hits, rows))
-    return Estimate(hits / rows, low, high)
-
-
 def request_outcomes(monitored: MonitoredModel) -> Finding:
     """Count assessments by outcome, one for each seller and midnight."""
     recent, limits = monitored.recent, monitored.config.drift
-    unusable = share(int(recent["outcome"].isin(UNUSABLE).sum()), len(recent)) if len(recent) else None
+    unusable = Estimate.share(int(recent["outcome"].isin(UNUSABLE).sum()), len(recent)) if len(recent) else None
     alarms = []
     if unusable is not None and Threshold(upper=limits.unusable_share_most).is_breached(unusable):
         alarms.append(
@@ -86,15 +82,16 @@ def by_month(scores: pd.DataFrame) -> pd.DataFrame:
 
     `days_old` is the median number of days from `as_of` to the request; missing if no request has a time.
     """
-    import pandas as pd
-
-    rows = []
-    for month, part in scores.groupby(month_of(scores["as_of"])):
-        outcomes = {outcome.value: float((part["outcome"] == outcome).mean()) for outcome in Outcome}
-        age = (part["scored_at"] - part["as_of"]).dt.total_seconds().median() / 86_400
-        counts = {"answers": len(part), "sellers": part["seller_id"].nunique()}
-        rows.append({"month": month, **counts, **outcomes, "days_old": float(age)})
-    return pd.DataFrame(rows, columns=["month", "answers", "sellers", *(each.value for each in Outcome), "days_old"])
+    return build_table(
+        {
+            "month": month,
+            "answers": len(part),
+            "sellers": part["seller_id"].nunique(),
+            **{outcome.value: float((part["outcome"] == outcome).mean()) for outcome in Outcome},
+            "days_old": float((part["scored_at"] - part["as_of"]).dt.total_seconds().median() / 86_400),
+        }
+        for month, part in scores.groupby(month_of(scores["as_of"]))
+    )
 
 
 def _outcomes_summary(monitored: MonitoredModel, unusable: Estimate | None) -> str:
@@ -115,140 +112,92 @@ def _outcomes_summary(monitored: MonitoredModel, unusable: Estimate | None) -> s
     )
 
 
-class TableUse(StrEnum):
-    """What a table is needed for."""
-
-    SCORES = "scores"
-    OUTCOMES = "outcomes"
-    NEITHER = "neither"
-
-
-@dataclass(frozen=True)
-class TableAge:
-    """The age of a table.
-
-    Attributes:
-        through: the midnight up to which it is complete; None if it was never delivered.
-        days: its age in days; None if it was never delivered.
-        most: the largest allowed age in days; None without a limit.
-    """
-
-    table: str
-    use: TableUse
-    through: date | None
-    days: int | None
-    most: int | None
-
-    @property
-    def stale(self) -> bool:
-        """Whether it is older than allowed, or missing although scores need it."""
-        if self.days is None:
-            return self.use is TableUse.SCORES
-        return self.most is not None and self.days > self.most
-
-    @property
-    def state(self) -> str:
-        """One word for the reader."""
-        if self.stale:
-            return "lacking" if self.days is None else "stale"
-        return "no limit" if self.most is None else "fresh"
-
-
 def freshness(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
 ) -> Finding:
-    """Compare the age of every table with its threshold.
+    """Compare the age of every table with its threshold; a table that is complete beyond today has the age 0.
 
-    Args:
-        covers_through: the midnight through which each delivered table is complete.
-        today: the midnight of monitoring; a table that is complete beyond it has the age 0.
-        bundle: the champion, which names the tables that scores need and their largest age; None without a champion.
-        thresholds: for the outcome tables.
+    The bundle of the champion, if there is one, names the tables that scores need and their largest age.
     """
-    ages = list(_ages(covers_through, today, bundle, thresholds))
-    figures = {"stale_tables": float(sum(age.stale for age in ages))}
-    for name, use in (("oldest_days", TableUse.SCORES), ("outcomes_days", TableUse.OUTCOMES)):
-        if days := [age.days for age in ages if age.use is use and age.days is not None]:
-            figures[name] = float(max(days))
+    ages = _ages(covers_through, today, bundle, thresholds)
+    oldest = ages.groupby("needed_for")["days_old"].max().dropna()
+    days = {"oldest_days": oldest.get(_SCORES), "outcomes_days": oldest.get(_OUTCOMES)}
+    stale = int(ages["state"].isin([_STALE, _LACKING]).sum())
     return Finding(
         "freshness",
         "Freshness of the data",
-        _freshness_summary(ages, today, bundle),
-        figures=figures,
-        tables={BY_TABLE: _age_table(ages)} if ages else {},
+        f"{stale} of {len(ages)} tables are stale or missing on {today}. {_allowed(bundle)}.",
+        figures={"stale_tables": float(stale), **{name: value for name, value in days.items() if value is not None}},
+        tables={BY_TABLE: ages} if len(ages) else {},
         alarms=tuple(_freshness_alarms(ages)),
     )
 
 
 def _ages(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
-) -> Iterator[TableAge]:
+) -> pd.DataFrame:
     needed: tuple[str, ...] = ()
     if bundle is not None:
         # features of an optional table that was never delivered are missing, not stale
         delivered = [name for name in bundle.sheet.optional_tables if name in covers_through]
         needed = (*bundle.sheet.required_tables, *delivered)
     most = {
-        TableUse.SCORES: bundle.sheet.max_age_days if bundle is not None else None,
-        TableUse.OUTCOMES: thresholds.outcome_days_most,
-        TableUse.NEITHER: None,
+        _SCORES: bundle.sheet.max_age_days if bundle is not None else math.nan,
+        _OUTCOMES: thresholds.outcome_days_most,
+        _NEITHER: math.nan,
     }
     uses = {name: _use(name, needed) for name in {*covers_through, *needed}}
-    for name, use in sorted(uses.items(), key=lambda item: (list(TableUse).index(item[1]), item[0])):
+    rows = []
+    for name, use in sorted(uses.items(), key=lambda item: (list(most).index(item[1]), item[0])):
         through = covers_through.get(name)
-        yield TableAge(name, use, through, None if through is None else max(0, (today - through).days), most[use])
+        days, allowed = math.nan if through is None else float(max(0, (today - through).days)), float(most[use])
+        rows.append(
+            {
+                "table": name,
+                "needed_for": use,
+                "complete_through": "never delivered" if through is None else through.isoformat(),
+                "days_old": days,
+                "allowed": allowed,
+                "state": _state(days, allowed),
+            }
+        )
+    return build_table(rows, ["table", "needed_for", "complete_through", "days_old", "allowed", "state"])
 
 
-def _use(table: str, needed: tuple[str, ...]) -> TableUse:
+def _use(table: str, needed: tuple[str, ...]) -> str:
     if table in needed:
-        return TableUse.SCORES
-    return TableUse.OUTCOMES if table in _OUTCOME_TABLES else TableUse.NEITHER
+        return _SCORES
+    return _OUTCOMES if table in _OUTCOME_TABLES else _NEITHER
 
 
-def _freshness_alarms(ages: list[TableAge]) -> Iterator[str]:
-    if missing := [age.table for age in ages if age.stale and age.days is None]:
+def _state(days: float, allowed: float) -> str:
+    if math.isnan(days):  # only a table that scores need is listed without a delivery
+        return _LACKING
+    if math.isnan(allowed):
+        return "no limit"
+    return _STALE if days > allowed else "fresh"
+
+
+def _freshness_alarms(ages: pd.DataFrame) -> Iterator[str]:
+    if missing := ages.loc[ages["state"] == _LACKING, "table"].tolist():
         yield f"Scores need {', '.join(missing)}, never delivered. Every request returns insufficient_data."
-    for use, tables in ((TableUse.SCORES, "Tables for scores"), (TableUse.OUTCOMES, "Outcome tables")):
-        late = [age for age in ages if age.stale and age.use is use and age.days is not None]
-        if late:
-            named = ", ".join(f"{age.table} {age.days} days" for age in late)
-            yield f"{tables} are older than the {late[0].most} days allowed: {named}."
+    for use, tables in ((_SCORES, "Tables for scores"), (_OUTCOMES, "Outcome tables")):
+        late = ages[(ages["state"] == _STALE) & (ages["needed_for"] == use)]
+        if len(late):
+            named = ", ".join(f"{row.table} {row.days_old:.0f} days" for row in late.itertuples())
+            yield f"{tables} are older than the {late['allowed'].iloc[0]:.0f} days allowed: {named}."
 
 
-def _age_table(ages: list[TableAge]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "table": age.table,
-            "needed_for": age.use.value,
-            "complete_through": "never delivered" if age.through is None else age.through.isoformat(),
-            "days_old": float("nan") if age.days is None else float(age.days),
-            "allowed": float("nan") if age.most is None else float(age.most),
-            "state": age.state,
-        }
-        for age in ages
-    )
-
-
-def _freshness_summary(ages: list[TableAge], today: date, bundle: Bundle | None) -> str:
-    allowed = (
-        f"The champion allows {bundle.sheet.max_age_days} days for the tables that scores need"
-        if bundle is not None
-        else "There is no champion, so no largest age is known for the tables that scores need"
-    )
-    return f"{sum(age.stale for age in ages)} of {len(ages)} tables are stale or missing on {today}. {allowed}."
+def _allowed(bundle: Bundle | None) -> str:
+    if bundle is None:
+        return "There is no champion, so no largest age is known for the tables that scores need"
+    return f"The champion allows {bundle.sheet.max_age_days} days for the tables that scores need"
 
 
 def period(scores: pd.DataFrame, today: date, days: int) -> Finding:
     """Count the assessments, and those with a score, in the analysis period, for all models together.
 
     Example: without requests for a month and with `days` of 30, the figures are `answers` 0 and `scored` 0.
-
-    Args:
-        scores: a frame of `SCORES` as `select_scores` returns it.
-        today: the midnight of monitoring.
-        days: length of the analysis period.
     """
     import pandas as pd
 

@@ -13,24 +13,20 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from training.evidence.bands import measure_bands
-from training.evidence.metrics import Estimate, evaluate
+from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, expand_intervals
 from training.evidence.study import Finding
-from training.monitor.performance import NOT_MEASURED, has_enough_loans, latest_loans, matured_loans
+from training.monitor.performance import latest_loans, matured_loans, measure_loans
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.evidence.bands import BandMetrics
     from training.monitor.subject import MonitoredModel
 
 BY_VINTAGE: Final = "Calibration by vintage"
 BY_BAND: Final = "Calibration by band"
 BY_BOTH: Final = "Calibration by band and vintage"
 _TITLE: Final = "Calibration"
-_LINE: Final = ("calibration_slope", "calibration_intercept")
+_LINE: Final = ("slope", "intercept")
 _ERROR: Final = 0.05
 
 
@@ -59,15 +55,10 @@ class Chunk:
         observed = self.bad / self.loans
         return Estimate(*(float(rate) / self.expected for rate in (observed, ends.low, ends.high)))
 
-    def row(self, kind: str) -> dict[str, str | float]:
+    def row(self, kind: str) -> dict[str, object]:
         """Return the chunk as a row of a table, its name in the column `kind`."""
-        return {
-            kind: self.name,
-            "loans": self.loans,
-            "bad": self.bad,
-            "expected_bad": self.loans * self.expected,
-            **self.ratio().figures("observed_over_expected"),
-        }
+        counts = {kind: self.name, "loans": self.loans, "bad": self.bad, "expected_bad": self.loans * self.expected}
+        return {**counts, "observed_over_expected": self.ratio()}
 
 
 def calibration(monitored: MonitoredModel) -> Finding:
@@ -75,64 +66,43 @@ def calibration(monitored: MonitoredModel) -> Finding:
     loans = latest_loans(monitored)
     if loans.empty:
         return Finding("calibration", _TITLE, "Not measured: no loan that matches a score is matured.")
-    whole, bands = Chunk.of("all", loans), _bands(monitored, loans)
-    chunks = {"vintage": _vintages(loans), "band": [_band_chunk(band) for band in bands]}
-    line = _line(monitored, loans)
+    whole, line = Chunk.of("all", loans), _line(monitored, loans)
+    chunks = {kind: _chunks(loans, kind) for kind in ("vintage", "band")}
     return Finding(
         "calibration",
         _TITLE,
         _summary(whole, line, chunks),
-        figures={**whole.ratio().figures("observed_over_expected"), **_line_figures(line)},
+        figures=expand_intervals({"observed_over_expected": whole.ratio(), **line}),
         tables=_tables(monitored, chunks["band"]),
         alarms=(
             *_level_alarms(monitored, whole),
             *_chunk_alarms(monitored, chunks),
-            *_order_alarms(bands),
+            *_order_alarms(chunks["band"]),
             *_slope_alarms(monitored, line),
         ),
     )
 
 
-def _vintages(loans: pd.DataFrame) -> list[Chunk]:
-    return [Chunk.of(str(vintage), part) for vintage, part in loans.groupby("vintage")]
-
-
-def _bands(monitored: MonitoredModel, loans: pd.DataFrame) -> list[BandMetrics]:
-    probability = loans["probability_of_default"].to_numpy(dtype=np.float64)
-    return measure_bands(monitored.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
-
-
-def _band_chunk(band: BandMetrics) -> Chunk:
-    return Chunk(band.name, band.rows, band.bad, band.expected)
+def _chunks(loans: pd.DataFrame, by: str) -> list[Chunk]:
+    return [Chunk.of(str(name), part) for name, part in loans.groupby(by, observed=True)]
 
 
 def _line(monitored: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
-    """Return calibration slope and intercept, or nothing if there are too few bad or good loans."""
-    if not has_enough_loans(monitored, loans):
-        return {}
-    bad, probability = loans["bad"].to_numpy(dtype=bool), loans["probability_of_default"].to_numpy(dtype=np.float64)
-    return evaluate(bad, probability, names=_LINE, sellers=loans["seller_id"])
-
-
-def _line_figures(line: Mapping[str, Estimate]) -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for name, metric in line.items():
-        figures |= metric.figures(name.removeprefix("calibration_"))
-    return figures
+    """Return `slope` and `intercept`, or nothing if there are too few bad or good loans."""
+    measured = measure_loans(monitored, loans, tuple(f"calibration_{name}" for name in _LINE))
+    return {name.removeprefix("calibration_"): metric for name, metric in measured.items()}
 
 
 def _tables(monitored: MonitoredModel, bands: list[Chunk]) -> dict[str, pd.DataFrame]:
-    import pandas as pd
-
     by_vintage, by_both = [], []
     for vintage, loans in matured_loans(monitored).groupby("vintage"):
-        line = dict.fromkeys(_LINE, NOT_MEASURED) | _line(monitored, loans)
-        by_vintage.append({**Chunk.of(str(vintage), loans).row("vintage"), **_line_figures(line)})
-        by_both += [{"vintage": vintage, **_band_chunk(band).row("band")} for band in _bands(monitored, loans)]
+        line = dict.fromkeys(_LINE, NO_ESTIMATE) | _line(monitored, loans)
+        by_vintage.append({**Chunk.of(str(vintage), loans).row("vintage"), **line})
+        by_both += [{"vintage": vintage, **band.row("band")} for band in _chunks(loans, "band")]
     return {
-        BY_VINTAGE: pd.DataFrame(by_vintage),
-        BY_BAND: pd.DataFrame(band.row("band") for band in bands),
-        BY_BOTH: pd.DataFrame(by_both),
+        BY_VINTAGE: build_table(by_vintage),
+        BY_BAND: build_table(band.row("band") for band in bands),
+        BY_BOTH: build_table(by_both),
     }
 
 
@@ -155,17 +125,15 @@ def _chunk_alarms(monitored: MonitoredModel, chunks: Mapping[str, list[Chunk]]) 
             )
 
 
-def _order_alarms(bands: list[BandMetrics]) -> Iterator[str]:
-    for better, worse in combinations(bands, 2):
-        if better.observed.low > worse.observed.high:
-            yield (
-                f"Band {better.name} has a higher default rate than band {worse.name}: {better.observed} and "
-                f"{worse.observed}."
-            )
+def _order_alarms(bands: list[Chunk]) -> Iterator[str]:
+    rates = [(band.name, Estimate.share(band.bad, band.loans)) for band in bands]
+    for (better, high), (worse, low) in combinations(rates, 2):
+        if high.low > low.high:
+            yield f"Band {better} has a higher default rate than band {worse}: {high} and {low}."
 
 
 def _slope_alarms(monitored: MonitoredModel, line: Mapping[str, Estimate]) -> Iterator[str]:
-    slope, threshold = line.get("calibration_slope"), monitored.config.outcomes.slope
+    slope, threshold = line.get("slope"), monitored.config.outcomes.slope
     if slope is not None and threshold.is_breached(slope):
         problem = "too extreme" if slope.value < 1 else "too close to the average"
         yield f"The calibration slope is {slope}: predictions are {problem}. Threshold: {threshold}."
@@ -173,7 +141,7 @@ def _slope_alarms(monitored: MonitoredModel, line: Mapping[str, Estimate]) -> It
 
 def _summary(whole: Chunk, line: Mapping[str, Estimate], chunks: Mapping[str, list[Chunk]]) -> str:
     fitted = (
-        f"The calibration slope is {line[_LINE[0]]} and the intercept {line[_LINE[1]]}; 1 and 0 are perfect."
+        f"The calibration slope is {line['slope']} and the intercept {line['intercept']}; 1 and 0 are perfect."
         if line
         else "There are too few bad or good loans for a calibration slope."
     )

@@ -17,7 +17,6 @@ from features.home import state_folder
 from training.console import OutputFormat, OutputOption
 
 if TYPE_CHECKING:
-    from scoring import Bundle
     from training.config import MonitorConfig
     from training.monitor.run import MonitorInputs, MonitorResult
     from training.monitor.score_log import ScoreSource
@@ -152,18 +151,24 @@ def _monitor(request: _Request, page: Path, output: OutputFormat) -> MonitorResu
 
 def _read_inputs(request: _Request) -> MonitorInputs:
     from features.ingest import open_store
+    from training.errors import MonitorError
     from training.holdout import LabelSource
     from training.monitor.inputs import read_portfolio
     from training.monitor.run import MonitorInputs
     from training.monitor.score_log import find_models, select_scores
     from training.monitor.subject import References
+    from training.registry import find_version, load_bundle
 
     store = open_store(state_folder() / "operating")
     champion, selected = request.source.champion(), ""
     if request.portfolio is None:
         scores = request.source.scores()
     else:
-        bundle = _portfolio_bundle(request, champion)
+        bundle = champion
+        if request.portfolio_model is not None:
+            bundle = load_bundle(request.registry, find_version(request.registry, request.portfolio_model))
+        if bundle is None:
+            raise MonitorError("There is no champion. Name the model of the portfolio with --portfolio-model.")
         scores = read_portfolio(request.portfolio, bundle, request.as_of, request.config.portfolio.validity_days)
         selected = bundle.digest
     scores = select_scores(scores, request.today)
@@ -176,17 +181,6 @@ def _read_inputs(request: _Request) -> MonitorInputs:
         today=request.today,
         selected=selected,
     )
-
-
-def _portfolio_bundle(request: _Request, champion: Bundle | None) -> Bundle:
-    from training.errors import MonitorError
-    from training.registry import find_version, load_bundle
-
-    if request.portfolio_model is not None:
-        return load_bundle(request.registry, find_version(request.registry, request.portfolio_model))
-    if champion is None:
-        raise MonitorError("There is no champion. Name the model of the portfolio with --portfolio-model.")
-    return champion
 
 
 def _log(request: _Request, inputs: MonitorInputs, result: MonitorResult) -> tuple[MonitorResult, tuple[str, ...]]:

@@ -25,14 +25,13 @@ from features.quality.psi import ACT, WATCH, Verdict
 from training.config import Threshold
 from training.errors import TrainingError
 from training.evidence.drift import SCORE, Sample, drift_table, measure_drifts
-from training.evidence.metrics import Estimate
+from training.evidence.metrics import build_table
 from training.evidence.study import Finding
 from training.monitor.score_log import SCORED, month_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.quality.psi import Stability
     from training.evidence.drift import Drift
     from training.monitor.subject import MonitoredModel, Reference
 
@@ -53,18 +52,10 @@ _TITLE: Final = "Drift"
 _NAMED: Final = 5
 
 
-def only_older(before: Sample, now: Sample, found: Mapping[str, Drift]) -> frozenset[str]:
+def _only_older(before: Sample, now: Sample, found: Mapping[str, Drift]) -> frozenset[str]:
     """Return the age features that drifted because sellers got older, by the median of the known values.
 
     A feature whose largest change is in its missing values is not among them.
-
-    Example: if sellers were 400 days old in training and are 700 days old now, the result contains `days_on_platform`;
-    if they are 100 days old now, it does not.
-
-    Args:
-        before: the training rows.
-        now: the rows of the analysis period.
-        found: the drift of each feature.
     """
     return frozenset(
         name
@@ -89,9 +80,9 @@ def drift(monitored: MonitoredModel) -> Finding:
         return Finding("drift", _TITLE, f"Not measured: the training population is not known. {error}")
     score, sample = _score_drift(monitored, reference, now), _features(monitored, now)
     features = {} if sample is None else measure_drifts(reference.features, sample)
-    older = frozenset[str]() if sample is None else only_older(reference.features, sample, features)
+    older = frozenset[str]() if sample is None else _only_older(reference.features, sample, features)
     threshold = Threshold(upper=limits.feature_psi_most)
-    moved = {name for name, each in features.items() if threshold.is_breached(psi_estimate(each.stability))}
+    moved = {name for name, each in features.items() if threshold.is_breached(each.psi)}
     drifted = {name: each for name, each in features.items() if name in moved - older}
     grown = sorted(older & moved)
     rows = (len(reference.features.values), len(now))
@@ -101,7 +92,7 @@ def drift(monitored: MonitoredModel) -> Finding:
         _summary(monitored, rows, score, features) + _age_summary(grown),
         figures={
             "sellers": float(len(now)),
-            **({} if score is None else _psi_figures("score_psi", score.stability)),
+            **({} if score is None else score.psi.figures("score_psi")),
             **_feature_figures(features, drifted, grown),
         },
         tables={
@@ -141,21 +132,6 @@ def _features(monitored: MonitoredModel, now: pd.DataFrame) -> Sample | None:
     return Sample(features, now["seller_id"])
 
 
-def psi_estimate(stability: Stability) -> Estimate:
-    """Return a PSI as an estimate; its interval is NaN if there are too few groups of sellers."""
-    low, high = (float("nan") if end is None else end for end in (stability.low, stability.high))
-    return Estimate(stability.psi, low, high)
-
-
-def psi_text(stability: Stability) -> str:
-    """Return a PSI as text: `PSI 0.312 (0.261 to 0.370)`."""
-    return f"PSI {psi_estimate(stability)}" if stability.low is not None else f"PSI {stability.psi:.3f}"
-
-
-def _psi_figures(name: str, stability: Stability) -> dict[str, float]:
-    return psi_estimate(stability).figures(name) if stability.low is not None else {name: stability.psi}
-
-
 def _feature_figures(
     features: Mapping[str, Drift], drifted: Mapping[str, Drift], grown: Collection[str]
 ) -> dict[str, float]:
@@ -183,27 +159,25 @@ def _table(monitored: MonitoredModel, found: Mapping[str, Drift], older: Collect
 
 def _by_month(monitored: MonitoredModel, reference: Reference) -> pd.DataFrame:
     """Return the PSI of the score for each month with enough sellers."""
-    import pandas as pd
-
     rows = []
     for month, part in monitored.scores.groupby(month_of(monitored.scores["as_of"])):
         now = _latest(part)
         score = _score_drift(monitored, reference, now) if len(now) >= monitored.config.drift.least_sellers else None
         if score is not None:
-            rows.append({"month": month, "sellers": len(now), **_psi_figures("psi", score.stability)})
-    return pd.DataFrame(rows)
+            rows.append({"month": month, "sellers": len(now), "psi": score.psi})
+    return build_table(rows)
 
 
 def _alarms(monitored: MonitoredModel, score: Drift | None, drifted: Mapping[str, Drift]) -> Iterator[str]:
     limits = monitored.config.drift
     threshold = Threshold(upper=limits.score_psi_most)
-    if score is not None and threshold.is_breached(psi_estimate(score.stability)):
+    if score is not None and threshold.is_breached(score.psi):
         yield (
-            f"The score has drifted: {psi_text(score.stability)}. Threshold: {threshold}. The largest change: scores "
+            f"The score has drifted: PSI {score.psi}. Threshold: {threshold}. The largest change: scores "
             f"{score.bin} were {score.before:.0%} in training and are {score.now:.0%} now."
         )
     if drifted:
-        named = [f"{name} ({psi_text(each.stability)})" for name, each in list(drifted.items())[:_NAMED]]
+        named = [f"{name} (PSI {each.psi})" for name, each in list(drifted.items())[:_NAMED]]
         more = f", and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else ""
         yield (
             f"{len(drifted)} {'feature has' if len(drifted) == 1 else 'features have'} drifted: {', '.join(named)}"
@@ -215,7 +189,7 @@ def _summary(
     monitored: MonitoredModel, rows: tuple[int, int], score: Drift | None, features: Mapping[str, Drift]
 ) -> str:
     of_score = (
-        f"Score: {psi_text(score.stability)}, compared with loans of the training period whose sellers the model was "
+        f"Score: PSI {score.psi}, compared with loans of the training period whose sellers the model was "
         "not trained on."
         if score is not None
         else "The score was not compared, because too few sellers of the training period were held out."

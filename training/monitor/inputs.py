@@ -59,7 +59,7 @@ def load_outcomes(
 
     Args:
         store: the operating data.
-        definition: the definition of default, as in a bundle, such as `90+ days past due within 12 months`.
+        definition: of default, as in a bundle, such as `90+ days past due within 12 months`.
         today: the midnight of monitoring.
         table: an external label table.
         config: horizon and definition of the label table, as in training; without a horizon all rows are matured.
@@ -179,24 +179,20 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in {".csv", ".parquet"}:
         raise MonitorError(f"Unknown portfolio format {path.name}. Use a .csv or .parquet file.")
     try:
-        return _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # an ID such as 007 or NA is text
+        return pd.read_csv(
+            path,
+            dtype={"seller_id": str, "outcome": str, "as_of": str},
+            keep_default_na=False,
+            na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
+        )
     except OSError as error:
         raise MonitorError(f"The portfolio {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, pa.ArrowException) as error:
         reason = str(error).strip().splitlines()[0]
         raise MonitorError(f"The portfolio {path.name} cannot be read as {path.suffix[1:]}: {reason}") from error
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    # an ID such as 007 or NA is text
-    return pd.read_csv(
-        path,
-        dtype={"seller_id": str, "outcome": str, "as_of": str},
-        keep_default_na=False,
-        na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
-    )
 
 
 def _require_columns(path: Path, columns: list[str], bundle: Bundle) -> None:

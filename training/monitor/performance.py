@@ -14,9 +14,9 @@ import numpy as np
 
 from training.compare import NEAR, agreement, paired
 from training.config import Threshold
-from training.evidence.metrics import Estimate, evaluate
+from training.evidence.bands import band_of
+from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, evaluate, expand_intervals
 from training.evidence.study import Finding
-from training.monitor.availability import share
 from training.monitor.score_log import SCORED, short_digest
 
 if TYPE_CHECKING:
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 BY_VINTAGE: Final = "Performance by vintage"
 CHALLENGERS: Final = "Challengers"
 
-NOT_MEASURED: Final = Estimate(float("nan"), float("nan"), float("nan"))
-
 _TITLE: Final = "Performance"
+_RANKING: Final = ("auc", "gini")
 _SMALLEST: Final = 5e-7
 """Half of the last digit of a stored probability: a stored 0 is below it."""
 
@@ -50,19 +49,22 @@ def vintages(monitored: MonitoredModel) -> Finding:
     tables = {BY_VINTAGE: rows} if len(rows) else {}
     if matured.empty:
         return Finding("vintages", _TITLE, f"{_counts(monitored)} {_no_matured(monitored)}", figures, tables)
-    rate, ranking = default_rate(matured), _ranking(monitored, matured)
+    rate, ranking = _default_rate(matured), measure_loans(monitored, matured, _RANKING)
     expected = float(matured["probability_of_default"].mean())
-    figures |= {**rate.figures("default_rate"), "expected_rate": expected}
-    for name, metric in ranking.items():
-        figures |= metric.figures(name)
+    figures |= expand_intervals({"default_rate": rate, "expected_rate": expected, **ranking})
     summary = f"{_counts(monitored)} {_summary(matured, rate, expected, ranking)}"
     return Finding("vintages", _TITLE, summary, figures, tables, alarms=tuple(_alarms(monitored, ranking)))
 
 
 def matured_loans(monitored: MonitoredModel) -> pd.DataFrame:
-    """Return the matched loans that are matured, with probabilities strictly between 0 and 1."""
-    loans = monitored.loans[monitored.loans["matured"]]
-    return loans.assign(probability_of_default=_bounded(loans["probability_of_default"]))
+    """Return the matched loans that are matured, with their band and probabilities strictly between 0 and 1."""
+    import pandas as pd
+
+    loans, bands = monitored.loans[monitored.loans["matured"]], monitored.model.bundle.policy.bands
+    probability = _bounded(loans["probability_of_default"])
+    names = pd.Index([band.name for band in bands.items])
+    band = pd.Categorical.from_codes(band_of(bands, probability.to_numpy(dtype=np.float64)), names)
+    return loans.assign(probability_of_default=probability, band=band)
 
 
 def _bounded(probability: pd.Series) -> pd.Series:
@@ -83,26 +85,31 @@ def count_unmatched(monitored: MonitoredModel) -> int:
     return since - len(monitored.loans) - monitored.training_loans
 
 
-def default_rate(loans: pd.DataFrame) -> Estimate:
+def _default_rate(loans: pd.DataFrame) -> Estimate:
     """Return the share of bad loans with its 95% Wilson interval, which assumes independent loans."""
-    return share(int(loans["bad"].sum()), len(loans))
+    return Estimate.share(int(loans["bad"].sum()), len(loans))
 
 
-def has_enough_loans(monitored: MonitoredModel, loans: pd.DataFrame) -> bool:
-    """Return whether there are enough bad and good loans for an AUC or a calibration slope."""
+def measure_loans(monitored: MonitoredModel, loans: pd.DataFrame, names: tuple[str, ...]) -> dict[str, Estimate]:
+    """Return metrics of matured loans by name, or nothing if there are too few bad or good loans."""
+    if not _has_enough_loans(monitored, loans):
+        return {}
+    bad, probability = loans["bad"].to_numpy(dtype=bool), loans["probability_of_default"].to_numpy(dtype=np.float64)
+    return evaluate(bad, probability, names=names, sellers=loans["seller_id"])
+
+
+def _has_enough_loans(monitored: MonitoredModel, loans: pd.DataFrame) -> bool:
     bad = int(loans["bad"].sum())
     return min(bad, len(loans) - bad) >= monitored.config.outcomes.least_of_a_kind
 
 
 def by_vintage(monitored: MonitoredModel) -> pd.DataFrame:
     """Return a row for each vintage, including those without a matured loan."""
-    import pandas as pd
-
     matured = dict(list(matured_loans(monitored).groupby("vintage")))
     rows = []
     for vintage, loans in monitored.loans.groupby("vintage"):
         part = matured.get(vintage, loans.iloc[:0])
-        ranking = _ranking(monitored, part)
+        ranking = measure_loans(monitored, part, _RANKING)
         rows.append(
             {
                 "vintage": vintage,
@@ -110,29 +117,20 @@ def by_vintage(monitored: MonitoredModel) -> pd.DataFrame:
                 "loans": len(loans),
                 "matured": len(part),
                 "bad": int(part["bad"].sum()),
-                **(default_rate(part) if len(part) else NOT_MEASURED).figures("default_rate"),
+                "default_rate": _default_rate(part) if len(part) else NO_ESTIMATE,
                 "expected_rate": float(part["probability_of_default"].mean()),
-                **ranking.get("auc", NOT_MEASURED).figures("auc"),
-                **ranking.get("gini", NOT_MEASURED).figures("gini"),
+                **(dict.fromkeys(_RANKING, NO_ESTIMATE) | ranking),
                 "open": len(loans) - len(part),
                 "bad_so_far": int((loans["bad"] & ~loans["matured"]).sum()),
             }
         )
-    return pd.DataFrame(rows)
+    return build_table(rows)
 
 
 def _state(matured: int, loans: int) -> str:
     if matured == loans:
         return "matured"
     return "matured in part" if matured else "not matured yet"
-
-
-def _ranking(monitored: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
-    """Return AUC and Gini, or nothing if there are too few bad or good loans."""
-    if not has_enough_loans(monitored, loans):
-        return {}
-    bad, probability = loans["bad"].to_numpy(dtype=bool), loans["probability_of_default"].to_numpy(dtype=np.float64)
-    return evaluate(bad, probability, names=("auc", "gini"), sellers=loans["seller_id"])
 
 
 def _alarms(monitored: MonitoredModel, ranking: dict[str, Estimate]) -> Iterator[str]:
@@ -226,8 +224,8 @@ def _compare(monitored: MonitoredModel, digest: str, pairs: pd.DataFrame) -> dic
 def _compare_auc(monitored: MonitoredModel, both: pd.DataFrame) -> dict[str, float]:
     """Return the AUC of challenger and model on the matured loans that match one of these scores."""
     loans = latest_loans(monitored).merge(both[["score_id", "probability_of_default_challenger"]], on="score_id")
-    auc, auc_given, difference = float("nan"), float("nan"), NOT_MEASURED
-    if has_enough_loans(monitored, loans):
+    auc, auc_given, difference = float("nan"), float("nan"), NO_ESTIMATE
+    if _has_enough_loans(monitored, loans):
         ours, theirs = loans["probability_of_default"], _bounded(loans["probability_of_default_challenger"])
         probabilities = (theirs.to_numpy(dtype=np.float64), ours.to_numpy(dtype=np.float64))
         bad = loans["bad"].to_numpy(dtype=bool)

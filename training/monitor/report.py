@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scoring import Outcome
 from training.evidence.drift import SCORE
-from training.evidence.report_blocks import of_frame
+from training.evidence.report_blocks import environment, of_frame
 from training.monitor import availability, calibration, drift, performance
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jinja2 import Environment
 
     from training.config import MonitorConfig, Threshold
     from training.evidence.study import Finding
@@ -67,31 +65,13 @@ class Intervals:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A segment of a bar: label, start and width."""
-
-    name: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bar of shares."""
-
-    name: str
-    note: str
-    segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True)
 class Shares:
-    """Bars with the same segments."""
+    """A bar for each row, with its shares of the same kinds."""
 
     kind: ClassVar = "shares"
     title: str
     kinds: tuple[str, ...]
-    bars: tuple[Bar, ...]
+    rows: Sequence[Row]
 
 
 Chart = Intervals | Shares
@@ -123,10 +103,7 @@ def _psi(title: str, names: list[tuple[str, str]], rows: Sequence[Row], threshol
     def scale(value: float) -> float:
         return WIDTH * min(value, end) / end
 
-    strips = tuple(
-        Strip(name, note, _text(row, "psi", "{:.3f}"), scale(row["psi"]), *_ends(row, "psi", scale))
-        for (name, note), row in zip(names, rows, strict=True)
-    )
+    strips = tuple(_strip(label, row, "psi", "{:.3f}", scale) for label, row in zip(names, rows, strict=True))
     ends = ("0", f"{end:.2g}{' or more' if most > end else ''}")
     return Intervals(title, strips, ends, (scale(threshold),), f"the dashed line is the threshold, {threshold:g}")
 
@@ -150,9 +127,9 @@ def _rate_strip(row: Row, scale: Scale) -> Strip:
     note = "; ".join(filter(None, (matured, still)))
     if not row["matured"]:
         return Strip(row["vintage"], note, row["state"], None)
-    text = f"{_text(row, 'default_rate', '{:.1%}')}, expected {row['expected_rate']:.1%}"
-    low, high = _ends(row, "default_rate", scale)
-    return Strip(row["vintage"], note, text, scale(row["default_rate"]), low, high, scale(row["expected_rate"]))
+    strip = _strip((row["vintage"], note), row, "default_rate", "{:.1%}", scale)
+    text = f"{strip.text}, expected {row['expected_rate']:.1%}"
+    return replace(strip, text=text, expected=scale(row["expected_rate"]))
 
 
 def _ratios(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals:
@@ -163,12 +140,15 @@ def _ratios(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals
         return WIDTH * math.log(inside / first) / math.log(last / first)
 
     strips = tuple(
-        Strip(
-            row["vintage"] if "vintage" in row else f"Band {row['band']}",
-            f"{row['bad']:,} bad of {row['loans']:,}, {row['expected_bad']:,.1f} expected",
-            _text(row, "observed_over_expected", "{:.2f}"),
-            scale(row["observed_over_expected"]),
-            *_ends(row, "observed_over_expected", scale),
+        _strip(
+            (
+                row["vintage"] if "vintage" in row else f"Band {row['band']}",
+                f"{row['bad']:,} bad of {row['loans']:,}, {row['expected_bad']:,.1f} expected",
+            ),
+            row,
+            "observed_over_expected",
+            "{:.2f}",
+            scale,
         )
         for row in rows
     )
@@ -184,28 +164,16 @@ def _ratios(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals
 
 
 def _outcomes(title: str, rows: Sequence[Row], _: MonitorConfig) -> Shares:
-    kinds = tuple(outcome.value for outcome in Outcome)
-    return Shares(title, kinds, tuple(_bar(row, kinds) for row in rows))
+    return Shares(title, tuple(outcome.value for outcome in Outcome), rows)
 
 
-def _bar(row: Row, kinds: tuple[str, ...]) -> Bar:
-    segments, x = [], 0.0
-    for kind in kinds:
-        width = WIDTH * float(row[kind])
-        segments.append(Segment(f"{kind.replace('_', ' ')}: {row[kind]:.1%}", round(x, 1), round(width, 1)))
-        x += width
-    return Bar(row["month"], f"{row['answers']:,} assessments, {row['sellers']:,} sellers", tuple(segments))
-
-
-def _ends(row: Row, name: str, scale: Scale) -> tuple[float | None, float | None]:
-    low, high = (_number(row.get(f"{name}_{end}"), math.nan) for end in ("low", "high"))
-    return (None, None) if math.isnan(low + high) else (scale(low), scale(high))
-
-
-def _text(row: Row, name: str, template: str) -> str:
-    low, high = (_number(row.get(f"{name}_{end}"), math.nan) for end in ("low", "high"))
-    interval = "" if math.isnan(low) else f" ({template.format(low)} to {template.format(high)})"
-    return template.format(row[name]) + interval
+def _strip(label: tuple[str, str], row: Row, column: str, template: str, scale: Scale) -> Strip:
+    text = template.format(row[column])
+    low, high = (_number(row.get(f"{column}_{end}"), math.nan) for end in ("low", "high"))
+    if math.isnan(low + high):
+        return Strip(*label, text, scale(row[column]))
+    interval = f"{text} ({template.format(low)} to {template.format(high)})"
+    return Strip(*label, interval, scale(row[column]), scale(low), scale(high))
 
 
 def _number(value: object, default: float) -> float:
@@ -228,33 +196,14 @@ def render(result: MonitorResult, config: MonitorConfig) -> str:
 
     Example: `Path("monitor.html").write_text(render(monitor(inputs, config), config))`.
     """
-    template = _environment().get_template("report.html")
+    template = environment("training.monitor").get_template("report.html")
     return template.render(
         result=result, config=config, charts=lambda finding: list(charts(finding, config)), of_frame=of_frame
     )
 
 
-@cache
-def _environment() -> Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("training.monitor", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def to_json(result: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
-    """Return the whole result as JSON; NaN becomes null.
-
-    Args:
-        result: of monitoring.
-        report: path of the HTML report.
-        run_ids: of the MLflow runs; empty if nothing was logged.
-    """
+    """Return the whole result as JSON, with the path of the HTML report and the MLflow runs; NaN becomes null."""
     content = {
         "today": result.today.isoformat(),
         "alarms": list(result.alarms),

@@ -21,7 +21,7 @@ from training.monitor.inputs import Outcomes, load_outcomes
 from training.monitor.performance import shadow, vintages
 from training.monitor.score_log import KnownModels, short_digest
 from training.monitor.subject import MonitoredModel
-from training.registry import ALARM, NOT_MEASURED, MonitoringRun
+from training.registry import MonitoringRun, finding_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,10 +116,7 @@ class MonitorResult:
 def monitor(inputs: MonitorInputs, config: MonitorConfig, step: Step = lambda _: None) -> MonitorResult:
     """Run the studies of every model, and check the age of the data.
 
-    Args:
-        inputs: scores, models and outcomes.
-        config: the thresholds.
-        step: receives the name of each step.
+    `step` receives the name of each step.
 
     Raises:
         LabelError: the label table of outcomes cannot be read.
@@ -250,9 +247,6 @@ def _monitoring_run(name: str, tags: dict[str, str], findings: tuple[Finding, ..
     note = []
     for finding in findings:
         note += [f"**{finding.title}** {finding.summary}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
-        if finding.alarms:
-            tags = tags | {f"{ALARM}{finding.name}": " ".join(finding.alarms)}
-        if not finding.figures:
-            tags = tags | {f"{NOT_MEASURED}{finding.name}": finding.summary}
+        tags = tags | finding_tags(finding)
     count = sum(len(finding.alarms) for finding in findings)
     return MonitoringRun(name, {**tags, "alarms": str(count)}, "\n".join(note), result_figures(findings))

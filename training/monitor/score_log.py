@@ -68,10 +68,6 @@ def select_scores(scores: pd.DataFrame, today: date) -> pd.DataFrame:
     Several requests for one seller and midnight count once, because the assessment is a function of vector and bundle.
     If data arrived in between, the latest request counts. All of monitoring counts time by `as_of`, so that replayed
     and backdated scores count where they belong.
-
-    Args:
-        scores: a frame of `SCORES`.
-        today: the midnight of monitoring.
     """
     import pandas as pd
 
@@ -96,10 +92,6 @@ def match_loans(scores: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
     match several loans; a loan matches at most one score of a model.
 
     Example: a score as of 2025-03-01 that is valid for 30 days matches loans of 2025-03-01 to 2025-03-30.
-
-    Args:
-        scores: the scores of one model, as `select_scores` returns them; those without a number match no loan.
-        loans: `Outcomes.loans`.
 
     Returns:
         The columns of the matched loans, `score_id`, `as_of`, `score` and `probability_of_default` of the score, and

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,33 +17,31 @@ if TYPE_CHECKING:
 
     from training.registry.versions import Version
 
-PREDICTIONS: Final = "predictions/test.parquet"
-"""The artifact with the test predictions of a run."""
+PREDICTIONS: Final = "predictions"
+"""The artifact folder with the test predictions of a run."""
+
+TEST: Final = "test.parquet"
 
 _APPROVE: Final = {MARKDOWN: approve_markdown, HTML: approve_html}
 
 
-def log_file(path: str, content: bytes) -> None:
-    """Log a file to the active run, with this path as its artifact path."""
+def log_files(folder: str, files: Mapping[str, bytes]) -> None:
+    """Log files to the active run, in this artifact folder."""
     import mlflow
 
-    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
-        file = Path(folder) / Path(path).name
-        file.write_bytes(content)
-        mlflow.log_artifact(str(file), str(Path(path).parent))
+    with write_files(folder, files) as written:
+        mlflow.log_artifacts(str(written), folder)
 
 
-def log_bundle(files: Mapping[str, bytes], folder: str) -> None:
-    """Log the files of a bundle to the active run, in this artifact folder."""
-    for name, content in files.items():
-        log_file(f"{folder}/{name}", content)
-
-
-def log_predictions(predictions: pd.DataFrame) -> None:
-    """Log test predictions to the active run."""
-    content = io.BytesIO()
-    predictions.to_parquet(content, index=False)
-    log_file(PREDICTIONS, content.getvalue())
+@contextmanager
+def write_files(folder: str, files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write files to a temporary folder of this name, and yield its path."""
+    with tempfile.TemporaryDirectory(prefix="sellerscore-") as parent:
+        path = Path(parent) / folder
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+        yield path
 
 
 def load_predictions(registry: Registry, version: Version) -> pd.DataFrame | None:
@@ -56,10 +54,9 @@ def load_predictions(registry: Registry, version: Version) -> pd.DataFrame | Non
     import pandas as pd
 
     with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder, connected(registry) as client:
-        stored = {item.path for item in client.list_artifacts(version.run_id, str(Path(PREDICTIONS).parent))}
-        if PREDICTIONS not in stored:
+        if not client.list_artifacts(version.run_id, PREDICTIONS):
             return None
-        path = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{PREDICTIONS}", dst_path=folder)
+        path = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{PREDICTIONS}/{TEST}", dst_path=folder)
         predictions: pd.DataFrame = pd.read_parquet(path)
     return predictions
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,9 +102,6 @@ def _git(root: Path, *arguments: str) -> str:
 
 def login_name() -> str:
     """Return the login name of this process, or `user 1000` if its number has no name."""
-    import getpass
-    import os
-
     try:
         return getpass.getuser()
     except (KeyError, OSError):

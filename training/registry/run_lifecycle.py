@@ -56,12 +56,8 @@ def start_run(experiment: str, name: str, started_at: datetime | None = None) ->
     """Start a run, make it MLflow's active run, and yield its ID.
 
     It ends as FINISHED, as KILLED on Ctrl-C or SIGTERM, or as FAILED on any other exception, which is raised again.
-    During the run, SIGTERM raises `SystemExit` with the exit code 143, so that open resources are closed.
-
-    Args:
-        experiment: the ID of the experiment.
-        name: of the run.
-        started_at: the start time that MLflow shows, in UTC; now by default.
+    During the run, SIGTERM raises `SystemExit` with the exit code 143, so that open resources are closed. MLflow shows
+    `started_at` (UTC; now by default) as its start.
     """
     import mlflow
     from mlflow.tracking.context.registry import resolve_tags
@@ -78,11 +74,7 @@ def start_run(experiment: str, name: str, started_at: datetime | None = None) ->
 
 
 def end_abandoned_runs(client: Client, *experiments: str) -> tuple[str, ...]:
-    """End the runs of ended processes of this host as KILLED, and return their names.
-
-    Args:
-        client: of the registry.
-        experiments: names of experiments, which need not exist.
+    """End the runs of ended processes of this host as KILLED, and return their names; experiments need not exist.
 
     Example: after a `kill -9` of a training, `end_abandoned_runs(client, "sellerscore")` is `("train 9b02cf5a",)`.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from training.evidence.metrics import Estimate
 from training.evidence.model_card import write_card
-from training.evidence.model_card_evidence import CardInput
 from training.evidence.rounds import NAME as ROUNDS
 from training.evidence.rounds import TABLE as LOSSES
-from training.registry.artifacts import log_bundle, log_file, log_predictions
+from training.registry.artifacts import PREDICTIONS, TEST, log_files, write_files
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
 from training.registry.provenance import Provenance, login_name, provenance_tags
 from training.registry.run_lifecycle import end_abandoned_runs, start_run
@@ -148,12 +146,7 @@ def log_table_run(
     """Log a run on a table with all its evidence in its own experiment, and return its ID.
 
     No version is registered, so its model can never become the champion. The bundle is an artifact of the run.
-
-    Args:
-        registry: the MLflow registry.
-        run: the result of training.
-        trained_by: name of the trainer; the login name by default.
-        provenance: when training began.
+    Arguments are those of `register`.
 
     Raises:
         RegistryError: the registry cannot be reached.
@@ -163,17 +156,12 @@ def log_table_run(
         experiment = _experiment(client, registry, TABLES)
         with start_run(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
             _log_run(client, run_id, run, _tags(run, trained_by, provenance), provenance)
-            log_bundle(run.files, "bundle")
+            log_files("bundle", run.files)
     return run_id
 
 
 def log_monitoring(registry: Registry, runs: Iterable[MonitoringRun], files: Mapping[str, str]) -> tuple[str, ...]:
-    """Log a run for each monitored model, each with the same files, and return their IDs.
-
-    Args:
-        registry: the MLflow registry.
-        runs: the content of each run.
-        files: text artifacts by name, such as `report.html`.
+    """Log a run for each monitored model, each with the same text files, and return their IDs.
 
     Raises:
         RegistryError: the registry cannot be reached.
@@ -204,17 +192,16 @@ def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], pro
     for name, figure in run.plots.items():
         mlflow.log_figure(figure, f"plots/{name}.png")
     if run.predictions is not None:
-        log_predictions(run.predictions)
+        log_files(PREDICTIONS, {TEST: run.predictions.to_parquet(index=False)})
     if provenance.labels is not None:
-        log_file(f"labels/{provenance.labels.name}", provenance.labels.content)
+        log_files("labels", {provenance.labels.name: provenance.labels.content})
     if run.tested_files != run.files:
-        log_bundle(run.tested_files, TESTED_FOLDER)
+        log_files(TESTED_FOLDER, run.tested_files)
     for finding in run.findings:
         _log_finding(finding)
         if finding.name == ROUNDS:
             _log_losses(client, run_id, finding)
-    card = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
-    for name, text in write_card(card).items():
+    for name, text in write_card(run).items():
         mlflow.log_text(text, name)
     return description
 
@@ -248,10 +235,17 @@ def _log_finding(finding: Finding) -> None:
         mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{file}.csv")
     for name, figure in finding.plots.items():
         mlflow.log_figure(figure, f"evidence/{finding.name}/{name}.png")
+    mlflow.set_tags(finding_tags(finding))
+
+
+def finding_tags(finding: Finding) -> dict[str, str]:
+    """Return the tags about a finding: its alarms, and the reason if it has no result."""
+    tags = {}
     if finding.alarms:
-        mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
+        tags[ALARM + finding.name] = " ".join(finding.alarms)
     if not (finding.figures or finding.tables or finding.plots):
-        mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.summary)
+        tags[(DECLINED if finding.declined else NOT_MEASURED) + finding.name] = finding.summary
+    return tags
 
 
 def _log_losses(client: Client, run_id: str, finding: Finding) -> None:
@@ -273,12 +267,8 @@ def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
     import mlflow
     from mlflow.models import infer_signature
 
-    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
-        bundle = Path(folder) / "bundle"
-        bundle.mkdir()
-        for name, content in run.files.items():
-            (bundle / name).write_bytes(content)
-        output = example[["seller_id"]].assign(assessment="{}")
+    output = example[["seller_id"]].assign(assessment="{}")
+    with write_files("bundle", run.files) as bundle:
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_SERVED),

@@ -34,10 +34,6 @@ def describe_run(run: Run, tags: Mapping[str, str]) -> str:
     Paragraphs that would exceed `MAX_LENGTH` are left out; shorter ones after them may still fit.
 
     Example: `Trained by anna. Training: 12,345 loans (678 defaults). Out-of-time test: …`
-
-    Args:
-        run: the result of training.
-        tags: of the run, with `trained_by`.
     """
     paragraphs = list(_paragraphs(run, tags))
     text, room = "", MAX_LENGTH - len(_MORE)
@@ -66,12 +62,7 @@ def _paragraphs(run: Run, tags: Mapping[str, str]) -> Iterator[str]:
 
 
 def evidence_summary(run: Run, trained_at: datetime) -> str:
-    """Return the evidence summary as JSON.
-
-    Args:
-        run: the result of training.
-        trained_at: when the run was registered, in UTC.
-    """
+    """Return the evidence summary as JSON; `trained_at` is when the run was registered, in UTC."""
     facts = run.facts
     rows, bad = int(facts["test_rows"]), int(facts["test_bad"])
     findings = {finding.name: finding for finding in run.findings}
@@ -105,10 +96,12 @@ def _auc(run: Run, findings: Mapping[str, Finding]) -> dict[str, float]:
 
 def _fairness(finding: Finding | None) -> Iterator[dict[str, Any]]:
     """Yield each measured gap between groups with its interval and limit."""
-    for by in _GROUPS if finding is not None else ():
+    if finding is None:
+        return
+    for by in _GROUPS:
         for measure, limit in _MEASURES.items():
             name = f"{by}_{measure}"
-            if finding is None or name not in finding.figures:
+            if name not in finding.figures:
                 continue
             checks = finding.checks if limit is not None else ()
             prefixes = (f"four-fifths ratio of {by} ", f"four-fifths ratio by {by}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from scoring import Bundle
-from scoring.bundle import MANIFEST
 from training.errors import RegistryError
 from training.registry.connection import MODEL_NAME, Registry, connected
 
@@ -82,39 +81,29 @@ def load_bundle(registry: Registry, version: Version) -> Bundle:
         RegistryError: the model contains no bundle or another one, or the registry cannot be reached.
         BundleError: the files do not match the manifest.
     """
-    import mlflow.artifacts
-
-    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
-        with connected(registry) as client:
-            address = client.get_model_version_download_uri(MODEL_NAME, str(version.number))
-            root = Path(mlflow.artifacts.download_artifacts(address, dst_path=folder))
-        folders = [path.parent for path in root.rglob(f"bundle/{MANIFEST}")]
-        if len(folders) != 1:
-            raise RegistryError(f"Version {version.number} of {MODEL_NAME} contains {len(folders)} bundles, not one.")
-        return _verified_bundle(version, folders[0], version.tags.get("bundle"))
+    return _load(
+        registry, version, f"models:/{MODEL_NAME}/{version.number}/artifacts/bundle", version.tags.get("bundle")
+    )
 
 
 def load_tested(registry: Registry, version: Version) -> Bundle:
     """Download the bundle that the run tested, which was not trained on test loans.
 
-    It is the registered bundle, unless the run fitted the model again on all matured loans.
-
-    Raises:
-        RegistryError: the run contains no such bundle or another one, or the registry cannot be reached.
-        BundleError: the files do not match the manifest.
+    It is the registered bundle, unless the run fitted the model again on all matured loans. Errors are those of
+    `load_bundle`.
     """
-    import mlflow.artifacts
-
     digest = version.tags.get(TESTED)
     if digest is None or digest == version.tags.get("bundle"):
         return load_bundle(registry, version)
+    return _load(registry, version, f"runs:/{version.run_id}/{TESTED_FOLDER}", digest)
+
+
+def _load(registry: Registry, version: Version, address: str, digest: str | None) -> Bundle:
+    import mlflow.artifacts
+
     with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder, connected(registry):
-        path = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{TESTED_FOLDER}", dst_path=folder)
-        return _verified_bundle(version, Path(path), digest)
-
-
-def _verified_bundle(version: Version, folder: Path, digest: str | None) -> Bundle:
-    bundle = Bundle.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
+        path = Path(mlflow.artifacts.download_artifacts(address, dst_path=folder))
+        bundle = Bundle.from_files({file.name: file.read_bytes() for file in path.iterdir()})
     if bundle.digest != digest:
         raise RegistryError(
             f"Version {version.number} of {MODEL_NAME} contains the bundle {bundle.digest}, but its run logged "

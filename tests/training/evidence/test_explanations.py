@@ -51,7 +51,7 @@ def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -
 
 def test_points_and_base_are_the_score_before_rounding(small: pd.DataFrame) -> None:
     scale = bundle().policy.scale
-    points = explain(bundle(), small).points
+    points = explain(bundle(), small)
     base = scale.offset - scale.factor * log_odds(bundle(), small.to_numpy()) - points.sum(axis=1)
     assert base == pytest.approx(np.full(12, base[0]), abs=1e-9)
 
@@ -69,7 +69,7 @@ def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.Dat
 
 def test_the_features_and_pairs_with_the_most_points_come_first(finding: Finding) -> None:
     model, table, pairs = subject(), finding.tables[POINTS], finding.tables[TOGETHER]
-    size = np.abs(explain(model.bundle, model.test.features).points).mean(axis=0)
+    size = np.abs(explain(model.bundle, model.test.features)).mean(axis=0)
     assert table["mean_points"].is_monotonic_decreasing
     assert pairs["mean_points"].is_monotonic_decreasing
     assert set(table["feature"].head(4)) <= set(np.array(NAMES)[np.argsort(-size)[:8]])
@@ -110,7 +110,7 @@ def test_long_names_leave_room_for_the_plots() -> None:
     rng = np.random.default_rng(1)
     features, points = pd.DataFrame(rng.normal(size=(60, 15)), columns=long), rng.normal(size=(60, 15))
     for figure in (
-        shap_plots.summary(features, points, "Points (to the right: higher score)"),
+        shap_plots.summary(features, points),
         shap_plots.dependence(features, points, {0: 1, 2: 3}),
         shap_plots.interactions(np.abs(rng.normal(size=(15, 15))), long, np.arange(10)),
     ):

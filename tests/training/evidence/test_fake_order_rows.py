@@ -91,27 +91,27 @@ _STRATEGIES = st.builds(
 def test_every_strategy_spends_the_whole_budget_on_its_days(strategy: Strategy, monthly: int, orders: int) -> None:
     seller = pattern(monthly, orders, np.arange(1, 400, 3))
     fakes = place_orders(seller, strategy)
-    count = len(fakes.at)
-    assert fakes.micros.sum() == budget(seller)
-    assert count == len(set(fakes.order_id)) == strategy.count(budget(seller), seller.usual)
-    ago = (seller.as_of - fakes.day).astype(int)
+    count = len(fakes["ordered_at"])
+    assert fakes["amount_micros"].sum() == budget(seller)
+    assert count == len(set(fakes["order_id"])) == strategy.count(budget(seller), seller.usual)
+    ago = (seller.as_of - fakes["ordered_at"].astype("datetime64[D]")).astype(int)
     days = range(strategy.ended + 1, strategy.ended + strategy.days + 1)
     assert set(ago) <= set(days)
     if strategy.quiet and not set(days) <= set(seller.busy):
         assert set(ago).isdisjoint(seller.busy)
     # as even as whole orders can be
     assert np.ptp(np.unique(ago, return_counts=True)[1]) <= 1
-    assert (fakes.buyer_id == "A").sum() == int(count * strategy.own)
-    assert fakes.refunded.sum() == int(count * strategy.refunded)
-    assert len(set(fakes.buyer_id) - {"A"}) <= (strategy.accounts or count)
+    assert (fakes["buyer_id"] == "A").sum() == int(count * strategy.own)
+    assert fakes["refunded"].sum() == int(count * strategy.refunded)
+    assert len(set(fakes["buyer_id"]) - {"A"}) <= (strategy.accounts or count)
 
 
 def test_one_account_places_no_rush() -> None:
     seller = pattern(1_400 * USD, 90, np.arange(90))
     fakes = place_orders(seller, Strategy("ten a day", 7, size=0.0, accounts=1))
-    assert len(fakes.at) == 70
-    assert set(fakes.buyer_id) == {"F-S-0"}
-    assert np.unique(fakes.at, return_counts=True)[1].max() < 3
+    assert len(fakes["ordered_at"]) == 70
+    assert set(fakes["buyer_id"]) == {"F-S-0"}
+    assert np.unique(fakes["ordered_at"], return_counts=True)[1].max() < 3
 
 
 def test_fakes_resemble_true_orders_in_all_but_buyer_time_and_amount(

@@ -7,6 +7,7 @@ import re
 import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,6 @@ from training.evidence.bands import study_bands
 from training.evidence.limits import Limit, alarms
 from training.evidence.metrics import Estimate
 from training.evidence.model_card import HTML, MARKDOWN, sections, write_card
-from training.evidence.model_card_evidence import CardInput
 from training.evidence.plots import new_figure
 from training.evidence.study import Finding
 
@@ -49,12 +49,19 @@ FACTS: dict[str, str | int | float] = {
 }
 
 
-def card_input(*findings: Finding, **facts: str | int) -> CardInput:
+def card_input(*findings: Finding, **facts: str | int) -> SimpleNamespace:
     figures = {"auc": Estimate(0.8123, 0.79, 0.83), "calibration_slope": Estimate(1.02, 0.95, 1.1)}
     figure = new_figure(2, 2)
     figure.subplots().plot([0, 1])
     scorecard = {"auc": Estimate(0.79, 0.77, 0.81)}
-    return CardInput(subject().bundle, figures, scorecard, findings, {"roc": figure}, FACTS | facts)
+    return SimpleNamespace(
+        bundle=subject().bundle,
+        figures=figures,
+        logistic_figures=scorecard,
+        findings=findings,
+        plots={"roc": figure},
+        facts=FACTS | facts,
+    )
 
 
 def section(title: str, *findings: Finding, **facts: str | int) -> str:
@@ -107,9 +114,9 @@ def test_a_page_is_whole_loads_nothing_and_runs_nothing(cards: dict[str, str]) -
 
 def test_the_explainer_is_stated(cards: dict[str, str]) -> None:
     assert all("Contributions come from tables of 0." in page for page in cards.values())
-    ours = card_input()
-    deep = replace(ours.bundle, model=replace(ours.bundle.model, tables=None))
-    assert "computes contributions for every row (pred_contrib)" in write_card(replace(ours, bundle=deep))[MARKDOWN]
+    deep = card_input()
+    deep.bundle = replace(deep.bundle, model=replace(deep.bundle.model, tables=None))
+    assert "computes contributions for every row (pred_contrib)" in write_card(deep)[MARKDOWN]
 
 
 def test_text_is_escaped(cards: dict[str, str]) -> None:
@@ -249,8 +256,9 @@ def test_settings_are_a_file_that_reads_back_and_needs_no_search() -> None:
 
 
 def test_a_bundle_without_history_and_required_tables_states_neither() -> None:
-    sheet = replace(subject().bundle.sheet, history=(), required_tables=())
-    text = write_card(replace(card_input(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
+    run = card_input()
+    run.bundle = replace(run.bundle, sheet=replace(run.bundle.sheet, history=(), required_tables=()))
+    text = write_card(run)[MARKDOWN]
     assert "short history" not in text
     assert "Not without current data" not in text
 

@@ -23,9 +23,8 @@ def test_copies_of_a_hostile_market_have_the_features_of_their_originals_to_the_
     every = pd.MultiIndex.from_product([chosen, pd.to_datetime(MIDNIGHTS)], names=["seller_id", "as_of"])
     pairs = every.to_frame(index=False)
     true = rows_of(original, chosen, max(MIDNIGHTS))
-    copied = {"true": (rows for copy in "ab" for rows in with_new_ids(true, copy))}
     expected = compute_frame(original, pairs).reindex(every)
-    for copy, frame in compute_copies(original, pairs, "ab", copied).items():
+    for copy, frame in compute_copies(original, pairs, {"a": [true], "b": [true]}).items():
         assert frame.to_numpy().tobytes() == expected.to_numpy().tobytes()
         assert frame.index.tolist() == [(f"{copy}:{seller}", day) for seller, day in expected.index]
 

@@ -23,7 +23,6 @@ from training.dataset import EXAMPLE_SELLER, Dataset, example_row, served_rows, 
 from training.errors import LabelError, RegistryError
 from training.evidence.card_approval import CardApproval
 from training.evidence.model_card import write_card
-from training.evidence.model_card_evidence import CardInput
 from training.evidence.study import Finding
 from training.registry import (
     CHAMPION,
@@ -56,7 +55,6 @@ pytestmark = pytest.mark.slow
 
 COVERS = dict.fromkeys(TABLES, OBSERVED)
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-CARD = ("bundle", "figures", "logistic_figures", "findings", "plots", "facts")
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ def test_test_predictions_are_stored_and_loaded(registered: Registration) -> Non
 
 
 def test_a_run_contains_the_model_card_and_its_plots(registered: Registration) -> None:
-    card = write_card(CardInput(*(getattr(registered.run, name) for name in CARD)))
+    card = write_card(registered.run)
     assert set(card) == {"model_card.md", "model_card.html"}
     for name, text in card.items():
         assert registered.text(1, name) == text
