@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import ibis
 import numpy as np
 
+from features.engines.duckdb import read_parquet
 from features.ingest.deduplication import key_hash
 from features.ingest.money import MICROS
-from features.ingest.validation import read_files
 from features.quality.psi import Stability, stability
 from features.schema import Column, Kind, Table
 
@@ -252,7 +252,7 @@ def _counts(engine: Backend, coded: ir.Table, binned: Sequence[_BinnedColumn], p
     """Return for each column the rows by group of stores and bin."""
     # one pass over the rows writes a byte per column, which is then counted column by column
     coded.to_parquet(path)
-    codes = read_files(engine, [path])
+    codes = read_parquet(engine, [path])
     return [_by_group(codes, f"bin_{n}", len(each.names)) for n, each in enumerate(binned)]
 
 
