@@ -15,7 +15,7 @@ from training.simulation.economy import FIXED_SHARE
 from training.simulation.lending import PERIOD_DAYS, Disbursals, Payments
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
 from training.simulation.orders import ChunkContext, store_column
-from training.simulation.rows import Coded, Column, FloatArray, Rows, known_times, numbered, waking_hours
+from training.simulation.rows import Column, FloatArray, Rows, coded, known_times, numbered, waking_hours
 from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
 from training.simulation.state import GOODS_SHARE, Snapshot
 
@@ -32,15 +32,15 @@ def seller_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     first = Rows.of(
         "sellers",
         seller_id=seller_ids(traits.number),
-        country=Coded(traits.country, COUNTRIES),
-        base_currency=Coded(traits.country, _BASE_CURRENCIES),
-        category=Coded(traits.category, CATEGORIES),
+        country=coded(traits.country, COUNTRIES),
+        base_currency=coded(traits.country, _BASE_CURRENCIES),
+        category=coded(traits.category, CATEGORIES),
         onboarded_at=joined,
         known_at=joined,
     )
     moved = np.flatnonzero(rng.random(len(traits)) < _CATEGORY_CHANGE_SHARE)
     later = joined[moved] + rng.integers(100, 900, len(moved)).astype("timedelta64[D]")
-    category = Coded(((traits.category[moved] + 1) % len(CATEGORIES)).astype(np.int32), CATEGORIES)
+    category = coded(((traits.category[moved] + 1) % len(CATEGORIES)).astype(np.int32), CATEGORIES)
     return first.append(first.take(moved).replace(category=category, known_at=later))
 
 
@@ -54,12 +54,12 @@ def store_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
         "stores",
         store_id=store_ids(number, slot),
         seller_id=seller_ids(number),
-        marketplace=Coded(traits.marketplace[seller, slot], MARKETPLACES),
+        marketplace=coded(traits.marketplace[seller, slot], MARKETPLACES),
         opened_at=opened,
         known_at=opened,
     )
     wrong = rng.random(len(right)) < _STORE_CORRECTION_SHARE
-    noted = Coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
+    noted = coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
     weeks = rng.integers(3, 30, len(right)).astype("timedelta64[D]")
     corrected = right.replace(known_at=opened + weeks).take(wrong)
     return right.replace(marketplace=noted).append(corrected)
@@ -81,7 +81,7 @@ def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
         supplier_id=numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
         purchased_at=at,
         amount=np.maximum(np.round(usd / chunk.market.usd[day, currency], 2), 0.01),
-        currency=Coded(currency.astype(np.int32), CURRENCIES),
+        currency=coded(currency.astype(np.int32), CURRENCIES),
         known_at=known_times(at, rng),
     )
 
@@ -99,26 +99,28 @@ def loan_rows(chunk: ChunkContext, rng: np.random.Generator) -> tuple[Rows, Rows
     )
     at = chunk.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
     loan_id, known_at = loan_ids(chunk, seller, number), at + np.timedelta64(5, "m")
-    loans: dict[str, Column] = {
-        "loan_id": loan_id,
-        "seller_id": seller_ids(chunk.traits.number[seller]),
-        "disbursed_at": at,
-        "principal": principal / 100,
-        "currency": Coded(chunk.traits.country[seller], _BASE_CURRENCIES),
-        "term_days": (periods * PERIOD_DAYS).astype(np.int32),
-        "known_at": known_at,
-    }
+    loans = Rows.of(
+        "loans",
+        loan_id=loan_id,
+        seller_id=seller_ids(chunk.traits.number[seller]),
+        disbursed_at=at,
+        principal=principal / 100,
+        currency=coded(chunk.traits.country[seller], _BASE_CURRENCIES),
+        term_days=(periods * PERIOD_DAYS).astype(np.int32),
+        known_at=known_at,
+    )
     each = np.repeat(np.arange(len(day)), periods)
     step = np.arange(len(each)) - np.repeat(np.cumsum(periods) - periods, periods)
     last = step + 1 == periods[each]
     amount = np.where(last, total[each] - instalment[each] * step, instalment[each])
-    plan: dict[str, Column] = {
-        "loan_id": loan_id[each],
-        "due_on": chunk.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
-        "amount": amount / 100,
-        "known_at": known_at[each],
-    }
-    return Rows("loans", loans), Rows("instalments", plan)
+    plan = Rows.of(
+        "instalments",
+        loan_id=loan_id[each],
+        due_on=chunk.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
+        amount=amount / 100,
+        known_at=known_at[each],
+    )
+    return loans, plan
 
 
 def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
@@ -153,16 +155,16 @@ def truth_rows(chunk: ChunkContext) -> Rows:
     number = np.concatenate([np.zeros(len(traits), dtype=np.int64), *(b.number for b in economy.loans.disbursals)])
     debt = np.concatenate([economy.loans.owed_usd(), np.zeros(len(seller) - len(traits))])
     moving = {name: np.concatenate([getattr(shot, name) for shot in snapshots]) for name in Snapshot.moving_names()}
-    columns: dict[str, Column] = {
-        "seller_id": seller_ids(traits.number[seller]),
-        "as_of": chunk.clock.at(day, np.zeros(len(day))),
-        "loan_id": np.where(number > 0, loan_ids(chunk, seller, number), b""),
+    return Rows.of(
+        "truth",
+        seller_id=seller_ids(traits.number[seller]),
+        as_of=chunk.clock.at(day, np.zeros(len(day))),
+        loan_id=np.where(number > 0, loan_ids(chunk, seller, number), b""),
         **_fixed(chunk, seller, day),
         **moving,
-        "open_debt": debt,
-    }
-    columns["cash_buffer_days"] = moving["cash"] / np.maximum(_daily_outgoings(moving), 0.01)
-    return Rows("truth", columns)
+        open_debt=debt,
+        cash_buffer_days=moving["cash"] / np.maximum(_daily_outgoings(moving), 0.01),
+    )
 
 
 def _daily_outgoings(moving: dict[str, FloatArray]) -> FloatArray:
@@ -176,20 +178,11 @@ def _fixed(chunk: ChunkContext, seller: NDArray[np.int64], day: NDArray[np.int64
     """Return the traits, and how the current shocks affect this seller."""
     traits, market = chunk.traits, chunk.market
     felt = market.spell[:, np.maximum(day - 1, 0)].T * traits.exposure[seller]
-    shocks: dict[str, Column] = {
-        f"shock_{n + 1}_exposure": traits.exposure[seller, n] for n in range(len(market.shocks))
-    }
+    names = ("size", "price", "health_mean", "margin", "capital", "skill", "loyalty", "livestream")
     return {
         "is_faker": traits.faker[seller],
         "tenure_days": (day - traits.joined[seller]).astype(np.int32),
-        "size": traits.size[seller],
-        "price": traits.price[seller],
-        "health_mean": traits.health_mean[seller],
-        "margin": traits.margin[seller],
-        "capital": traits.capital[seller],
-        "skill": traits.skill[seller],
-        "loyalty": traits.loyalty[seller],
-        "livestream": traits.livestream[seller],
+        **{name: getattr(traits, name)[seller] for name in names},
         "shock_felt": felt.sum(axis=1),
-        **shocks,
+        **{f"shock_{n + 1}_exposure": traits.exposure[seller, n] for n in range(len(market.shocks))},
     }

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from training.simulation.config import HISTORY_DAYS, SimulationConfig
-from training.simulation.rows import Coded, FloatArray, Rows
+from training.simulation.rows import FloatArray, Rows, coded
 
 CURRENCIES: Final = ("USD", "EUR", "GBP", "CNY", "VND", "INR", "CAD", "JPY")
 _USD_PER_UNIT: Final = (1.0, 1.09, 1.26, 0.141, 0.0000403, 0.0120, 0.738, 0.0069)
@@ -136,7 +136,7 @@ def fx_rows(market: Market, start: date) -> Rows:
     return Rows.of(
         "fx_rates",
         day=day,
-        currency=Coded(codes, CURRENCIES),
+        currency=coded(codes, CURRENCIES),
         usd_per_unit=led.ravel(),
         known_at=known_at,
     )
