@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.economy import FIXED_SHARE
-from training.simulation.lending import PERIOD_DAYS, Disbursals, Payments
+from training.simulation.lending import PERIOD_DAYS
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
 from training.simulation.orders import ChunkContext, store_column
-from training.simulation.rows import Column, FloatArray, Rows, coded, known_times, numbered, waking_hours
+from training.simulation.rows import Column, FloatArray, Rows, coded, column_of, known_times, numbered, waking_hours
 from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
 from training.simulation.state import GOODS_SHARE, Snapshot
 
@@ -95,7 +94,7 @@ def loan_rows(chunk: ChunkContext, rng: np.random.Generator) -> tuple[Rows, Rows
     """Return loans, disbursed in working hours, and their instalments; the lender reports both within minutes."""
     batches = chunk.economy.loans.disbursals
     day, seller, number, principal, total, instalment, periods = (
-        _column(batches, name) for name in ("day", "seller", "number", "principal", "total", "instalment", "periods")
+        column_of(batches, name) for name in ("day", "seller", "number", "principal", "total", "instalment", "periods")
     )
     at = chunk.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
     loan_id, known_at = loan_ids(chunk, seller, number), at + np.timedelta64(5, "m")
@@ -126,7 +125,7 @@ def loan_rows(chunk: ChunkContext, rng: np.random.Generator) -> tuple[Rows, Rows
 def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     """Return payments, made late on the day that had the cash."""
     batches = chunk.economy.loans.payments
-    day, seller, number, amount = (_column(batches, name) for name in ("day", "seller", "number", "amount"))
+    day, seller, number, amount = (column_of(batches, name) for name in ("day", "seller", "number", "amount"))
     at = chunk.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
     return Rows.of(
         "payments",
@@ -138,23 +137,16 @@ def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     )
 
 
-def _column(batches: Sequence[Disbursals | Payments], name: str) -> NDArray[np.int64]:
-    """Return an attribute of all batches as one column; a single value is repeated for each row."""
-    parts = [np.broadcast_to(getattr(batch, name), len(batch.seller)) for batch in batches]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-
-
 def truth_rows(chunk: ChunkContext) -> Rows:
     """Return one row per loan as of the midnight before disbursement, and one per seller at the end of the period."""
     economy, traits = chunk.economy, chunk.traits
     end = len(chunk.market.season)
     last = Snapshot.of(end, np.arange(len(traits)), economy.final, economy.history)
     snapshots = [last, *(batch.known for batch in economy.loans.disbursals)]
-    day = np.concatenate([np.full(len(shot.seller), shot.day) for shot in snapshots])
-    seller = np.concatenate([shot.seller for shot in snapshots])
+    day, seller = (column_of(snapshots, name) for name in ("day", "seller"))
     number = np.concatenate([np.zeros(len(traits), dtype=np.int64), *(b.number for b in economy.loans.disbursals)])
     debt = np.concatenate([economy.loans.owed_usd(), np.zeros(len(seller) - len(traits))])
-    moving = {name: np.concatenate([getattr(shot, name) for shot in snapshots]) for name in Snapshot.moving_names()}
+    moving = {name: column_of(snapshots, name) for name in Snapshot.moving_names()}
     return Rows.of(
         "truth",
         seller_id=seller_ids(traits.number[seller]),

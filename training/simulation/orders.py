@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -17,8 +17,10 @@ from training.simulation.rows import (
     Clock,
     FloatArray,
     Floats,
+    IntArray,
     Rows,
     coded,
+    column_of,
     cumulative,
     known_times,
     numbered,
@@ -26,9 +28,7 @@ from training.simulation.rows import (
     waking_hours,
 )
 from training.simulation.sellers import MOST_STORES, Traits, store_ids
-from training.simulation.trade import CANCEL
-
-IntArray = NDArray[np.int32]
+from training.simulation.trade import CANCEL, Batch
 
 BUYER_COUNTRIES: Final = ("US", "CA", "DE", "FR", "GB", "CN", "IN", "VN", "JP")
 _CURRENCY_OF: Final = np.array(
@@ -95,27 +95,16 @@ class Orders:
 def collect_orders(economy: Economy, traits: Traits, rng: np.random.Generator) -> Orders:
     """Return the orders of all days, sorted, with the store and the buyer country of each."""
     batches = economy.trade.batches
-    day = np.concatenate([np.full(len(batch.seller), batch.day, dtype=np.int32) for batch in batches])
-    fake = np.concatenate([np.full(len(batch.seller), batch.fake) for batch in batches])
-    seller, usd, spike, reason, lag, back = (
-        np.concatenate([getattr(batch, name) for batch in batches])
-        for name in ("seller", "usd", "spike", "reason", "lag", "back")
-    )
-    order = np.argsort(seller, kind="stable")
-    seller, day = seller[order], day[order]
+    order = np.argsort(column_of(batches, "seller"), kind="stable")
+    columns = {field.name: column_of(batches, field.name)[order] for field in fields(Batch)}
+    columns["day"] = columns["day"].astype(np.int32)
+    seller, day = columns["seller"], columns["day"]
     first = np.searchsorted(seller, np.arange(len(traits)))
     slot = _open_slot(seller, day, traits, rng)
     marketplace = traits.marketplace[seller, slot]
     return Orders(
-        seller=seller,
-        day=day,
+        **columns,
         rank=(np.arange(len(seller)) - first[seller]).astype(np.int32),
-        usd=usd[order],
-        fake=fake[order],
-        spike=spike[order],
-        reason=reason[order],
-        lag=lag[order],
-        back=back[order],
         slot=slot,
         country=pick(_BUYERS_OF_MARKETPLACE[marketplace], rng.random(len(seller))),
     )

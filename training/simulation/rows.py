@@ -19,6 +19,7 @@ from features.schema import BY_NAME
 AnyArray = NDArray[Any]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
@@ -73,6 +74,12 @@ class Rows:
         """Return these rows followed by those of `others`."""
         joined = pa.concat_tables([self.columns, *(other.columns for other in others)])
         return Rows(self.table, joined.unify_dictionaries())
+
+
+def column_of(batches: Sequence[Any], name: str) -> AnyArray:
+    """Return an attribute of all batches as one column; a single value is repeated for each `seller` of its batch."""
+    parts = [np.broadcast_to(getattr(batch, name), len(batch.seller)) for batch in batches]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def numbered(prefix: str, *parts: tuple[AnyArray, int]) -> NDArray[np.bytes_]:

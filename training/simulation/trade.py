@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.schema import REFUND_REASONS
-from training.simulation.rows import FloatArray
+from training.simulation.rows import FloatArray, IntArray
 from training.simulation.sellers import Traits
 from training.simulation.state import GOODS_SHARE, State
-
-IntArray = NDArray[np.int32]
 
 LONGEST_LAG: Final = 90
 """Largest number of days from order to refund."""

@@ -148,8 +148,6 @@ _FLAWS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 }
 """The flaws of malformed rows by table: the column, and its invalid value."""
 
-_MONEY: Final = {"orders": "amount", "refunds": "amount", "traffic": "ad_spend"}
-
 
 def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, dict[str, int]]:
     """Return the rows with bad rows added, and their number; only orders, refunds and traffic get bad rows.
@@ -164,7 +162,7 @@ def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, dict[str,
     kind = np.searchsorted(edges, luck, side="right")
     sources = [np.flatnonzero(kind == n) for n in range(3)]
     malformed, duplicates, conflicts = map(rows.take, sources)
-    money = _MONEY[rows.table]
+    money = BY_NAME[rows.table].money or ""
     conflicts = conflicts.replace(**{money: conflicts.array(money) + 1.0})
     result = rows.append(*_malformed_rows(_with_new_ids(malformed)), duplicates, conflicts)
     return result, dict(zip(BAD_ROWS, map(len, sources), strict=True))
@@ -187,5 +185,5 @@ def _with_flaw(rows: Rows, column: str, value: str) -> Rows:
 
 def _with_new_ids(rows: Rows) -> Rows:
     """Return the rows with new IDs: the first letter becomes X."""
-    key = {"orders": "order_id", "refunds": "refund_id"}.get(rows.table)
-    return rows if key is None else rows.replace(**{key: pc.binary_replace_slice(rows.columns[key], 0, 1, "X")})
+    key, *others = BY_NAME[rows.table].key
+    return rows if others else rows.replace(**{key: pc.binary_replace_slice(rows.columns[key], 0, 1, "X")})
