@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -161,11 +160,6 @@ def describe_features(
         typer.echo("\n".join(f"{field}: {value}" for field, value in fields.items()))
 
 
-class _Engine(StrEnum):
-    DUCKDB = "duckdb"
-    SPARK = "spark"
-
-
 @features_app.command("frame")
 def write_frame(
     *,
@@ -177,12 +171,12 @@ def write_frame(
         ),
     ] = None,
     engine: Annotated[
-        _Engine,
+        Literal["duckdb", "spark"],
         typer.Option(
             help="Where to compute: in this process, or on the Spark master in SELLERSCORE_SPARK_MASTER "
             "(local\\[*] if not set)."
         ),
-    ] = _Engine.DUCKDB,
+    ] = "duckdb",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Write the features of all sellers as of the given midnights as Parquet, without storing them for scoring.
@@ -206,7 +200,7 @@ def write_frame(
         f"Use dates up to {latest}.",
     )
     with Console(stderr=True).status(f"Computing features on {engine}"):
-        rows = materialize_frame(store, days, out.absolute(), engine.value)
+        rows = materialize_frame(store, days, out.absolute(), engine)
     if output is Output.JSON:
         print_json({"as_of": days, "rows": rows, "out": out})
     else:

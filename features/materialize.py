@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from features.catalogue import CATALOGUE, Feature, digest
 from features.catalogue.definition import measures_in
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from features.ingest import OperatingStore
 
+Engine = Literal["duckdb", "spark"]
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 _CONTEXT_COLUMNS: Final = ("seller_id", "country", "base_currency")
@@ -116,7 +117,7 @@ def _rates(engine: DuckDbBackend, store: OperatingStore, as_of: date) -> dict[st
     return {**rates, BASE_CURRENCY: 1.0}
 
 
-def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: str = "duckdb") -> int:
+def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: Engine = "duckdb") -> int:
     """Write the features of every seller known as of each midnight; return the number of rows.
 
     The folder has Parquet files with seller_id, as_of, and a double per feature in catalogue order, null if missing;
@@ -128,8 +129,12 @@ def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Pat
         StoreError: `out` exists or cannot be created, or the operating data cannot be read.
         EngineError: Spark cannot be started.
     """
+    days = sorted(set(midnights))
     with _new_folder(out) as folder:
-        return _WRITERS[engine](store, sorted(set(midnights)), folder)
+        if engine == "duckdb":
+            return _write_duckdb_frame(store, days, folder)
+        with spark.open_engine() as session:
+            return write_spark_frame(session, store, days, folder)
 
 
 @contextmanager
@@ -149,7 +154,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _by_duckdb(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
+def _write_duckdb_frame(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -160,19 +165,6 @@ def _by_duckdb(store: OperatingStore, midnights: Sequence[date], folder: Path) -
     folder.mkdir()
     pq.write_table(pa.Table.from_pandas(computed, schema, preserve_index=False), folder / "part-0.parquet")
     return len(computed)
-
-
-def _by_spark(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
-    with spark.open_engine() as engine:
-        return write_spark_frame(engine, store, midnights, folder)
-
-
-_WRITERS: Final[Mapping[str, Callable[[OperatingStore, Sequence[date], Path], int]]] = {
-    "duckdb": _by_duckdb,
-    "spark": _by_spark,
-}
-
-ENGINES: Final = tuple(_WRITERS)
 
 
 def write_spark_frame(

@@ -21,7 +21,7 @@ from features.engines.duckdb import open_engine, read_parquet
 from features.errors import StoreError
 from features.ingest.report import IngestReport, TableReport
 from features.ingest.sources import ROW_NUMBER
-from features.quality.columns import ColumnSummary, Sides, TableDrift, drift, summarize_columns
+from features.quality.columns import ColumnSummary, TableDrift, drift, summarize_columns
 from features.quality.coverage import (
     Lateness,
     MissingTable,
@@ -240,7 +240,7 @@ def _analyse_table(inputs: _Input, report: TableReport) -> TableQuality:
     table_drift = None
     if earlier.rows(table.name):
         before = read_parquet(engine, earlier.files(table.name))
-        table_drift = drift(engine, table, Sides(before, now, rows_by_day(table, before), by_day), inputs.work)
+        table_drift = drift(engine, table, before, now, now_by_day=by_day, work=inputs.work)
     complete = earlier.covers_through.get(table.name)
     return TableQuality(
         report,
