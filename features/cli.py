@@ -145,19 +145,14 @@ def describe_features(
         _expect(name is None and output is Output.TABLE, "--markdown describes all features. Leave out the rest.")
         typer.echo(describe.markdown(), nl=False)
         return
-    features = {feature.name: feature for feature in CATALOGUE}
-    if name is None:
-        if output is Output.JSON:
-            print_json([describe.as_data(feature) for feature in CATALOGUE])
-        else:
-            typer.echo("\n".join(describe.text()))
-        return
-    _expect(name in features, f"Unknown feature '{name}'. `sellerscore features list` lists all features.")
-    fields = describe.as_data(features[name])
+    chosen = [describe.as_data(feature) for feature in CATALOGUE if name in (None, feature.name)]
+    _expect(bool(chosen), f"Unknown feature '{name}'. `sellerscore features list` lists all features.")
     if output is Output.JSON:
-        print_json(fields)
+        print_json(chosen if name is None else chosen[0])
+    elif name is None:
+        typer.echo("\n".join(describe.text()))
     else:
-        typer.echo("\n".join(f"{field}: {value}" for field, value in fields.items()))
+        typer.echo("\n".join(f"{field}: {value}" for field, value in chosen[0].items()))
 
 
 @features_app.command("frame")

@@ -60,7 +60,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
     snapshot = snapshot_of(store)
-    if stored := vectors.count_sellers(snapshot, complete=True):
+    if stored := vectors.count_sellers(snapshot):
         return snapshot, stored
     computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     profiles = compute_profiles(store, computed)

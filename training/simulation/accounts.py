@@ -66,9 +66,8 @@ def store_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
 
 def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     """Return purchases of stock from a few suppliers, in the seller's currency, booked on the first store."""
-    traits, (day, seller, usd) = chunk.traits, chunk.economy.purchases
-    order = np.argsort(seller, kind="stable")
-    day, seller, usd = day[order], seller[order], usd[order]
+    traits, bought = chunk.traits, chunk.economy.history.purchases
+    seller, day = np.nonzero(bought.T)
     rank = np.arange(len(seller)) - np.searchsorted(seller, seller)
     number = traits.number[seller]
     currency = np.array([CURRENCIES.index(code) for code in _BASE_CURRENCIES])[traits.country[seller]]
@@ -79,7 +78,7 @@ def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
         store_id=store_column(seller, np.zeros_like(seller), traits),
         supplier_id=numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
         purchased_at=at,
-        amount=np.maximum(np.round(usd / chunk.market.usd[day, currency], 2), 0.01),
+        amount=np.maximum(np.round(bought[day, seller] / chunk.market.usd[day, currency], 2), 0.01),
         currency=coded(currency.astype(np.int32), CURRENCIES),
         known_at=known_times(at, rng),
     )

@@ -49,12 +49,11 @@ _FADE_DAYS: Final = 15.0
 
 @dataclass(frozen=True)
 class Economy:
-    """Result for a chunk of sellers: daily history, orders, loans, purchases, and the final state."""
+    """Result for a chunk of sellers: daily history, orders, loans, and the final state."""
 
     history: DailyHistory
     trade: Trade
     loans: LoanBook
-    purchases: tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]
     final: State
 
 
@@ -72,7 +71,6 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
     state = _initial_state(traits, rng)
     history = DailyHistory.blank(days, count)
     trade, loans = Trade.empty(days, count), LoanBook(traits, base_rates(traits, market))
-    purchases: list[tuple[int, NDArray[np.int64], FloatArray]] = []
     for day in range(days):
         active = (traits.joined <= day) & (state.closed_on > day - 8 * _FADE_DAYS)
         # loans first: the snapshot of a loan is the state at midnight, before the events of the day
@@ -89,11 +87,10 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
         history.health[day], history.stress[day] = state.health, state.stress
         _update_cash(day, state, world, history, active)
         state.cash -= _FAKE_COMMISSION * fakes * traits.price
-        bought = _purchase(day, state, world, active)
-        purchases.append((day, np.flatnonzero(bought), bought[bought > 0]))
+        history.purchases[day] = _purchase(day, state, world, active)
         state.cash -= loans.collect(day, np.maximum(state.cash - _RESERVE_DAYS * 0.5 * state.slow, 0))
         _end_of_day(day, state, traits, loans.owed_usd(), active)
-    return Economy(history, trade, loans, _purchase_log(purchases), state)
+    return Economy(history, trade, loans, state)
 
 
 def _initial_state(traits: Traits, rng: np.random.Generator) -> State:
@@ -190,11 +187,3 @@ def _end_of_day(day: int, state: State, traits: Traits, owed: FloatArray, active
     state.stress += (short - state.stress) / 15
     state.broke_days = np.where((state.cash <= 0) & active, state.broke_days + 1, 0)
     state.closed_on = np.where((state.broke_days >= _BROKE_DAYS) & (state.closed_on > day), day, state.closed_on)
-
-
-def _purchase_log(
-    log: list[tuple[int, NDArray[np.int64], FloatArray]],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
-    day = np.concatenate([np.full(len(sellers), day, dtype=np.int32) for day, sellers, _ in log])
-    seller = np.concatenate([sellers for _, sellers, _ in log]).astype(np.int32)
-    return day, seller, np.concatenate([usd for _, _, usd in log])
