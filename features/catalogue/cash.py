@@ -27,7 +27,7 @@ _BUYS: Final = if_any("purchased", 365)
 _ENOUGH: Final = 0.6
 """Purchases over net sales that replace the goods sold at a gross margin of 40%."""
 
-_raises_risk = partial(Feature, sign=1, reason_group="stock")
+_raises_risk = partial(Feature, sign=1, reason_group="stock", unit="days")
 _lowers_risk = partial(Feature, sign=-1, reason_group="stock")
 _either_way = partial(Feature, sign=0, reason_group="stock")
 
@@ -67,7 +67,6 @@ CASH: Final = (
         name="days_since_last_purchase",
         label="Days since the last purchase",
         meaning="Days since the latest day with a purchase, of the last 365.",
-        unit="days",
         expression=DaysSinceLast("purchases", 365) * 1.0,
         sign_reason="A seller who no longer buys stock soon has nothing to sell.",
     ),
@@ -75,7 +74,6 @@ CASH: Final = (
         name="payment_gap_180d",
         label="Average age of purchases less that of sales, 180 days",
         meaning="Average age of purchases, weighted by value, less that of gross sales, over the last 180 days.",
-        unit="days",
         expression=_age("purchased", 180) - _age("gross", 180),
         sign_reason="Purchases older than sales show that stock is running down.",
     ),

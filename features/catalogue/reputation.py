@@ -13,7 +13,7 @@ def _stars(days: int) -> Expr:
     return Total("star_hundredths", days) / Total("ratings", days) * _STARS
 
 
-_lowers_risk = partial(Feature, sign=-1, reason_group="reputation", actionable=True)
+_lowers_risk = partial(Feature, sign=-1, reason_group="reputation", actionable=True, unit="stars")
 _either_way = partial(Feature, sign=0, reason_group="reputation")
 
 REPUTATION: Final = (
@@ -21,7 +21,6 @@ REPUTATION: Final = (
         name="rating_90d",
         label="Average rating, last 90 days",
         meaning="Average stars of all ratings of the last 90 days, 1 to 5.",
-        unit="stars",
         expression=_stars(90),
         sign_reason="Satisfied buyers return and do not open disputes.",
         gameable="up",
@@ -30,7 +29,6 @@ REPUTATION: Final = (
         name="rating_change",
         label="Average rating, change against 365 days",
         meaning="Average stars of the last 90 days less those of the last 365.",
-        unit="stars",
         expression=_stars(90) - _stars(365),
         sign_reason="Falling ratings precede returns and falling sales.",
         gameable="both",
@@ -39,7 +37,6 @@ REPUTATION: Final = (
         name="rating_change_recent",
         label="Average rating, change of the last 30 days",
         meaning="Average stars of the last 30 days less those of the last 90.",
-        unit="stars",
         expression=_stars(30) - _stars(90),
         sign_reason="The latest ratings show current problems.",
         gameable="both",

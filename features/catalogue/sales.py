@@ -22,7 +22,7 @@ def settled_share(fact: str, days: int, lag: int = SETTLED) -> Expr:
     return Total(fact, days, lag) / Total("gross", days, lag)
 
 
-_lowers_risk = partial(Feature, sign=-1, reason_group="sales_level")
+_lowers_risk = partial(Feature, sign=-1, reason_group="sales_level", unit="USD")
 _either_way = partial(Feature, sign=0, reason_group="sales_level")
 
 SALES: Final = (
@@ -30,7 +30,6 @@ SALES: Final = (
         name="settled_net_sales_30d",
         label="Net sales, 30 settled days",
         meaning="Sales less refunds of the orders of 30 settled days.",
-        unit="USD",
         expression=net_sales(30) * USD,
         sign_reason="Instalments are paid from current turnover; this is the latest month whose refunds are known.",
         gameable="up",
@@ -39,7 +38,6 @@ SALES: Final = (
         name="settled_net_sales_90d",
         label="Net sales, 90 settled days",
         meaning="Sales less refunds of the orders of 90 settled days.",
-        unit="USD",
         expression=net_sales(90) * USD,
         sign_reason="A seller with higher net sales can carry an instalment more easily.",
     ),
@@ -47,7 +45,6 @@ SALES: Final = (
         name="settled_net_sales_365d",
         label="Net sales, 365 settled days",
         meaning="Sales less refunds of the orders of 365 settled days.",
-        unit="USD",
         expression=net_sales(365) * USD,
         sign_reason="A full year shows the size of the business without seasonal effects.",
     ),
@@ -64,7 +61,6 @@ SALES: Final = (
         name="average_order_180d",
         label="Average order value, last 180 days",
         meaning="Gross sales of the last 180 days divided by the number of orders.",
-        unit="USD",
         expression=Total("gross", 180) / Total("orders", 180) * USD,
         sign_reason="Small orders leave little margin after shipping and fees.",
         reason_group="order_size",
@@ -93,7 +89,6 @@ SALES: Final = (
         name="typical_day_sales_180d",
         label="Median daily net sales, 180 settled days",
         meaning="Median daily net sales over those of 180 settled days with net sales above zero.",
-        unit="USD",
         expression=MedianDay("gross", 180, SETTLED, net="refunded") * USD,
         sign_reason="The typical day pays the instalments; a few large days do not move the median.",
         gameable="down",

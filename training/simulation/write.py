@@ -6,8 +6,6 @@ Bad rows are added to the valid ones and never replace them, so that their numbe
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.schema import BY_NAME, TABLES
+from features.store.folders import draft_folder
 from training.errors import SimulationError
 from training.simulation.rows import Rows, coded
 
@@ -73,16 +72,11 @@ def new_delivery(out: Path, end: date, source: str) -> Iterator[DeliveryWriter]:
     """
     try:
         require_unused(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            writer = DeliveryWriter(temporary, end, source)
+        with draft_folder(out.parent, 0o755) as draft:
+            writer = DeliveryWriter(draft, end, source)
             yield writer
             writer.close()
-            temporary.chmod(0o755)
-            temporary.replace(out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            draft.replace(out)
     except (FileExistsError, NotADirectoryError) as error:
         raise SimulationError(f"{out} is inside a file. Use a new or empty folder.") from error
     except OSError as error:
