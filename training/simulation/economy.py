@@ -16,7 +16,7 @@ from training.simulation.market import Market
 from training.simulation.rows import FloatArray, Floats
 from training.simulation.sellers import Traits, base_rates
 from training.simulation.state import GOODS_SHARE, NEVER, DailyHistory, State
-from training.simulation.trade import Trade, daily_demand, fake_batch
+from training.simulation.trade import LONGEST_LAG, Trade, daily_demand, fake_batch
 
 _PAYOUT_DAYS: Final = 14
 """Days until the marketplace pays out a sale."""
@@ -70,7 +70,8 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
     days, count, world = len(market.season), len(traits), World(traits, market)
     state = _initial_state(traits, rng)
     history = DailyHistory.blank(days, count)
-    trade, loans = Trade.empty(days, count), LoanBook(traits, base_rates(traits, market))
+    trade = Trade(refund_due=np.zeros((days + LONGEST_LAG + 1, count)))
+    loans = LoanBook(traits, base_rates(traits, market))
     for day in range(days):
         active = (traits.joined <= day) & (state.closed_on > day - 8 * _FADE_DAYS)
         # loans first: the snapshot of a loan is the state at midnight, before the events of the day
@@ -82,7 +83,8 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
         demand = daily_demand(expected, state, traits)
         history.spike[day] = demand.spike
         history.sales[day] = trade.sell(day, demand, traits, rng)
-        history.gross[day] = history.sales[day] + trade.add_fake_orders(fake_batch(day, fakes, traits, rng), count)
+        trade.batches.append(fake := fake_batch(day, fakes, traits, rng))
+        history.gross[day] = history.sales[day] + np.bincount(fake.seller, fake.usd, minlength=count)
         history.expected[day], history.refunds[day] = expected, trade.refund_due[day]
         history.health[day], history.stress[day] = state.health, state.stress
         _update_cash(day, state, world, history, active)
