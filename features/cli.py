@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -146,24 +145,14 @@ def describe_features(
         _expect(name is None and output is Output.TABLE, "--markdown describes all features. Leave out the rest.")
         typer.echo(describe.markdown(), nl=False)
         return
-    features = {feature.name: feature for feature in CATALOGUE}
-    if name is None:
-        if output is Output.JSON:
-            print_json([describe.as_data(feature) for feature in CATALOGUE])
-        else:
-            typer.echo("\n".join(describe.text()))
-        return
-    _expect(name in features, f"Unknown feature '{name}'. `sellerscore features list` lists all features.")
-    fields = describe.as_data(features[name])
+    chosen = [describe.as_data(feature) for feature in CATALOGUE if name in (None, feature.name)]
+    _expect(bool(chosen), f"Unknown feature '{name}'. `sellerscore features list` lists all features.")
     if output is Output.JSON:
-        print_json(fields)
+        print_json(chosen if name is None else chosen[0])
+    elif name is None:
+        typer.echo("\n".join(describe.text()))
     else:
-        typer.echo("\n".join(f"{field}: {value}" for field, value in fields.items()))
-
-
-class _Engine(StrEnum):
-    DUCKDB = "duckdb"
-    SPARK = "spark"
+        typer.echo("\n".join(f"{field}: {value}" for field, value in chosen[0].items()))
 
 
 @features_app.command("frame")
@@ -177,12 +166,12 @@ def write_frame(
         ),
     ] = None,
     engine: Annotated[
-        _Engine,
+        Literal["duckdb", "spark"],
         typer.Option(
             help="Where to compute: in this process, or on the Spark master in SELLERSCORE_SPARK_MASTER "
             "(local\\[*] if not set)."
         ),
-    ] = _Engine.DUCKDB,
+    ] = "duckdb",
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Write the features of all sellers as of the given midnights as Parquet, without storing them for scoring.
@@ -206,7 +195,7 @@ def write_frame(
         f"Use dates up to {latest}.",
     )
     with Console(stderr=True).status(f"Computing features on {engine}"):
-        rows = materialize_frame(store, days, out.absolute(), engine.value)
+        rows = materialize_frame(store, days, out.absolute(), engine)
     if output is Output.JSON:
         print_json({"as_of": days, "rows": rows, "out": out})
     else:

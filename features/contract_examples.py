@@ -5,7 +5,7 @@ The examples form one delivery that `sellerscore ingest` accepts without a rejec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 MEANINGS: Final[Mapping[str, str]] = {
@@ -71,134 +71,55 @@ DELIVERY: Final[Mapping[str, object]] = {
 }
 """An example of `delivery.json` with every field."""
 
-_AT: Final = "2025-05-30T10:12:00Z"
-_JOINED: Final = "2023-02-01T09:00:00Z"
-
-EXAMPLES: Final[Mapping[str, Sequence[Mapping[str, str]]]] = {
-    "sellers": [
-        {
-            "seller_id": "S-1",
-            "country": "CN",
-            "base_currency": "CNY",
-            "category": "home",
-            "onboarded_at": _JOINED,
-            "known_at": _JOINED,
-        }
-    ],
-    "stores": [
-        {
-            "store_id": "T-1",
-            "seller_id": "S-1",
-            "marketplace": "marketplace-x.com",
-            "opened_at": _JOINED,
-            "known_at": _JOINED,
-        }
-    ],
-    "fx_rates": [
-        {"day": "2025-05-30", "currency": "CNY", "usd_per_unit": "0.139", "known_at": "2025-05-30T06:00:00Z"},
-    ],
-    "orders": [
-        {
-            "order_id": "O-1001",
-            "store_id": "T-1",
-            "buyer_id": "B-77",
-            "ordered_at": _AT,
-            "amount": "48.50",
-            "currency": "USD",
-            "channel": "search",
-            "buyer_country": "US",
-            "items": "2",
-            "known_at": _AT,
-        },
-        {
-            "order_id": "O-1002",
-            "store_id": "T-1",
-            "buyer_id": "",
-            "ordered_at": "2025-05-31T18:40:00Z",
-            "amount": "19.00",
-            "currency": "USD",
-            "channel": "direct",
-            "buyer_country": "CA",
-            "items": "1",
-            "known_at": "2025-05-31T18:40:00Z",
-        },
-    ],
-    "refunds": [
-        {
-            "refund_id": "R-55",
-            "order_id": "O-1001",
-            "store_id": "T-1",
-            "refunded_at": "2025-06-04T08:30:00Z",
-            "amount": "24.25",
-            "currency": "USD",
-            "reason": "return",
-            "known_at": "2025-06-05T02:00:00Z",
-        }
-    ],
-    "traffic": [
-        {
-            "store_id": "T-1",
-            "day": "2025-05-30",
-            "channel": "search",
-            "visits": "140",
-            "visitors": "118",
-            "add_to_carts": "9",
-            "ad_spend": "0",
-            "currency": "USD",
-            "known_at": "2025-05-31T02:00:00Z",
-        }
-    ],
-    "fulfilments": [
-        {
-            "order_id": "O-1001",
-            "store_id": "T-1",
-            "event": "shipped",
-            "at": "2025-05-31T07:00:00Z",
-            "known_at": "2025-05-31T07:00:00Z",
-        }
-    ],
-    "ratings": [
-        {
-            "store_id": "T-1",
-            "day": "2025-05-30",
-            "ratings": "3",
-            "stars": "4.67",
-            "known_at": "2025-05-31T02:00:00Z",
-        }
-    ],
-    "purchases": [
-        {
-            "purchase_id": "P-9",
-            "store_id": "T-1",
-            "supplier_id": "V-3",
-            "purchased_at": "2025-05-30T03:15:00Z",
-            "amount": "1250.00",
-            "currency": "CNY",
-            "known_at": "2025-05-30T08:00:00Z",
-        }
-    ],
-    "loans": [
-        {
-            "loan_id": "L-7",
-            "seller_id": "S-1",
-            "disbursed_at": "2024-09-02T10:00:00Z",
-            "principal": "5000",
-            "currency": "USD",
-            "term_days": "180",
-            "known_at": "2024-09-02T10:00:00Z",
-        }
-    ],
-    "instalments": [
-        {"loan_id": "L-7", "due_on": "2024-10-02", "amount": "866.67", "known_at": "2024-09-02T10:00:00Z"},
-    ],
-    "payments": [
-        {
-            "payment_id": "Y-31",
-            "loan_id": "L-7",
-            "paid_at": "2024-10-01T16:20:00Z",
-            "amount": "866.67",
-            "known_at": "2024-10-02T02:00:00Z",
-        }
-    ],
+EXAMPLES: Final[Mapping[str, str]] = {
+    "sellers": """\
+seller_id,country,base_currency,category,onboarded_at,known_at
+S-1,CN,CNY,home,2023-02-01T09:00:00Z,2023-02-01T09:00:00Z
+""",
+    "stores": """\
+store_id,seller_id,marketplace,opened_at,known_at
+T-1,S-1,marketplace-x.com,2023-02-01T09:00:00Z,2023-02-01T09:00:00Z
+""",
+    "fx_rates": """\
+day,currency,usd_per_unit,known_at
+2025-05-30,CNY,0.139,2025-05-30T06:00:00Z
+""",
+    "orders": """\
+order_id,store_id,buyer_id,ordered_at,amount,currency,channel,buyer_country,items,known_at
+O-1001,T-1,B-77,2025-05-30T10:12:00Z,48.50,USD,search,US,2,2025-05-30T10:12:00Z
+O-1002,T-1,,2025-05-31T18:40:00Z,19.00,USD,direct,CA,1,2025-05-31T18:40:00Z
+""",
+    "refunds": """\
+refund_id,order_id,store_id,refunded_at,amount,currency,reason,known_at
+R-55,O-1001,T-1,2025-06-04T08:30:00Z,24.25,USD,return,2025-06-05T02:00:00Z
+""",
+    "traffic": """\
+store_id,day,channel,visits,visitors,add_to_carts,ad_spend,currency,known_at
+T-1,2025-05-30,search,140,118,9,0,USD,2025-05-31T02:00:00Z
+""",
+    "fulfilments": """\
+order_id,store_id,event,at,known_at
+O-1001,T-1,shipped,2025-05-31T07:00:00Z,2025-05-31T07:00:00Z
+""",
+    "ratings": """\
+store_id,day,ratings,stars,known_at
+T-1,2025-05-30,3,4.67,2025-05-31T02:00:00Z
+""",
+    "purchases": """\
+purchase_id,store_id,supplier_id,purchased_at,amount,currency,known_at
+P-9,T-1,V-3,2025-05-30T03:15:00Z,1250.00,CNY,2025-05-30T08:00:00Z
+""",
+    "loans": """\
+loan_id,seller_id,disbursed_at,principal,currency,term_days,known_at
+L-7,S-1,2024-09-02T10:00:00Z,5000,USD,180,2024-09-02T10:00:00Z
+""",
+    "instalments": """\
+loan_id,due_on,amount,known_at
+L-7,2024-10-02,866.67,2024-09-02T10:00:00Z
+""",
+    "payments": """\
+payment_id,loan_id,paid_at,amount,known_at
+Y-31,L-7,2024-10-01T16:20:00Z,866.67,2024-10-02T02:00:00Z
+""",
 }
-"""Example rows of each table."""
+"""Example rows of each table, as a CSV file."""

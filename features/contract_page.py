@@ -6,8 +6,6 @@ The text comes from `features.schema` and the rules of `delivery.json`, so that 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,18 +89,6 @@ def update_page(page: str) -> str:
     return f"{before}{BEGIN}\n\n{render()}\n{END}{after}"
 
 
-def example_csv(table: Table) -> str:
-    """Return the example of a table as the text of a CSV file.
-
-    Example: `example_csv(STORES)` begins with "store_id,seller_id,marketplace,opened_at,known_at".
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(EXAMPLES[table.name])
-    return text.getvalue()
-
-
 def _delivery_file() -> Iterator[str]:
     yield "## delivery.json\n"
     yield "The file is optional, and so is each field. A field that is not listed here is an error.\n"
@@ -138,7 +124,7 @@ def _table(table: Table) -> Iterator[str]:
     yield "| column | type | value | meaning | allowed values |"
     yield "|---|---|---|---|---|"
     yield from (_row(table, column) for column in table.columns)
-    yield f"\n```csv\n{example_csv(table)}```\n"
+    yield f"\n```csv\n{EXAMPLES[table.name]}```\n"
 
 
 def _row(table: Table, column: Column) -> str:

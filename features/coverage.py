@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from features.engines.duckdb import open_engine
+from features.engines.duckdb import open_engine, read_parquet
 from features.errors import CatalogueError, StoreError
 from features.executor import INDEX, map_engine_errors
 
@@ -60,15 +60,9 @@ def _reject(invalid: pd.Series, pairs: pd.DataFrame, column: str, allowed: str) 
 
 
 def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date) -> None:
-    """Check that the store covers each date and has each seller as of that date.
+    """Raise StoreError unless the store, which covers `latest`, covers each date and has each seller as of that date.
 
-    Args:
-        store: accepted operating data.
-        requested: the result of `requested_pairs`.
-        latest: the latest midnight that the store covers.
-
-    Raises:
-        StoreError: it does not; the message has the count, the first pair and what is allowed.
+    The message has the count, the first pair and what is allowed.
     """
     import pandas as pd
 
@@ -122,9 +116,7 @@ def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], st
 def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
     """Return the first midnight as of which each seller is known, by seller, and that of the first order."""
     with map_engine_errors(store), open_engine() as engine:
-        sellers, orders = (
-            engine.read_parquet([str(file) for file in store.files(table)]) for table in ("sellers", "orders")
-        )
+        sellers, orders = (read_parquet(engine, store.files(table)) for table in ("sellers", "orders"))
         since = sellers.group_by("seller_id").agg(**{_FIRST: sellers.visible_from.min()}).to_pyarrow()
         first_order: date = orders.visible_from.min().as_scalar().to_pyarrow().as_py()
     known: pd.Series = since.to_pandas(date_as_object=False).set_index("seller_id")[_FIRST]

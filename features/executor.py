@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
+from features.engines.duckdb import engine_errors, open_engine, out_of_memory, read_parquet, workspace
 from features.errors import StoreError
 from features.expressions import Arithmetic, Expr, Greatest, LeastKnown, Measure, Number, Root, Several
 from features.facts import LOAN_TABLES
@@ -54,18 +54,13 @@ def compute_for_pairs(
     measures: Collection[Measure] = (),
     threads: int | None = None,
 ) -> dict[str, pa.Table]:
-    """Compute expressions for (seller, midnight) pairs and return the results by name; rows have no order.
+    """Compute expressions, which use `measures`, for (seller, midnight) pairs; return the results by name, unordered.
 
-    Args:
-        store: accepted operating data.
-        pairs: columns `seller_id` and `as_of`, as for `frame`.
-        expressions: returns the expressions by name; the number of a pair is valid within one chunk.
-        measures: the measures that they use.
-        threads: number of threads of the engine.
+    The number of a pair is valid within one chunk.
     """
     with map_engine_errors(store), open_engine(threads) as engine, workspace(engine) as keep:
         current = current_tiles(engine, store)
-        tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in current.files.items()}
+        tables = {name: read_parquet(engine, files) for name, files in current.files.items()}
         tables |= parties(engine, store) | _accepted(engine, store, LOAN_TABLES)
         prepared = prepare_tables(tables, measures, _span(_distinct_pairs(pairs)))
         tables |= {name: keep(table) for name, table in prepared.items()}
@@ -80,7 +75,7 @@ def parties(engine: Backend, store: OperatingStore) -> dict[str, ir.Table]:
 
 def _accepted(engine: Backend, store: OperatingStore, names: Iterable[str]) -> dict[str, ir.Table]:
     files = {name: store.files(name) for name in names}
-    return {name: engine.read_parquet([str(file) for file in paths]) for name, paths in files.items() if paths}
+    return {name: read_parquet(engine, paths) for name, paths in files.items() if paths}
 
 
 def compute_in_chunks(

@@ -103,6 +103,11 @@ class Measure(Expr, tag="measure"):
         """The `days` and the `lag` of the window."""
         return getattr(self, "days", 0), getattr(self, "lag", 0)
 
+    @property
+    def facts(self) -> frozenset[str]:
+        """The names of the daily facts that the measure adds up."""
+        return frozenset(filter(None, (getattr(self, name, None) for name in ("fact", "other", "net"))))
+
 
 # Measures of daily facts
 

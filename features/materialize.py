@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from features.catalogue import CATALOGUE, Feature, digest
 from features.catalogue.definition import measures_in
 from features.engines import spark
-from features.engines.duckdb import open_engine
+from features.engines.duckdb import open_engine, read_parquet
 from features.errors import StoreError
 from features.executor import compute_in_chunks, map_engine_errors, parties
 from features.facts import LOAN_TABLES
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from features.ingest import OperatingStore
 
+Engine = Literal["duckdb", "spark"]
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 _CONTEXT_COLUMNS: Final = ("seller_id", "country", "base_currency")
@@ -59,7 +60,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
     snapshot = snapshot_of(store)
-    if stored := vectors.count_sellers(snapshot, complete=True):
+    if stored := vectors.count_sellers(snapshot):
         return snapshot, stored
     computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     profiles = compute_profiles(store, computed)
@@ -90,13 +91,7 @@ def rows_of(computed: pd.DataFrame) -> Iterator[tuple[str, tuple[float | None, .
 
 
 def compute_context(store: OperatingStore, pairs: pd.DataFrame, as_of: date) -> SellerContextSet:
-    """Return country and base currency of sellers, by the latest version known as of a midnight, and exchange rates.
-
-    Args:
-        store: accepted operating data.
-        pairs: columns `seller_id` and `as_of`, all as of the same midnight.
-        as_of: that midnight.
-    """
+    """Return country and base currency of the pairs' sellers, by the version known at `as_of`, and exchange rates."""
     with map_engine_errors(store), open_engine() as engine:
         sellers = compute_in_chunks(
             engine, parties(engine, store), pairs, lambda scope: {"sellers": scope.pairs.select(*_CONTEXT_COLUMNS)}
@@ -114,7 +109,7 @@ def _rates(engine: DuckDbBackend, store: OperatingStore, as_of: date) -> dict[st
     constants = [each.constant_rate for each in store.deliveries if each.constant_rate is not None]
     rates = {each.currency: each.usd_per_unit for each in constants}
     if files := store.files(FX_RATES.name):
-        fx = engine.read_parquet([str(file) for file in files])
+        fx = read_parquet(engine, files)
         oldest = as_of - timedelta(days=1) - OLDEST_RATE
         known = fx.filter(fx.visible_from <= as_of, fx.day >= oldest)
         latest = known.group_by("currency").agg(rate=known.usd_per_unit.argmax(known.day)).to_pyarrow()
@@ -122,24 +117,24 @@ def _rates(engine: DuckDbBackend, store: OperatingStore, as_of: date) -> dict[st
     return {**rates, BASE_CURRENCY: 1.0}
 
 
-def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: str = "duckdb") -> int:
+def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: Engine = "duckdb") -> int:
     """Write the features of every seller known as of each midnight; return the number of rows.
 
     The folder has Parquet files with seller_id, as_of, and a double per feature in catalogue order, null if missing;
     rows have no order. The folder appears under its name when it is complete.
 
-    Args:
-        store: accepted operating data.
-        midnights: one or more dates.
-        out: the folder to create.
-        engine: `duckdb`, or `spark` on the configured cluster.
+    `engine` is `duckdb`, or `spark` on the configured cluster.
 
     Raises:
         StoreError: `out` exists or cannot be created, or the operating data cannot be read.
         EngineError: Spark cannot be started.
     """
+    days = sorted(set(midnights))
     with _new_folder(out) as folder:
-        return _WRITERS[engine](store, sorted(set(midnights)), folder)
+        if engine == "duckdb":
+            return _write_duckdb_frame(store, days, folder)
+        with spark.open_engine() as session:
+            return write_spark_frame(session, store, days, folder)
 
 
 @contextmanager
@@ -159,7 +154,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _by_duckdb(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
+def _write_duckdb_frame(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -172,19 +167,6 @@ def _by_duckdb(store: OperatingStore, midnights: Sequence[date], folder: Path) -
     return len(computed)
 
 
-def _by_spark(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
-    with spark.open_engine() as engine:
-        return write_spark_frame(engine, store, midnights, folder)
-
-
-_WRITERS: Final[Mapping[str, Callable[[OperatingStore, Sequence[date], Path], int]]] = {
-    "duckdb": _by_duckdb,
-    "spark": _by_spark,
-}
-
-ENGINES: Final = tuple(_WRITERS)
-
-
 def write_spark_frame(
     engine: SparkBackend,
     store: OperatingStore,
@@ -194,14 +176,7 @@ def write_spark_frame(
 ) -> int:
     """Write a frame as `materialize_frame` does, by the executors of a Spark session; return the number of rows.
 
-    Only that number and the first midnight of each table reach the driver.
-
-    Args:
-        engine: a backend of `features.engines.spark`.
-        store: accepted operating data, in a folder that every executor sees.
-        midnights: one or more distinct dates.
-        out: the folder to create, which every executor sees too.
-        catalogue: the features to compute.
+    Only that number and the first midnight of each table reach the driver. Every executor must see the store and `out`.
 
     Raises:
         StoreError: the operating data cannot be read, or `out` cannot be written.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import measures_in, parties_of, tables_of
 from features.coverage import requested_pairs, require_covered
-from features.engines.duckdb import open_engine
+from features.engines.duckdb import open_engine, read_parquet
 from features.errors import StoreError
 from features.executor import (
     INDEX,
@@ -135,14 +135,7 @@ def compute_frame(
 
     The values of unknown sellers and of dates that are not covered are missing.
 
-    Args:
-        store: accepted operating data.
-        pairs: columns `seller_id` and `as_of` (dates or timestamps at midnight); duplicates are computed once.
-        catalogue: the features to compute.
-        threads: number of threads of the engine; the values do not depend on it.
-
-    Returns:
-        A frame of float64 columns in catalogue order, NaN if missing, indexed and sorted by (seller_id, as_of).
+    Dates may be timestamps at midnight. The frame is indexed and sorted by (seller_id, as_of).
     """
 
     def expressions(sources: Sources, scope: PairScope) -> dict[str, ir.Table]:
@@ -155,22 +148,16 @@ def compute_frame(
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     """Return the pairs of every seller known as of a midnight, for `frame`."""
     with map_engine_errors(store), open_engine() as engine:
-        sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
+        sellers = read_parquet(engine, store.files("sellers"))
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
     return pairs
 
 
 def seller_segments(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the attributes of each seller as of each midnight that reports segment by.
+    """Return the attributes by which reports segment pairs, indexed and sorted by (seller_id, as_of).
 
-    Args:
-        store: accepted operating data.
-        pairs: columns `seller_id` and `as_of`, as for `frame`.
-
-    Returns:
-        Columns `country` and `marketplace` (of the oldest store), missing if unknown, indexed and sorted by
-        (seller_id, as_of).
+    They are `country` and `marketplace` (of the oldest store), missing if unknown.
     """
     with map_engine_errors(store), open_engine() as engine:
         computed = compute_in_chunks(engine, parties(engine, store), pairs, lambda scope: {"all": _segments(scope)})
@@ -190,7 +177,7 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
         StoreError: a stored file is missing or damaged.
     """
     with map_engine_errors(store), open_engine() as engine:
-        rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
+        rows = read_parquet(engine, store.files(table)).to_pyarrow()
     frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
     return frame
 

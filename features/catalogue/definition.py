@@ -78,7 +78,7 @@ class Feature:
         if self.gameable not in _GAMEABLE:
             raise CatalogueError(f"{self.name} is gameable {self.gameable!r}. Use one of {', '.join(_GAMEABLE)}.")
         measures = measures_of(self.expression)
-        unknown = sorted(frozenset().union(*map(facts_of, measures)) - set(BY_NAME))
+        unknown = sorted(frozenset().union(*(measure.facts for measure in measures)) - set(BY_NAME))
         if unknown:
             raise CatalogueError(f"{self.name} uses unknown facts: {', '.join(unknown)}. See features.facts.")
         for measure in measures:
@@ -111,15 +111,6 @@ def measures_in(catalogue: Sequence[Feature]) -> frozenset[Measure]:
     return frozenset().union(*(measures_of(feature.expression) for feature in catalogue))
 
 
-def facts_of(measure: Measure) -> frozenset[str]:
-    """Return the names of the daily facts that a measure adds up.
-
-    Example: `facts_of(Total("gross", 90, net="refunded"))` is `{"gross", "refunded"}`.
-    """
-    names = (getattr(measure, attribute, None) for attribute in ("fact", "other", "net"))
-    return frozenset(name for name in names if name)
-
-
 def tables_of(measure: Measure) -> frozenset[str]:
     """Return the event tables that a measure reads; if one is absent, the measure is missing."""
     match measure:
@@ -129,7 +120,7 @@ def tables_of(measure: Measure) -> frozenset[str]:
             return frozenset({"loans", "payments"})
         case LoanMeasure():
             return frozenset(LOAN_TABLES)
-    return frozenset(BY_NAME[fact].table for fact in facts_of(measure))
+    return frozenset(BY_NAME[fact].table for fact in measure.facts)
 
 
 def parties_of(measure: Measure) -> frozenset[str]:

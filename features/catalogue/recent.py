@@ -36,51 +36,46 @@ def _weakest(length: int, days: int) -> Expr:
     return LeastKnown(parts) * (sold_days / length) / _so_far(days) * if_sold_since(2 * _MONTH)
 
 
-_feature = partial(Feature, reason_group="stability")
+_lowers_risk = partial(Feature, sign=-1, reason_group="stability")
 
 RECENT: Final = (
-    _feature(
+    _lowers_risk(
         name="fortnight_hold_28d",
         label="Sales of the last 2 weeks against the 4 weeks before",
         meaning="Daily net sales so far of the last 14 days divided by those of the 28 days before, at most 1.",
         expression=_hold(_FORTNIGHT, _MONTH),
-        sign=-1,
         sign_reason="A fall over two weeks is an early sign of distress; a rise can be faked and earns nothing.",
         reason_group="sales_trend",
         actionable=True,
     ),
-    _feature(
+    _lowers_risk(
         name="month_hold_56d",
         label="Sales of the last 4 weeks against the 8 weeks before",
         meaning="Daily net sales so far of the last 28 days divided by those of the 56 days before, at most 1.",
         expression=_hold(_MONTH, 2 * _MONTH),
-        sign=-1,
         sign_reason="A month below the two months before it is a turn for the worse.",
         reason_group="sales_trend",
         actionable=True,
     ),
-    _feature(
+    _lowers_risk(
         name="weakest_fortnight_56d",
         label="Weakest of the last 4 two-week periods",
         meaning="Weakest net sales so far of the last 4 two-week periods, over their mean.",
         expression=_weakest(_FORTNIGHT, 2 * _MONTH),
-        sign=-1,
         sign_reason="Income that failed for two of the last eight weeks may fail again when an instalment is due.",
     ),
-    _feature(
+    _lowers_risk(
         name="weakest_fortnight_182d",
         label="Weakest of the last 13 two-week periods",
         meaning="Weakest net sales so far of the last 13 two-week periods since the first order, over their mean.",
         expression=_weakest(_FORTNIGHT, 182),
-        sign=-1,
         sign_reason="A store that closed for two weeks within half a year may close again.",
     ),
-    _feature(
+    _lowers_risk(
         name="weakest_month_196d",
         label="Weakest of the last 7 four-week periods",
         meaning="Weakest net sales so far of the last 7 four-week periods since the first order, over their mean.",
         expression=_weakest(_MONTH, 196),
-        sign=-1,
         sign_reason="An instalment must also be paid after the weakest month.",
     ),
 )

@@ -13,48 +13,39 @@ def _stars(days: int) -> Expr:
     return Total("star_hundredths", days) / Total("ratings", days) * _STARS
 
 
-_feature = partial(Feature, reason_group="reputation")
+_lowers_risk = partial(Feature, sign=-1, reason_group="reputation", actionable=True, unit="stars")
+_either_way = partial(Feature, sign=0, reason_group="reputation")
 
 REPUTATION: Final = (
-    _feature(
+    _lowers_risk(
         name="rating_90d",
         label="Average rating, last 90 days",
         meaning="Average stars of all ratings of the last 90 days, 1 to 5.",
-        unit="stars",
         expression=_stars(90),
-        sign=-1,
         sign_reason="Satisfied buyers return and do not open disputes.",
-        actionable=True,
         gameable="up",
     ),
-    _feature(
+    _lowers_risk(
         name="rating_change",
         label="Average rating, change against 365 days",
         meaning="Average stars of the last 90 days less those of the last 365.",
-        unit="stars",
         expression=_stars(90) - _stars(365),
-        sign=-1,
         sign_reason="Falling ratings precede returns and falling sales.",
-        actionable=True,
         gameable="both",
     ),
-    _feature(
+    _lowers_risk(
         name="rating_change_recent",
         label="Average rating, change of the last 30 days",
         meaning="Average stars of the last 30 days less those of the last 90.",
-        unit="stars",
         expression=_stars(30) - _stars(90),
-        sign=-1,
         sign_reason="The latest ratings show current problems.",
-        actionable=True,
         gameable="both",
     ),
-    _feature(
+    _either_way(
         name="ratings_per_order_180d",
         label="Ratings per order, last 180 days",
         meaning="Number of ratings per order of the last 180 days; missing without a rating.",
         expression=Total("ratings", 180) / Total("orders", 180) * if_any("ratings", 180),
-        sign=0,
         sign_reason="Buyers rate what they like and what they dislike.",
         gameable="both",
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
             yield backend
         finally:
             backend.disconnect()
+
+
+def read_parquet(engine: Backend, paths: Sequence[Path]) -> ir.Table:
+    """Return the rows of Parquet files with one schema. The engine would read wildcards in their names."""
+    return engine.read_parquet([glob.escape(str(path)) for path in paths])
 
 
 @contextmanager

@@ -38,11 +38,8 @@ def key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
 def find_shared_keys(delivered: ir.Table, stored: ir.Table | None, key: Sequence[str]) -> ir.Table:
     """Return the hashes of keys that occur twice in the delivery, or in the delivery and in the store.
 
-    Args:
-        delivered: the key's columns and KEY_HASH. Hashes replace keys here, since those of 20 million rows fit into
-            memory and the keys do not.
-        stored: the key's columns. The few keys of a day's delivery are looked up without hashing every stored row.
-        key: the key's columns.
+    `delivered` also has KEY_HASH: hashes of 20 million rows fit into memory, and their keys do not. The few keys of a
+    day's delivery are looked up in the store without hashing every stored row.
     """
     repeated = delivered.group_by(KEY_HASH).having(delivered.count() > 1).agg()
     if stored is None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.engines.duckdb import engine_errors, open_engine
+from features.engines.duckdb import engine_errors, open_engine, read_parquet
 from features.errors import DeliveryError
 from features.ingest.delivery import TERMS_FILE, Delivery, open_delivery, reject_table
 from features.ingest.erasure import finish_erasure, read_erased, resolve_erased_ids, without_erased, write_erased
@@ -170,9 +170,7 @@ class _Session:
         return self.folders.accepted / f"{table}.parquet"
 
     def read(self, files: Sequence[Path]) -> ir.Table:
-        from features.ingest.validation import read_files
-
-        return read_files(self.engine, files)
+        return read_parquet(self.engine, files)
 
     def files(self, table: str) -> tuple[Path, ...]:
         """Return the accepted files of a table, of the store and of this delivery so far."""

@@ -6,9 +6,9 @@ A value that cannot be cast becomes null; `rules` distinguishes missing from unr
 from __future__ import annotations
 
 import codecs
+import glob
 import io
 import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def read_through(path: Path) -> None:
 
 def literal(path: Path) -> str:
     """Return `path` with its wildcard characters escaped."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
+    return glob.escape(str(path))
 
 
 def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], text: TextFormat) -> Source:

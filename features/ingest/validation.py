@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from features import asof
+from features.engines.duckdb import read_parquet
 from features.ingest import deduplication, delivery, money, rules, sources
 from features.ingest.columns import ROW
 from features.ingest.report import RULE_SEPARATOR, TableReport
@@ -66,18 +67,13 @@ class TableIngest:
     @property
     def stored(self) -> ir.Table | None:
         """The table's accepted rows of earlier deliveries, if any."""
-        return read_files(self.engine, self.context.stored) if self.context.stored else None
+        return read_parquet(self.engine, self.context.stored) if self.context.stored else None
 
     def materialize(self, name: str, rows: ir.Table) -> ir.Table | None:
         """Write `rows` to disk and return them for repeated reading; None if they are empty."""
         path = self.work / f"{self.table.name}.{name}.parquet"
         write(rows, path)
-        return read_files(self.engine, [path]) if count_rows(path) else None
-
-
-def read_files(engine: Backend, paths: Sequence[Path]) -> ir.Table:
-    """Return the rows of several Parquet files of one table."""
-    return engine.read_parquet([literal(path) for path in paths])
+        return read_parquet(self.engine, [path]) if count_rows(path) else None
 
 
 def write(rows: ir.Table, path: Path) -> None:
@@ -196,7 +192,7 @@ def _rules(job: TableIngest, rows: ir.Table) -> list[list[rules.Rule]]:
     groups.append([rules.future_rule(rows.known_at, job.context.latest)])
     for name, target in rules.references_of(job.table):
         files = job.context.references[target.name]
-        ids = read_files(job.engine, files)[name] if files else None
+        ids = read_parquet(job.engine, files)[name] if files else None
         groups.append([rules.reference_rule(name, rows[name], ids)])
     return groups
 
@@ -301,7 +297,7 @@ def _count_by_rule(engine: Backend, path: Path, column: str) -> dict[str, int]:
     """Return the number of quarantined rows by rule; `rules` can name several for one row."""
     if not count_rows(path):
         return {}
-    names = read_files(engine, [path])[column].split(RULE_SEPARATOR).unnest().name("rule").as_table()
+    names = read_parquet(engine, [path])[column].split(RULE_SEPARATOR).unnest().name("rule").as_table()
     counts = names.group_by("rule").agg(rows=names.count()).order_by("rule").to_pyarrow()
     return dict(zip(counts.column("rule").to_pylist(), counts.column("rows").to_pylist(), strict=True))
 

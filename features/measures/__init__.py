@@ -24,12 +24,8 @@ def prepare_tables(
 ) -> dict[str, ir.Table]:
     """Return the small tables that some measures read, by the names under which `measure_tables` expects them.
 
-    They depend on no pair, so that several frames share them.
-
-    Args:
-        tiles: tiles by name, and accepted rows of LOAN_TABLES.
-        measures: the measures to compute.
-        span: the earliest and the latest midnight of the frames.
+    They depend on no pair, so that several frames share them, with midnights in `span`. `tiles` includes the accepted
+    rows of LOAN_TABLES.
     """
     prepared = dict(repayment.loan_books({name: tiles[name] for name in LOAN_TABLES if name in tiles}))
     if "orders" in tiles:
@@ -44,12 +40,8 @@ def measure_tables(
 ) -> Iterator[ir.Table]:
     """Yield tables with at most one row per pair and a column per measure (see `scope.column_name`).
 
-    A pair that is absent from a table has no visible rows for it. A measure with `net` has two plain columns.
-
-    Args:
-        tiles: tiles by name, and the tables of `prepare_tables`.
-        scope: the requested pairs.
-        measures: the measures to compute.
+    A pair that is absent from a table has no visible rows for it. A measure with `net` has two plain columns. `tiles`
+    includes the tables of `prepare_tables`.
     """
     for module in (windows, daily, groups, buyers, parties, repayment):
         yield from module.tables(tiles, scope, measures)

@@ -118,12 +118,8 @@ def _combine(one_time: ir.Table, repeat: ir.Table, measures: list[BuyerMeasure])
 def rush_rows(repeat: ir.Table, measures: Collection[Measure], span: tuple[date, date]) -> ir.Table:
     """Return the repeat-buyer tiles of buyers with as many orders in one hour, in any stores, as a rush needs.
 
-    Computed once for all frames, since few rows remain; stores and visibility are checked for these rows only.
-
-    Args:
-        repeat: the tiles of repeat buyers.
-        measures: the measures to compute.
-        span: the earliest and the latest midnight of the frames.
+    Computed once for all frames, with midnights in `span`, since few rows remain; stores and visibility are checked for
+    these rows only.
     """
     rushes = [item for item in measures if isinstance(item, RushOrders)]
     least, reach = min((item.orders for item in rushes), default=1), max((item.days for item in rushes), default=0)

@@ -30,7 +30,7 @@ def tables(tiles: Mapping[str, ir.Table], scope: PairScope, measures: Collection
     mine = [
         item
         for item in measures
-        if isinstance(item, DailyMeasure) and all(BY_NAME[fact].table in tiles for fact in _facts(item))
+        if isinstance(item, DailyMeasure) and all(BY_NAME[fact].table in tiles for fact in item.facts)
     ]
     if mine:
         days = _daily_totals(_fact_rows(tiles, scope, mine), scope)
@@ -39,17 +39,13 @@ def tables(tiles: Mapping[str, ir.Table], scope: PairScope, measures: Collection
         )
 
 
-def _facts(item: DailyMeasure) -> list[str]:
-    return [name for name in (getattr(item, field, None) for field in ("fact", "other", "net")) if name]
-
-
 def _fact_rows(tiles: Mapping[str, ir.Table], scope: PairScope, measures: list[DailyMeasure]) -> ir.Table:
     """Return `pair` (a store set), `day`, `visible_from` and the facts in use of all reachable rows."""
     import ibis
 
     reach: dict[str, int] = {}
     for item in measures:
-        for fact in _facts(item):
+        for fact in item.facts:
             reach[fact] = max(reach.get(fact, 0), item.reach)
     zero = ibis.literal(0, "int64")
     parts = []

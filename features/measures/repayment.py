@@ -35,13 +35,10 @@ _MOST: Final = 1e14
 
 
 def loan_books(tables: Mapping[str, ir.Table]) -> Iterator[tuple[str, ir.Table]]:
-    """Yield LENT, DUE and PAID, as far as their tables exist, with `seller_id`, `loan_id` and `visible_from`.
+    """Yield LENT, DUE and PAID, as far as their LOAN_TABLES exist, with `seller_id`, `loan_id` and `visible_from`.
 
     LENT has `lent_on` and `term_days`, PAID `paid_on`, DUE `due_on`, and each its `micros`. Instalments and payments
     are visible once their loan is visible, too.
-
-    Args:
-        tables: accepted rows of LOAN_TABLES, by name.
     """
     if "loans" not in tables:
         return

@@ -47,14 +47,9 @@ def scope_of(
     span: tuple[date, date],
     keep: Callable[[ir.Table], ir.Table],
 ) -> PairScope:
-    """Return the scope of pairs: their sellers' attributes and stores as of then.
+    """Return the scope of distinct pairs (pair, seller_id, as_of): their sellers' attributes and stores as of then.
 
-    Args:
-        pairs: distinct pairs with pair, seller_id and as_of.
-        sellers: accepted versions of sellers.
-        stores: accepted versions of stores.
-        span: the earliest and the latest as_of of the pairs.
-        keep: see `PairScope`.
+    `sellers` and `stores` are accepted versions, `span` is the earliest and the latest `as_of`.
     """
     import ibis
 

@@ -45,13 +45,7 @@ Whole = NDArray[np.int64]
 
 
 def compute_profiles(store: OperatingStore, features: pd.DataFrame, threads: int | None = None) -> ProfileSet:
-    """Compute the profiles of sellers whose features are known, all as of one midnight.
-
-    Args:
-        store: accepted operating data.
-        features: a frame of the catalogue as of one midnight, with every seller, as from `frame`.
-        threads: number of threads of the engine; the result does not depend on it.
-    """
+    """Compute the profiles of all sellers from their `features` as of one midnight; `threads` does not change them."""
     sellers = list(features.index.get_level_values("seller_id"))
     pairs = features.index.to_frame(index=False)
     expressions = partial(_expressions, names_buyers=store.names_buyers)

@@ -11,15 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """One question.
-
-    Attributes:
-        name: stable identifier.
-        feature: the feature that it checks.
-        threshold: raised if the value is greater.
-        question: the question to the seller.
-        why: the reason for the threshold.
-    """
+    """One question to the seller, raised if `feature` is greater than `threshold`; `why` explains the threshold."""
 
     name: str
     feature: str

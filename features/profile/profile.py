@@ -108,15 +108,7 @@ class SellerProfile:
 
 
 def build_profile(vector: StoredVector, stored: StoredProfile) -> SellerProfile:
-    """Return the profile of a seller.
-
-    Args:
-        vector: the seller's features.
-        stored: the sums and ranks computed with them.
-
-    Raises:
-        StoreError: the vector was computed with another catalogue.
-    """
+    """Return the profile of a seller; raise StoreError if the vector was computed with another catalogue."""
     snapshot = vector.snapshot
     if snapshot.catalogue != _digest():
         raise StoreError("The stored vectors were made by another catalogue; run `sellerscore features`.")

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ibis
 
-from features.engines.duckdb import open_engine
+from features.engines.duckdb import open_engine, read_parquet
 from features.errors import StoreError
 from features.ingest.report import IngestReport, TableReport
 from features.ingest.sources import ROW_NUMBER
-from features.ingest.validation import read_files
-from features.quality.columns import ColumnSummary, Sides, TableDrift, drift, summarize_columns
+from features.quality.columns import ColumnSummary, TableDrift, drift, summarize_columns
 from features.quality.coverage import (
     Lateness,
     MissingTable,
@@ -109,7 +108,7 @@ def _line(reason: QuarantineReason, example: Example) -> str:
 
 
 def _examples(engine: Backend, table: Table, path: Path) -> dict[str, tuple[Example, ...]]:
-    rows = read_files(engine, [path])
+    rows = read_parquet(engine, [path])
     order = [rows[name] for name in (ROW_NUMBER, *table.column_names, "row")]
     ranked = rows.mutate(rank=ibis.row_number().over(group_by="rule", order_by=order))
     by_rule: dict[str, tuple[Example, ...]] = {}
@@ -236,17 +235,17 @@ def _analyse_table(inputs: _Input, report: TableReport) -> TableQuality:
     reasons = quarantine_reasons(engine, report, quarantined)
     if not report.accepted:
         return TableQuality(report, reasons)
-    now = read_files(engine, [inputs.file("accepted", table.name)])
+    now = read_parquet(engine, [inputs.file("accepted", table.name)])
     by_day = rows_by_day(table, now)
     table_drift = None
     if earlier.rows(table.name):
-        before = read_files(engine, earlier.files(table.name))
-        table_drift = drift(engine, table, Sides(before, now, rows_by_day(table, before), by_day), inputs.work)
+        before = read_parquet(engine, earlier.files(table.name))
+        table_drift = drift(engine, table, before, now, now_by_day=by_day, work=inputs.work)
     complete = earlier.covers_through.get(table.name)
     return TableQuality(
         report,
         reasons,
-        summarize_columns(table, now, read_files(engine, [quarantined])),
+        summarize_columns(table, now, read_parquet(engine, [quarantined])),
         coverage(table, by_day, inputs.covers.get(table.name)),
         lateness(table, now),
         table_drift,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import ibis
 import numpy as np
 
+from features.engines.duckdb import read_parquet
 from features.ingest.deduplication import key_hash
 from features.ingest.money import MICROS
-from features.ingest.validation import read_files
+from features.quality.coverage import rows_by_day
 from features.quality.psi import Stability, stability
 from features.schema import Column, Kind, Table
 
@@ -178,7 +179,6 @@ class _BinnedColumn:
     names: tuple[str, ...]
     edges: Sequence[float | str]
     column: str
-    scale: float = 1.0
 
     def code(self, rows: ir.Table) -> ir.Value:
         values = rows[self.column]
@@ -188,34 +188,25 @@ class _BinnedColumn:
         return ibis.cases(*steps, else_=len(self.edges))
 
 
-@dataclass(frozen=True)
-class Sides:
-    """The accepted rows of one table from earlier deliveries and from this one, with their rows by day."""
-
-    before: ir.Table
-    now: ir.Table
-    before_by_day: Mapping[date, int]
-    now_by_day: Mapping[date, int]
-
-
-def drift(engine: Backend, table: Table, sides: Sides, work: Path) -> TableDrift | None:
-    """Return the drift of a table; None if either side has no rows.
+def drift(
+    engine: Backend, table: Table, before: ir.Table, now: ir.Table, *, now_by_day: Mapping[date, int], work: Path
+) -> TableDrift:
+    """Return the drift of the accepted rows of a table against those of earlier deliveries.
 
     Numbers are binned at the deciles of the earlier rows (amounts in US dollars), categories by value. Ids and times
     are not compared, since they always differ. `work` is the folder for intermediate files.
     """
-    rows_before, rows_now = (sum(days.values()) for days in (sides.before_by_day, sides.now_by_day))
-    if not rows_before or not rows_now:
-        return None
-    binned = [_bin(table, column, sides.before) for column in table.columns if _compare(column)]
-    coded = [_encode(table, rows, binned) for rows in (sides.before, sides.now)]
+    binned = [_bin(table, column, before) for column in table.columns if _compare(column)]
+    coded = [_encode(table, rows, binned) for rows in (before, now)]
     counts = [_counts(engine, rows, binned, work / f"{table.name}.{n}.parquet") for n, rows in enumerate(coded)]
+    before_by_day = rows_by_day(table, before)
+    rows_before, rows_now = (sum(days.values()) for days in (before_by_day, now_by_day))
     return TableDrift(
         table.name,
         rows_before,
         rows_now,
-        rows_before / len(sides.before_by_day),
-        rows_now / len(sides.now_by_day),
+        rows_before / len(before_by_day),
+        rows_now / len(now_by_day),
         tuple(_column_drift(each, before, now) for each, before, now in zip(binned, *counts, strict=True)),
     )
 
@@ -239,7 +230,7 @@ def _decile_bins(label: str, column: str, before: ir.Table, scale: float) -> _Bi
     edges = sorted(set(deciles))
     texts = [f"{edge / scale:,.4g}" for edge in edges]
     names = (*(f"to {edge}" for edge in texts), f"over {texts[-1]}")
-    return _BinnedColumn(label, names, tuple(edges), column, scale)
+    return _BinnedColumn(label, names, tuple(edges), column)
 
 
 def _encode(table: Table, rows: ir.Table, binned: Sequence[_BinnedColumn]) -> ir.Table:
@@ -252,7 +243,7 @@ def _counts(engine: Backend, coded: ir.Table, binned: Sequence[_BinnedColumn], p
     """Return for each column the rows by group of stores and bin."""
     # one pass over the rows writes a byte per column, which is then counted column by column
     coded.to_parquet(path)
-    codes = read_files(engine, [path])
+    codes = read_parquet(engine, [path])
     return [_by_group(codes, f"bin_{n}", len(each.names)) for n, each in enumerate(binned)]
 
 

@@ -101,10 +101,8 @@ def rows_by_day(table: Table, rows: ir.Table) -> dict[date, int]:
     return {each["day"]: each["rows"] for each in counts}
 
 
-def coverage(table: Table, by_day: Mapping[date, int], covers_through: date | None) -> TableCoverage | None:
-    """Return the coverage of a table; None if it has no accepted row."""
-    if not by_day:
-        return None
+def coverage(table: Table, by_day: Mapping[date, int], covers_through: date | None) -> TableCoverage:
+    """Return the coverage of a table with accepted rows."""
     body = _body(by_day)
     inside = {day: rows for day, rows in by_day.items() if body.first <= day <= body.last}
     dense = table.event_time is not None and len(inside) >= DENSE * body.count and median(inside.values()) >= BUSY
@@ -190,7 +188,7 @@ class Lateness:
 
 
 def lateness(table: Table, rows: ir.Table) -> Lateness | None:
-    """Return the lateness of a table's accepted rows; None without rows, and for sellers and stores.
+    """Return the lateness of a table's accepted rows; None for sellers and stores.
 
     Example: an order at 2024-03-01 23:00 known at 2024-03-03 00:00 is 25 hours late; a traffic row of 2024-03-01 known
     then is one day late.
@@ -209,8 +207,6 @@ def lateness(table: Table, rows: ir.Table) -> Lateness | None:
         **{f"bucket_{n}": (late.bucket == n).sum() for n in range(len(BUCKETS))},
     )
     row = numbers.to_pyarrow().to_pylist()[0]
-    if not row["rows"]:
-        return None
     return Lateness(
         table.name,
         row["rows"],

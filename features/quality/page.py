@@ -185,13 +185,7 @@ def psi_x(value: float) -> float:
 
 
 def write_page(store: OperatingStore, report: IngestReport, name: str, out: Path) -> Path:
-    """Write the page about a stored delivery and return its path.
-
-    Args:
-        store: the store that has the delivery.
-        report: the ingest report of the delivery.
-        name: the name of the delivery, such as that of its folder.
-        out: the file to write. Its folder is created, and an older page is replaced in one step.
+    """Write the page about a stored delivery called `name`, replace an older page in one step, and return its path.
 
     Raises:
         StoreError: the store does not have the delivery.

@@ -96,7 +96,7 @@ def current_tiles(engine: DuckDbBackend, store: OperatingStore) -> TileSet:
     return _current_tiles(
         _TileEngine(
             folder="tiles",
-            read=lambda files: engine.read_parquet([str(file) for file in files]),
+            read=partial(duckdb.read_parquet, engine),
             # A store's rows are kept together, or DuckDB's threads restart a frame's sums every few thousand rows.
             write=lambda table, path: table.order_by("store_id", "day").to_parquet(path),
             fetch=lambda table: table.to_pyarrow().to_pylist(),

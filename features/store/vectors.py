@@ -148,20 +148,19 @@ class VectorStore:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 
-    def count_sellers(self, snapshot: Snapshot, complete: bool = False) -> int | None:
-        """Return the number of sellers of the latest snapshot if it equals `snapshot`, else None.
+    def count_sellers(self, snapshot: Snapshot) -> int | None:
+        """Return the number of sellers of the latest snapshot, else None.
 
-        If `complete`, also return None unless it has profiles of the current definitions and contexts.
+        The latest snapshot must equal `snapshot` and have profiles of the current definitions and contexts.
         """
         if not self._path.exists():
             return None
         with self._open() as connection:
-            if connection.execute(_LATEST).fetchone() is None:
+            row = connection.execute(_LATEST).fetchone()
+            if row is None or _snapshot(*row[1:]) != snapshot:
                 return None
-            key, latest = _latest_snapshot(connection)
-            if latest != snapshot:
-                return None
-            if complete and (
+            key = row[0]
+            if (
                 profile_tables.read_definitions(connection, key) != profile_digest()
                 or context_tables.read_rates(connection, key) is None
             ):
@@ -264,16 +263,14 @@ def _map_errors(path: Path, done: str) -> Iterator[None]:
         raise StoreError(
             "A seller has two vectors in the snapshot, so nothing was stored. Give each seller one vector."
         ) from error
-    except sqlite3.Error as error:
-        # the low byte is the primary result code
-        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
-        raise _failure(path, done, str(error), remedy) from error
-    except OSError as error:
-        raise _failure(path, done, error.strerror or str(error), _ALLOW) from error
-
-
-def _failure(path: Path, done: str, reason: str, remedy: str) -> StoreError:
-    return StoreError(f"The feature vectors in {path} cannot be {done} ({reason}); {remedy}run `sellerscore features`.")
+    except (sqlite3.Error, OSError) as error:
+        reason, remedy = getattr(error, "strerror", None) or str(error), _ALLOW
+        if isinstance(error, sqlite3.Error):
+            # the low byte is the primary result code
+            remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+        raise StoreError(
+            f"The feature vectors in {path} cannot be {done} ({reason}); {remedy}run `sellerscore features`."
+        ) from error
 
 
 def _to_bytes(seller_id: str) -> bytes:

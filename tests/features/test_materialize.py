@@ -36,13 +36,13 @@ def test_vectors_and_missing_profiles_of_the_same_data_are_computed_once(
     operating = open_store(world.home / "operating")
     shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
-    sellers = stored.count_sellers(snapshot, complete=True)
+    sellers = stored.count_sellers(snapshot)
     assert sellers
     monkeypatch.setattr(materialize, "compute_frame", None)  # a second computation fails
     assert materialize_vectors(operating, stored) == (snapshot, sellers)
     plain = [(vector.seller_id, vector.values) for vector in stored.all_latest()][:40]
     stored.replace(snapshot, plain)
-    assert stored.count_sellers(snapshot, complete=True) is None
+    assert stored.count_sellers(snapshot) is None
     index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
     features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
     monkeypatch.setattr(materialize, "compute_frame", lambda *_: features)

@@ -128,11 +128,10 @@ def test_the_snapshot_stored_last_is_the_latest(store: VectorStore) -> None:
 
 def test_a_snapshot_is_complete_with_profiles_of_the_current_definitions_and_contexts(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"), CHINA)
-    assert store.count_sellers(SNAPSHOT, complete=True) == 2
+    assert store.count_sellers(SNAPSHOT) == 2
     for incomplete in ((profiles("S1"),), (ProfileSet("sha256:other", [("S1", PROFILE)]), CHINA), ()):
         store.replace(SNAPSHOT, ROWS, *incomplete)
-        assert store.count_sellers(SNAPSHOT) == 2
-        assert store.count_sellers(SNAPSHOT, complete=True) is None
+        assert store.count_sellers(SNAPSHOT) is None
         if len(incomplete) != 1:
             with pytest.raises(StoreError, match="Run `sellerscore features`"):
                 store.profile("S1")

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.economy import FIXED_SHARE
-from training.simulation.lending import PERIOD_DAYS, Disbursals, Payments
+from training.simulation.lending import PERIOD_DAYS
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
 from training.simulation.orders import ChunkContext, store_column
-from training.simulation.rows import Coded, Column, FloatArray, Rows, known_times, numbered, waking_hours
+from training.simulation.rows import Column, FloatArray, Rows, coded, column_of, known_times, numbered, waking_hours
 from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
 from training.simulation.state import GOODS_SHARE, Snapshot
 
@@ -32,15 +31,15 @@ def seller_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     first = Rows.of(
         "sellers",
         seller_id=seller_ids(traits.number),
-        country=Coded(traits.country, COUNTRIES),
-        base_currency=Coded(traits.country, _BASE_CURRENCIES),
-        category=Coded(traits.category, CATEGORIES),
+        country=coded(traits.country, COUNTRIES),
+        base_currency=coded(traits.country, _BASE_CURRENCIES),
+        category=coded(traits.category, CATEGORIES),
         onboarded_at=joined,
         known_at=joined,
     )
     moved = np.flatnonzero(rng.random(len(traits)) < _CATEGORY_CHANGE_SHARE)
     later = joined[moved] + rng.integers(100, 900, len(moved)).astype("timedelta64[D]")
-    category = Coded(((traits.category[moved] + 1) % len(CATEGORIES)).astype(np.int32), CATEGORIES)
+    category = coded(((traits.category[moved] + 1) % len(CATEGORIES)).astype(np.int32), CATEGORIES)
     return first.append(first.take(moved).replace(category=category, known_at=later))
 
 
@@ -54,12 +53,12 @@ def store_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
         "stores",
         store_id=store_ids(number, slot),
         seller_id=seller_ids(number),
-        marketplace=Coded(traits.marketplace[seller, slot], MARKETPLACES),
+        marketplace=coded(traits.marketplace[seller, slot], MARKETPLACES),
         opened_at=opened,
         known_at=opened,
     )
     wrong = rng.random(len(right)) < _STORE_CORRECTION_SHARE
-    noted = Coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
+    noted = coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
     weeks = rng.integers(3, 30, len(right)).astype("timedelta64[D]")
     corrected = right.replace(known_at=opened + weeks).take(wrong)
     return right.replace(marketplace=noted).append(corrected)
@@ -67,9 +66,8 @@ def store_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
 
 def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     """Return purchases of stock from a few suppliers, in the seller's currency, booked on the first store."""
-    traits, (day, seller, usd) = chunk.traits, chunk.economy.purchases
-    order = np.argsort(seller, kind="stable")
-    day, seller, usd = day[order], seller[order], usd[order]
+    traits, bought = chunk.traits, chunk.economy.history.purchases
+    seller, day = np.nonzero(bought.T)
     rank = np.arange(len(seller)) - np.searchsorted(seller, seller)
     number = traits.number[seller]
     currency = np.array([CURRENCIES.index(code) for code in _BASE_CURRENCIES])[traits.country[seller]]
@@ -80,8 +78,8 @@ def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
         store_id=store_column(seller, np.zeros_like(seller), traits),
         supplier_id=numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
         purchased_at=at,
-        amount=np.maximum(np.round(usd / chunk.market.usd[day, currency], 2), 0.01),
-        currency=Coded(currency.astype(np.int32), CURRENCIES),
+        amount=np.maximum(np.round(bought[day, seller] / chunk.market.usd[day, currency], 2), 0.01),
+        currency=coded(currency.astype(np.int32), CURRENCIES),
         known_at=known_times(at, rng),
     )
 
@@ -95,36 +93,38 @@ def loan_rows(chunk: ChunkContext, rng: np.random.Generator) -> tuple[Rows, Rows
     """Return loans, disbursed in working hours, and their instalments; the lender reports both within minutes."""
     batches = chunk.economy.loans.disbursals
     day, seller, number, principal, total, instalment, periods = (
-        _column(batches, name) for name in ("day", "seller", "number", "principal", "total", "instalment", "periods")
+        column_of(batches, name) for name in ("day", "seller", "number", "principal", "total", "instalment", "periods")
     )
     at = chunk.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
     loan_id, known_at = loan_ids(chunk, seller, number), at + np.timedelta64(5, "m")
-    loans: dict[str, Column] = {
-        "loan_id": loan_id,
-        "seller_id": seller_ids(chunk.traits.number[seller]),
-        "disbursed_at": at,
-        "principal": principal / 100,
-        "currency": Coded(chunk.traits.country[seller], _BASE_CURRENCIES),
-        "term_days": (periods * PERIOD_DAYS).astype(np.int32),
-        "known_at": known_at,
-    }
+    loans = Rows.of(
+        "loans",
+        loan_id=loan_id,
+        seller_id=seller_ids(chunk.traits.number[seller]),
+        disbursed_at=at,
+        principal=principal / 100,
+        currency=coded(chunk.traits.country[seller], _BASE_CURRENCIES),
+        term_days=(periods * PERIOD_DAYS).astype(np.int32),
+        known_at=known_at,
+    )
     each = np.repeat(np.arange(len(day)), periods)
     step = np.arange(len(each)) - np.repeat(np.cumsum(periods) - periods, periods)
     last = step + 1 == periods[each]
     amount = np.where(last, total[each] - instalment[each] * step, instalment[each])
-    plan: dict[str, Column] = {
-        "loan_id": loan_id[each],
-        "due_on": chunk.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
-        "amount": amount / 100,
-        "known_at": known_at[each],
-    }
-    return Rows("loans", loans), Rows("instalments", plan)
+    plan = Rows.of(
+        "instalments",
+        loan_id=loan_id[each],
+        due_on=chunk.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
+        amount=amount / 100,
+        known_at=known_at[each],
+    )
+    return loans, plan
 
 
 def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     """Return payments, made late on the day that had the cash."""
     batches = chunk.economy.loans.payments
-    day, seller, number, amount = (_column(batches, name) for name in ("day", "seller", "number", "amount"))
+    day, seller, number, amount = (column_of(batches, name) for name in ("day", "seller", "number", "amount"))
     at = chunk.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
     return Rows.of(
         "payments",
@@ -136,33 +136,26 @@ def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     )
 
 
-def _column(batches: Sequence[Disbursals | Payments], name: str) -> NDArray[np.int64]:
-    """Return an attribute of all batches as one column; a single value is repeated for each row."""
-    parts = [np.broadcast_to(getattr(batch, name), len(batch.seller)) for batch in batches]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-
-
 def truth_rows(chunk: ChunkContext) -> Rows:
     """Return one row per loan as of the midnight before disbursement, and one per seller at the end of the period."""
     economy, traits = chunk.economy, chunk.traits
     end = len(chunk.market.season)
     last = Snapshot.of(end, np.arange(len(traits)), economy.final, economy.history)
     snapshots = [last, *(batch.known for batch in economy.loans.disbursals)]
-    day = np.concatenate([np.full(len(shot.seller), shot.day) for shot in snapshots])
-    seller = np.concatenate([shot.seller for shot in snapshots])
+    day, seller = (column_of(snapshots, name) for name in ("day", "seller"))
     number = np.concatenate([np.zeros(len(traits), dtype=np.int64), *(b.number for b in economy.loans.disbursals)])
     debt = np.concatenate([economy.loans.owed_usd(), np.zeros(len(seller) - len(traits))])
-    moving = {name: np.concatenate([getattr(shot, name) for shot in snapshots]) for name in Snapshot.moving_names()}
-    columns: dict[str, Column] = {
-        "seller_id": seller_ids(traits.number[seller]),
-        "as_of": chunk.clock.at(day, np.zeros(len(day))),
-        "loan_id": np.where(number > 0, loan_ids(chunk, seller, number), b""),
+    moving = {name: column_of(snapshots, name) for name in Snapshot.moving_names()}
+    return Rows.of(
+        "truth",
+        seller_id=seller_ids(traits.number[seller]),
+        as_of=chunk.clock.at(day, np.zeros(len(day))),
+        loan_id=np.where(number > 0, loan_ids(chunk, seller, number), b""),
         **_fixed(chunk, seller, day),
         **moving,
-        "open_debt": debt,
-    }
-    columns["cash_buffer_days"] = moving["cash"] / np.maximum(_daily_outgoings(moving), 0.01)
-    return Rows("truth", columns)
+        open_debt=debt,
+        cash_buffer_days=moving["cash"] / np.maximum(_daily_outgoings(moving), 0.01),
+    )
 
 
 def _daily_outgoings(moving: dict[str, FloatArray]) -> FloatArray:
@@ -176,20 +169,11 @@ def _fixed(chunk: ChunkContext, seller: NDArray[np.int64], day: NDArray[np.int64
     """Return the traits, and how the current shocks affect this seller."""
     traits, market = chunk.traits, chunk.market
     felt = market.spell[:, np.maximum(day - 1, 0)].T * traits.exposure[seller]
-    shocks: dict[str, Column] = {
-        f"shock_{n + 1}_exposure": traits.exposure[seller, n] for n in range(len(market.shocks))
-    }
+    names = ("size", "price", "health_mean", "margin", "capital", "skill", "loyalty", "livestream")
     return {
         "is_faker": traits.faker[seller],
         "tenure_days": (day - traits.joined[seller]).astype(np.int32),
-        "size": traits.size[seller],
-        "price": traits.price[seller],
-        "health_mean": traits.health_mean[seller],
-        "margin": traits.margin[seller],
-        "capital": traits.capital[seller],
-        "skill": traits.skill[seller],
-        "loyalty": traits.loyalty[seller],
-        "livestream": traits.livestream[seller],
+        **{name: getattr(traits, name)[seller] for name in names},
         "shock_felt": felt.sum(axis=1),
-        **shocks,
+        **{f"shock_{n + 1}_exposure": traits.exposure[seller, n] for n in range(len(market.shocks))},
     }

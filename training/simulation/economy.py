@@ -16,7 +16,7 @@ from training.simulation.market import Market
 from training.simulation.rows import FloatArray, Floats
 from training.simulation.sellers import Traits, base_rates
 from training.simulation.state import GOODS_SHARE, NEVER, DailyHistory, State
-from training.simulation.trade import Trade, daily_demand, fake_batch
+from training.simulation.trade import LONGEST_LAG, Trade, daily_demand, fake_batch
 
 _PAYOUT_DAYS: Final = 14
 """Days until the marketplace pays out a sale."""
@@ -49,12 +49,11 @@ _FADE_DAYS: Final = 15.0
 
 @dataclass(frozen=True)
 class Economy:
-    """Result for a chunk of sellers: daily history, orders, loans, purchases, and the final state."""
+    """Result for a chunk of sellers: daily history, orders, loans, and the final state."""
 
     history: DailyHistory
     trade: Trade
     loans: LoanBook
-    purchases: tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]
     final: State
 
 
@@ -71,8 +70,8 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
     days, count, world = len(market.season), len(traits), World(traits, market)
     state = _initial_state(traits, rng)
     history = DailyHistory.blank(days, count)
-    trade, loans = Trade.empty(days, count), LoanBook(traits, base_rates(traits, market))
-    purchases: list[tuple[int, NDArray[np.int64], FloatArray]] = []
+    trade = Trade(refund_due=np.zeros((days + LONGEST_LAG + 1, count)))
+    loans = LoanBook(traits, base_rates(traits, market))
     for day in range(days):
         active = (traits.joined <= day) & (state.closed_on > day - 8 * _FADE_DAYS)
         # loans first: the snapshot of a loan is the state at midnight, before the events of the day
@@ -84,16 +83,16 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
         demand = daily_demand(expected, state, traits)
         history.spike[day] = demand.spike
         history.sales[day] = trade.sell(day, demand, traits, rng)
-        history.gross[day] = history.sales[day] + trade.add_fake_orders(fake_batch(day, fakes, traits, rng), count)
+        trade.batches.append(fake := fake_batch(day, fakes, traits, rng))
+        history.gross[day] = history.sales[day] + np.bincount(fake.seller, fake.usd, minlength=count)
         history.expected[day], history.refunds[day] = expected, trade.refund_due[day]
         history.health[day], history.stress[day] = state.health, state.stress
         _update_cash(day, state, world, history, active)
         state.cash -= _FAKE_COMMISSION * fakes * traits.price
-        bought = _purchase(day, state, world, active)
-        purchases.append((day, np.flatnonzero(bought), bought[bought > 0]))
+        history.purchases[day] = _purchase(day, state, world, active)
         state.cash -= loans.collect(day, np.maximum(state.cash - _RESERVE_DAYS * 0.5 * state.slow, 0))
         _end_of_day(day, state, traits, loans.owed_usd(), active)
-    return Economy(history, trade, loans, _purchase_log(purchases), state)
+    return Economy(history, trade, loans, state)
 
 
 def _initial_state(traits: Traits, rng: np.random.Generator) -> State:
@@ -190,11 +189,3 @@ def _end_of_day(day: int, state: State, traits: Traits, owed: FloatArray, active
     state.stress += (short - state.stress) / 15
     state.broke_days = np.where((state.cash <= 0) & active, state.broke_days + 1, 0)
     state.closed_on = np.where((state.broke_days >= _BROKE_DAYS) & (state.closed_on > day), day, state.closed_on)
-
-
-def _purchase_log(
-    log: list[tuple[int, NDArray[np.int64], FloatArray]],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
-    day = np.concatenate([np.full(len(sellers), day, dtype=np.int32) for day, sellers, _ in log])
-    seller = np.concatenate([sellers for _, sellers, _ in log]).astype(np.int32)
-    return day, seller, np.concatenate([usd for _, _, usd in log])

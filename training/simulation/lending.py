@@ -156,15 +156,12 @@ class LoanBook:
         if len(who):
             self.paid += pay
             self.payments.append(Payments(day, who, self.number[who], pay[who]))
-            self._close(day, who[self.paid[who] >= self.total[who]])
+            repaid = who[self.paid[who] >= self.total[who]]
+            self.open[repaid] = self.defaulted[repaid] = False
+            self.may_apply_from[repaid] = day + _PAUSE_DAYS[0]
         self._record_defaults(day)
         usd: FloatArray = pay * self.rate / 100
         return usd
-
-    def _close(self, day: int, who: IntArray) -> None:
-        self.open[who] = False
-        self.defaulted[who] = False
-        self.may_apply_from[who] = day + _PAUSE_DAYS[0]
 
     def _record_defaults(self, day: int) -> None:
         """Record defaults. Payments cover the oldest instalment first; its due date starts the days past due."""

@@ -8,15 +8,15 @@ from typing import Final
 
 import numpy as np
 
+from features.festivals import festivals
 from training.simulation.config import HISTORY_DAYS, SimulationConfig
-from training.simulation.rows import Coded, FloatArray, Rows
+from training.simulation.rows import FloatArray, Rows, coded
 
 CURRENCIES: Final = ("USD", "EUR", "GBP", "CNY", "VND", "INR", "CAD", "JPY")
 _USD_PER_UNIT: Final = (1.0, 1.09, 1.26, 0.141, 0.0000403, 0.0120, 0.738, 0.0069)
 """Approximate levels of 2022 to 2024; each rate is a random walk around its level."""
 _FX_DAILY_SD: Final = 0.003
 """Standard deviation of a day's log move."""
-_FRIDAY: Final = 4
 _FX_LEAD_DAYS: Final = 40
 """Number of days before the period for which rates are listed, so that no early row lacks one."""
 
@@ -92,16 +92,15 @@ def _season(start: date, days: int) -> FloatArray:
 
 def _festival(day: date) -> float:
     """Return the demand factor of the festivals: 11.11, Black Friday to Cyber Monday, 6.18 and December."""
-    november = date(day.year, 11, 1)
-    black_friday = november + timedelta(days=(_FRIDAY - 1 - november.weekday()) % 7 + 22)
+    _, _, black_friday, _ = festivals(day.year)
     factors = [
         factor
         for first, last, factor in (
             (date(day.year, 11, 11), date(day.year, 11, 11), 2.6),
-            (black_friday, black_friday + timedelta(days=3), 2.2),
+            (*black_friday, 2.2),
             (date(day.year, 6, 18), date(day.year, 6, 18), 1.9),
             (date(day.year, 6, 10), date(day.year, 6, 17), 1.2),
-            (november, date(day.year, 11, 30), 1.2),
+            (date(day.year, 11, 1), date(day.year, 11, 30), 1.2),
             (date(day.year, 12, 1), date(day.year, 12, 20), 1.25),
         )
         if first <= day <= last
@@ -136,7 +135,7 @@ def fx_rows(market: Market, start: date) -> Rows:
     return Rows.of(
         "fx_rates",
         day=day,
-        currency=Coded(codes, CURRENCIES),
+        currency=coded(codes, CURRENCIES),
         usd_per_unit=led.ravel(),
         known_at=known_at,
     )

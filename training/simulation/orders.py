@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.schema import CHANNELS, FULFILMENT_EVENTS, REFUND_REASONS
@@ -14,11 +15,12 @@ from training.simulation.market import CURRENCIES, Market
 from training.simulation.rows import (
     AnyArray,
     Clock,
-    Coded,
     FloatArray,
     Floats,
+    IntArray,
     Rows,
-    Times,
+    coded,
+    column_of,
     cumulative,
     known_times,
     numbered,
@@ -26,9 +28,7 @@ from training.simulation.rows import (
     waking_hours,
 )
 from training.simulation.sellers import MOST_STORES, Traits, store_ids
-from training.simulation.trade import CANCEL
-
-IntArray = NDArray[np.int32]
+from training.simulation.trade import CANCEL, Batch
 
 BUYER_COUNTRIES: Final = ("US", "CA", "DE", "FR", "GB", "CN", "IN", "VN", "JP")
 _CURRENCY_OF: Final = np.array(
@@ -95,27 +95,16 @@ class Orders:
 def collect_orders(economy: Economy, traits: Traits, rng: np.random.Generator) -> Orders:
     """Return the orders of all days, sorted, with the store and the buyer country of each."""
     batches = economy.trade.batches
-    day = np.concatenate([np.full(len(batch.seller), batch.day, dtype=np.int32) for batch in batches])
-    fake = np.concatenate([np.full(len(batch.seller), batch.fake) for batch in batches])
-    seller, usd, spike, reason, lag, back = (
-        np.concatenate([getattr(batch, name) for batch in batches])
-        for name in ("seller", "usd", "spike", "reason", "lag", "back")
-    )
-    order = np.argsort(seller, kind="stable")
-    seller, day = seller[order], day[order]
+    order = np.argsort(column_of(batches, "seller"), kind="stable")
+    columns = {field.name: column_of(batches, field.name)[order] for field in fields(Batch)}
+    columns["day"] = columns["day"].astype(np.int32)
+    seller, day = columns["seller"], columns["day"]
     first = np.searchsorted(seller, np.arange(len(traits)))
     slot = _open_slot(seller, day, traits, rng)
     marketplace = traits.marketplace[seller, slot]
     return Orders(
-        seller=seller,
-        day=day,
+        **columns,
         rank=(np.arange(len(seller)) - first[seller]).astype(np.int32),
-        usd=usd[order],
-        fake=fake[order],
-        spike=spike[order],
-        reason=reason[order],
-        lag=lag[order],
-        back=back[order],
         slot=slot,
         country=pick(_BUYERS_OF_MARKETPLACE[marketplace], rng.random(len(seller))),
     )
@@ -150,19 +139,19 @@ def order_rows(placed: Orders, chunk: ChunkContext, rng: np.random.Generator) ->
         buyer_id=_buyers(placed, traits, rng),
         ordered_at=at,
         amount=np.maximum(np.round(amount, 2), 0.01),
-        currency=Coded(placed.currency, CURRENCIES),
-        channel=Coded(_channels(placed, chunk, rng), CHANNELS),
-        buyer_country=Coded(placed.country, BUYER_COUNTRIES),
+        currency=coded(placed.currency, CURRENCIES),
+        channel=coded(_channels(placed, chunk, rng), CHANNELS),
+        buyer_country=coded(placed.country, BUYER_COUNTRIES),
         items=rng.geometric(0.62, len(placed)).astype(np.int32),
         known_at=known_times(at, rng),
     )
 
 
-def store_column(seller: AnyArray, slot: AnyArray, traits: Traits) -> Coded:
+def store_column(seller: AnyArray, slot: AnyArray, traits: Traits) -> pa.DictionaryArray:
     """Return store IDs by seller (position in the chunk) and slot."""
     slots = np.tile(np.arange(MOST_STORES, dtype=np.int32), len(traits))
     words = store_ids(np.repeat(traits.number, MOST_STORES), slots).astype(str)
-    return Coded((seller * MOST_STORES + slot).astype(np.int32), tuple(words.tolist()))
+    return coded((seller * MOST_STORES + slot).astype(np.int32), words.tolist())
 
 
 def _time_of_day(placed: Orders, rng: np.random.Generator) -> FloatArray:
@@ -214,26 +203,21 @@ def paid_share(ads_over_sales: Floats) -> FloatArray:
 def refund_rows(placed: Orders, orders: Rows, chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     """Return refunds: later than the order, in its currency, and never more than its amount."""
     refunded = np.flatnonzero(placed.reason >= 0)
-    ordered_at = orders.array("ordered_at")[refunded]
+    orders = orders.take(refunded)
+    ordered_at, amount = orders.array("ordered_at"), orders.array("amount")
     at = chunk.clock.at(placed.day[refunded] + placed.lag[refunded], waking_hours(rng, len(refunded)))
     at = np.where(at <= ordered_at, ordered_at + np.timedelta64(30, "m"), at)
-    amount = orders.array("amount")[refunded]
     return Rows.of(
         "refunds",
         refund_id=numbered("R", (chunk.traits.number[placed.seller[refunded]], 6), (placed.rank[refunded], 7)),
-        order_id=orders.array("order_id")[refunded],
+        order_id=orders.columns["order_id"],
         store_id=store_column(placed.seller[refunded], placed.slot[refunded], chunk.traits),
         refunded_at=at,
         amount=np.minimum(np.maximum(np.round(amount * placed.back[refunded], 2), 0.01), amount),
-        currency=Coded(placed.currency[refunded], CURRENCIES),
-        reason=Coded(placed.reason[refunded].astype(np.int32), REFUND_REASONS),
-        known_at=_not_before(orders, refunded, known_times(at, rng)),
+        currency=coded(placed.currency[refunded], CURRENCIES),
+        reason=coded(placed.reason[refunded].astype(np.int32), REFUND_REASONS),
+        known_at=np.maximum(known_times(at, rng), orders.array("known_at")),
     )
-
-
-def _not_before(orders: Rows, index: NDArray[np.int64], known_at: Times) -> Times:
-    """Return `known_at`, but not before that of the order."""
-    return np.maximum(known_at, orders.array("known_at")[index])
 
 
 def fulfilment_rows(placed: Orders, orders: Rows, chunk: ChunkContext, rng: np.random.Generator) -> Rows:
@@ -249,12 +233,13 @@ def fulfilment_rows(placed: Orders, orders: Rows, chunk: ChunkContext, rng: np.r
     lost = rng.random(len(tracked)) < _LOST_SHARE
     at = np.concatenate([shipped, arrived])
     twice = np.concatenate([tracked, tracked])
+    orders = orders.take(twice)
     event = np.concatenate([np.zeros(len(tracked)), np.where(lost, 2, 1)]).astype(np.int32)
     return Rows.of(
         "fulfilments",
-        order_id=orders.array("order_id")[twice],
+        order_id=orders.columns["order_id"],
         store_id=store_column(placed.seller[twice], placed.slot[twice], traits),
-        event=Coded(event, FULFILMENT_EVENTS),
+        event=coded(event, FULFILMENT_EVENTS),
         at=at,
-        known_at=_not_before(orders, twice, known_times(at, rng)),
+        known_at=np.maximum(known_times(at, rng), orders.array("known_at")),
     )

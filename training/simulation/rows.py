@@ -1,94 +1,85 @@
-"""Rows of a table as numpy columns, IDs, random choices, and times of events and of when they become known.
+"""Rows of a table as Arrow columns, IDs, random choices, and times of events and of when they become known.
 
 IDs are fixed-width bytes and repeated words are codes, because a Python string would cost a microsecond each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from features.schema import BY_NAME
 
 AnyArray = NDArray[Any]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 Index = NDArray[np.integer[Any]]
 
-
-@dataclass(frozen=True)
-class Coded:
-    """A categorical column: row i has the value `words[codes[i]]`."""
-
-    codes: NDArray[np.int32]
-    words: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def take(self, index: Index | Mask) -> Coded:
-        """Return the rows of `index` (positions or a mask)."""
-        return Coded(self.codes[index], self.words)
-
-    def append(self, other: Coded) -> Coded:
-        """Return these rows followed by those of `other`."""
-        words = tuple(dict.fromkeys(self.words + other.words))
-        recode = np.array([words.index(word) for word in other.words], dtype=np.int32)
-        return Coded(np.concatenate([self.codes, recode[other.codes]]), words)
+Column: TypeAlias = "AnyArray | pa.Array"
 
 
-Column = AnyArray | Coded
+def coded(codes: AnyArray, words: Sequence[str]) -> pa.DictionaryArray:
+    """Return a categorical column: row i has the value `words[codes[i]]`."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(words, pa.string()))
+
+
+def _column(values: Column) -> pa.Array:
+    """Return a column; fixed-width bytes become strings, and empty ones nulls."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "S":
+        return pa.array(values, mask=values == b"").cast(pa.string())
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of the table `table`; all columns have the same length. An empty ID is a null."""
+    """Rows of the table `table`, with the columns of the contract in their order."""
 
     table: str
-    columns: Mapping[str, Column]
+    columns: pa.Table
 
     @classmethod
     def of(cls, table: str, **columns: Column) -> Rows:
-        """Return rows of a table with these columns."""
-        return cls(table, columns)
+        """Return rows of a table with these columns; an empty ID is a null."""
+        names = BY_NAME[table].column_names if table in BY_NAME else columns
+        return cls(table, pa.table({name: _column(columns[name]) for name in names}))
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
+        return int(self.columns.num_rows)
 
     def array(self, name: str) -> AnyArray:
-        """Return the column `name`, which must not be categorical."""
-        column = self.columns[name]
-        assert not isinstance(column, Coded), name  # noqa: S101 - a mistake of the caller
-        return column
+        """Return the numbers or times of the column `name`."""
+        values: AnyArray = self.columns[name].to_numpy()
+        return values
 
     def take(self, index: Index | Mask) -> Rows:
         """Return the rows of `index` (positions or a mask)."""
-        columns = {
-            name: column.take(index) if isinstance(column, Coded) else column[index]
-            for name, column in self.columns.items()
-        }
-        return Rows(self.table, columns)
+        chosen = self.columns.filter if index.dtype == np.bool_ else self.columns.take
+        return Rows(self.table, chosen(pa.array(index)))
 
     def replace(self, **columns: Column) -> Rows:
         """Return the rows with other values in the named columns."""
-        return Rows(self.table, {**self.columns, **columns})
+        return Rows.of(self.table, **{**dict(zip(self.columns.column_names, self.columns, strict=True)), **columns})
 
-    def append(self, other: Rows) -> Rows:
-        """Return these rows followed by those of `other`."""
-        joined: dict[str, Column] = {}
-        for name, column in self.columns.items():
-            more = other.columns[name]
-            if isinstance(column, Coded) and isinstance(more, Coded):
-                joined[name] = column.append(more)
-            elif not isinstance(column, Coded) and not isinstance(more, Coded):
-                joined[name] = np.concatenate([column, more])
-        return Rows(self.table, joined)
+    def append(self, *others: Rows) -> Rows:
+        """Return these rows followed by those of `others`."""
+        joined = pa.concat_tables([self.columns, *(other.columns for other in others)])
+        return Rows(self.table, joined.unify_dictionaries())
+
+
+def column_of(batches: Sequence[Any], name: str) -> AnyArray:
+    """Return an attribute of all batches as one column; a single value is repeated for each `seller` of its batch."""
+    parts = [np.broadcast_to(getattr(batch, name), len(batch.seller)) for batch in batches]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def numbered(prefix: str, *parts: tuple[AnyArray, int]) -> NDArray[np.bytes_]:

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from features.schema import CHANNELS
 from training.simulation.config import SimulationConfig
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES, Market
-from training.simulation.rows import AnyArray, FloatArray, cumulative, numbered, pick
-
-IntArray = NDArray[np.int32]
+from training.simulation.rows import AnyArray, FloatArray, IntArray, cumulative, numbered, pick
 
 BASE_CURRENCY: Final = {"CN": "CNY", "US": "USD", "DE": "EUR", "GB": "GBP", "IN": "INR", "VN": "VND"}
 _COUNTRY_SHARE: Final = (0.36, 0.18, 0.14, 0.12, 0.11, 0.09)

@@ -51,14 +51,15 @@ class DailyHistory:
     sales: FloatArray
     refunds: FloatArray
     gross: FloatArray
+    purchases: FloatArray
 
     @classmethod
     def blank(cls, days: int, count: int) -> DailyHistory:
         """Return an empty history."""
         expected, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
-        sales, refunds, gross = (np.zeros((days, count)) for _ in range(3))
+        sales, refunds, gross, purchases = (np.zeros((days, count)) for _ in range(4))
         spike = np.zeros((days, count), dtype=np.bool_)
-        return cls(expected, ads, health, stress, spike, sales, refunds, gross)
+        return cls(expected, ads, health, stress, spike, sales, refunds, gross, purchases)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.schema import REFUND_REASONS
-from training.simulation.rows import FloatArray
+from training.simulation.rows import FloatArray, IntArray
 from training.simulation.sellers import Traits
 from training.simulation.state import GOODS_SHARE, State
-
-IntArray = NDArray[np.int32]
 
 LONGEST_LAG: Final = 90
 """Largest number of days from order to refund."""
@@ -92,11 +90,6 @@ class Trade:
     refund_due: FloatArray
     batches: list[Batch] = field(default_factory=list)
 
-    @classmethod
-    def empty(cls, days: int, count: int) -> Trade:
-        """Return a trade without orders."""
-        return cls(np.zeros((days + LONGEST_LAG + 1, count)))
-
     def sell(self, day: int, demand: Demand, traits: Traits, rng: np.random.Generator) -> FloatArray:
         """Add the real orders of a day and return the sales of each seller in USD."""
         seller = np.repeat(np.arange(len(traits), dtype=np.int32), rng.poisson(demand.expected))
@@ -110,13 +103,6 @@ class Trade:
         np.add.at(self.refund_due, (day + lag[refunded], seller[refunded]), due)
         sales: FloatArray = np.bincount(seller, usd, minlength=len(traits)).astype(np.float64)
         return sales
-
-    def add_fake_orders(self, batch: Batch, count: int) -> FloatArray:
-        """Add the fake orders of a day and return their value per seller in USD. Their refunds cost nothing."""
-        if len(batch.seller):
-            self.batches.append(batch)
-        claimed: FloatArray = np.bincount(batch.seller, batch.usd, minlength=count).astype(np.float64)
-        return claimed
 
 
 def _outcomes(
@@ -160,7 +146,7 @@ def fake_counts(
 
 
 def fake_batch(day: int, counts: NDArray[np.int64], traits: Traits, rng: np.random.Generator) -> Batch:
-    """Return the fake orders of a day, with round amounts near the seller's price."""
+    """Return the fake orders of a day, with round amounts near the seller's price. Their refunds cost nothing."""
     seller = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     size = len(seller)
     usd = np.maximum(np.round(traits.price[seller] * np.exp(rng.normal(0.1, 0.25, size)) / 5), 1) * 5

@@ -25,7 +25,7 @@ from training.simulation.orders import (
     paid_share,
     store_column,
 )
-from training.simulation.rows import AnyArray, Coded, FloatArray, Rows, known_times
+from training.simulation.rows import AnyArray, FloatArray, Rows, coded, known_times
 from training.simulation.sellers import MOST_STORES
 
 _DAILY_FROM: Final = 5.0
@@ -104,12 +104,12 @@ def _traffic(reports: _Reports, chunk: ChunkContext, rng: np.random.Generator) -
         "traffic",
         store_id=store_column(seller, slot, traits),
         day=chunk.clock.days(day),
-        channel=Coded(channel.astype(np.int32), CHANNELS),
+        channel=coded(channel.astype(np.int32), CHANNELS),
         visits=visits.astype(np.int32),
         visitors=rng.binomial(visits, _VISITORS_SHARE).astype(np.int32),
         add_to_carts=rng.binomial(visits, _CART_SHARE).astype(np.int32),
         ad_spend=np.round(spent, 2),
-        currency=Coded(currency, CURRENCIES),
+        currency=coded(currency, CURRENCIES),
         known_at=known_times(chunk.clock.at(day + 1, np.zeros(len(day))), rng),
     )
 

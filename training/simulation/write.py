@@ -1,4 +1,4 @@
-"""Delivery files: numpy rows to Parquet, and the bad rows of a delivery (malformed, duplicate, conflicting).
+"""Delivery files: rows to Parquet, and the bad rows of a delivery (malformed, duplicate, conflicting).
 
 Bad rows are added to the valid ones and never replace them, so that their number is known exactly.
 """
@@ -6,25 +6,23 @@ Bad rows are added to the valid ones and never replace them, so that their numbe
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.schema import BY_NAME, TABLES
+from features.store.folders import draft_folder
 from training.errors import SimulationError
-from training.simulation.rows import Coded, Column, Rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from training.simulation.rows import Rows, coded
 
 TRUTH: Final = "truth"
 BAD_ROWS: Final = ("malformed", "duplicates", "conflicts")
@@ -45,10 +43,9 @@ class DeliveryWriter:
 
     def write(self, rows: Rows, bad_rows: Mapping[str, int] | None = None) -> None:
         """Append rows to the file of their table; `bad_rows` has the number of bad ones of each kind."""
-        table = _arrow(rows)
         if rows.table not in self.files:
-            self.files[rows.table] = _open(self._path(rows.table), table.schema)
-        self.files[rows.table].write_table(table)
+            self.files[rows.table] = _open(self._path(rows.table), rows.columns.schema)
+        self.files[rows.table].write_table(rows.columns)
         for kind, count in {"rows": len(rows), "late": _late(rows), **(bad_rows or {})}.items():
             self.counts[kind][rows.table] += count
 
@@ -75,16 +72,11 @@ def new_delivery(out: Path, end: date, source: str) -> Iterator[DeliveryWriter]:
     """
     try:
         require_unused(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            writer = DeliveryWriter(temporary, end, source)
+        with draft_folder(out.parent, 0o755) as draft:
+            writer = DeliveryWriter(draft, end, source)
             yield writer
             writer.close()
-            temporary.chmod(0o755)
-            temporary.replace(out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            draft.replace(out)
     except (FileExistsError, NotADirectoryError) as error:
         raise SimulationError(f"{out} is inside a file. Use a new or empty folder.") from error
     except OSError as error:
@@ -103,12 +95,9 @@ def require_unused(out: Path) -> None:
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a file: categorical columns are strings with Parquet dictionaries; unique IDs have no dictionary."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    coded = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_dictionary(kind)]
+    dictionaries = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_dictionary(kind)]
     return pq.ParquetWriter(
-        path, schema, compression="zstd", compression_level=1, use_dictionary=coded, store_schema=False
+        path, schema, compression="zstd", compression_level=1, use_dictionary=dictionaries, store_schema=False
     )
 
 
@@ -120,40 +109,6 @@ def _late(rows: Rows) -> int:
     event = rows.array(contract.event_time)
     ended = event + np.timedelta64(1, "D") if event.dtype == np.dtype("datetime64[D]") else event
     return int((rows.array("known_at") - ended > _LATE_AFTER).sum())
-
-
-def _arrow(rows: Rows) -> pa.Table:
-    import pyarrow as pa
-
-    names = BY_NAME[rows.table].column_names if rows.table in BY_NAME else tuple(rows.columns)
-    return pa.table({name: _arrow_column(rows.columns[name]) for name in names})
-
-
-def _arrow_column(column: Column) -> pa.Array:
-    import pyarrow as pa
-
-    if isinstance(column, Coded):
-        return pa.DictionaryArray.from_arrays(pa.array(column.codes), pa.array(column.words, type=pa.string()))
-    if column.dtype.kind == "S":
-        return _strings(column)
-    return pa.array(column)
-
-
-def _strings(ids: np.ndarray[Any, Any]) -> pa.Array:
-    """Return fixed-width bytes as strings without a Python object per row; an empty ID is a null."""
-    import pyarrow as pa
-
-    width = ids.dtype.itemsize
-    letters = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), width)
-    used = letters != 0
-    lengths = used.sum(axis=1)
-    offsets = np.zeros(len(ids) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    text = letters[used] if (lengths < width).any() else letters
-    present = np.packbits(lengths > 0, bitorder="little")
-    return pa.StringArray.from_buffers(
-        len(ids), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)), pa.py_buffer(present)
-    )
 
 
 _MALFORMED_SHARE: Final = 0.001
@@ -187,8 +142,6 @@ _FLAWS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 }
 """The flaws of malformed rows by table: the column, and its invalid value."""
 
-_MONEY: Final = {"orders": "amount", "refunds": "amount", "traffic": "ad_spend"}
-
 
 def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, dict[str, int]]:
     """Return the rows with bad rows added, and their number; only orders, refunds and traffic get bad rows.
@@ -202,13 +155,10 @@ def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, dict[str,
     edges = np.cumsum([_MALFORMED_SHARE, _DUPLICATE_SHARE, _CONFLICT_SHARE])
     kind = np.searchsorted(edges, luck, side="right")
     sources = [np.flatnonzero(kind == n) for n in range(3)]
-    result = rows
-    for bad in (
-        *_malformed_rows(_with_new_ids(rows.take(sources[0]))),
-        rows.take(sources[1]),
-        _conflicting(rows.take(sources[2])),
-    ):
-        result = result.append(bad) if len(bad) else result
+    malformed, duplicates, conflicts = map(rows.take, sources)
+    money = BY_NAME[rows.table].money or ""
+    conflicts = conflicts.replace(**{money: conflicts.array(money) + 1.0})
+    result = rows.append(*_malformed_rows(_with_new_ids(malformed)), duplicates, conflicts)
     return result, dict(zip(BAD_ROWS, map(len, sources), strict=True))
 
 
@@ -224,19 +174,10 @@ def _with_flaw(rows: Rows, column: str, value: str) -> Rows:
         return rows.replace(**{column: -rows.array(column) - 1.0})
     if value == _NOT_A_NUMBER:
         return rows.replace(**{column: np.full(len(rows), np.nan)})
-    return rows.replace(**{column: Coded(np.zeros(len(rows), dtype=np.int32), (value,))})
+    return rows.replace(**{column: coded(np.zeros(len(rows), dtype=np.int32), [value])})
 
 
 def _with_new_ids(rows: Rows) -> Rows:
     """Return the rows with new IDs: the first letter becomes X."""
-    key = {"orders": "order_id", "refunds": "refund_id"}.get(rows.table)
-    if key is None or not len(rows):
-        return rows
-    ids = np.ascontiguousarray(rows.array(key)).copy()
-    ids.view(np.uint8).reshape(len(ids), -1)[:, 0] = ord("X")
-    return rows.replace(**{key: ids})
-
-
-def _conflicting(rows: Rows) -> Rows:
-    money = _MONEY[rows.table]
-    return rows.replace(**{money: rows.array(money) + 1.0})
+    key, *others = BY_NAME[rows.table].key
+    return rows if others else rows.replace(**{key: pc.binary_replace_slice(rows.columns[key], 0, 1, "X")})

@@ -142,10 +142,10 @@ def test_an_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         pass
 
     # tests may run as the superuser, who can write anywhere
-    def refuse(**_: object) -> str:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with (
         pytest.raises(SimulationError, match="Permission denied"),
         new_delivery(tmp_path / "d", date(2024, 1, 1), "a test"),
