@@ -116,7 +116,7 @@ def _open(
     views = {}
     for source in mapping.sources:
         notify(f"Reading {source.name}")
-        views[source.name] = open_view(engine, source, files.get(source.name, []), work)
+        views[source.name] = open_view(engine, source, files.get(source.name, []), work, shipped=mapping.shipped)
     return views
 
 

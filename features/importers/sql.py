@@ -27,8 +27,8 @@ CREATE MACRO utc(moment) AS CAST(TRY_CAST(
 """
 """The function `utc` of a mapping: a time in UTC, null if it is unreadable; one without an offset is taken as UTC.
 
-A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`, accept `infinity`, and read `03/04/24` as
-a day of the year 3.
+A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`, accept `infinity`, and read `03/04/24`
+as a day of the year 3.
 """
 
 _IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(CURRENCIES)}, code)"
@@ -95,8 +95,8 @@ _DATE_ORDER: Final = (
     END
     """,
 )
-"""Functions of a mapping for dates with slashes: whether they begin with the day or the month, and an error unless a file
-shows that its dates begin with the month."""
+"""Functions of a mapping for dates with slashes: whether they begin with the day or the month, and an error unless a
+file shows that its dates begin with the month."""
 
 _MACROS: Final = (_UTC, _IS_CURRENCY, _BEGAN, *_REPEATED, *_DATE_ORDER)
 
