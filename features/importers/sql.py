@@ -72,7 +72,12 @@ same, and `repeated_differs` if not. `place` is the number of the row among thos
 that are not those of the first, joined from `other_value`.
 """
 
-_DATE_ORDER: Final = (
+_DATES: Final = (
+    """
+    CREATE MACRO read_date(text, format) AS CASE
+        WHEN year(try_strptime(CAST(text AS VARCHAR), format)) >= 1000 THEN try_strptime(CAST(text AS VARCHAR), format)
+    END
+    """,
     r"""
     CREATE MACRO date_begins_with(date) AS CASE
         WHEN regexp_matches(CAST(date AS VARCHAR), '^(1[3-9]|2\d|3[01])/(0?[1-9]|1[0-2])/\d') THEN 'day'
@@ -95,10 +100,14 @@ _DATE_ORDER: Final = (
     END
     """,
 )
-"""Functions of a mapping for dates with slashes: whether they begin with the day or the month, and an error unless a
-file shows that its dates begin with the month."""
+"""Functions of a mapping for dates that are not ISO 8601.
 
-_MACROS: Final = (_UTC, _IS_CURRENCY, _BEGAN, *_REPEATED, *_DATE_ORDER)
+`read_date` reads a date by its format, null if it is unreadable or has a year of fewer digits than the format.
+`date_begins_with` returns whether a date with slashes begins with the day or the month, and `expect_month_first` raises
+an error unless a file shows that its dates begin with the month.
+"""
+
+_MACROS: Final = (_UTC, _IS_CURRENCY, _BEGAN, *_REPEATED, *_DATES)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ CREATE MACRO in_store(number) AS store() || ':' || number;
 CREATE MACRO used_format() AS
     CASE getvariable('date_format') WHEN 'auto' THEN '%m/%d/%Y %H:%M:%S' ELSE getvariable('date_format') END;
 
-CREATE MACRO moment(text) AS coalesce(utc(text), try_strptime(text::VARCHAR, used_format()));
+CREATE MACRO moment(text) AS coalesce(utc(text), read_date(text, used_format()));
 
 -- A comma, a blank or an apostrophe may separate thousands, and a currency sign may precede or follow the number.
 CREATE MACRO plain(text) AS regexp_replace(text::VARCHAR, '^([+-]?)\s*\p{Sc}\s*|\s*\p{Sc}$', '\1');
