@@ -114,8 +114,8 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         )
         parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW}, NULL::VARCHAR AS {FILE} LIMIT 0")
     engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
-    names = tuple(name for name in source.optional_columns if name in lacking)
-    return View(source.name, tuple(opened), rows, malformed, first_malformed, names)
+    absent = tuple(name for name in source.optional_columns if name in lacking)
+    return View(source.name, tuple(opened), rows, malformed, first_malformed, absent)
 
 
 def _name(path: Path, files: list[Path]) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as ReadOnly
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import pydantic
 from pydantic import AfterValidator, ConfigDict, StringConstraints
 
-from features.errors import MappingError
-from features.ingest.delivery import FIRST_DAY
+from features.errors import DeliveryError, MappingError
+from features.ingest.delivery import FIRST_DAY, latest_time, read_day
 from features.iso import COUNTRIES, CURRENCIES
 
 
@@ -32,9 +32,10 @@ _SAMPLE: Final = datetime(2024, 5, 17)  # noqa: DTZ001 - a local time, to try fo
 
 def _is_day(value: str) -> bool:
     try:
-        return FIRST_DAY <= date.fromisoformat(value) <= datetime.now(UTC).date()
-    except ValueError:
+        read_day("", value, latest_time().date())
+    except DeliveryError:
         return False
+    return True
 
 
 def _is_date_format(value: str) -> bool:
@@ -55,7 +56,7 @@ _KINDS: Final[ReadOnly[str, tuple[Callable[[str], bool], str]]] = {
     "text": (str.isprintable, "one line of visible characters"),
     "country": (COUNTRIES.__contains__, "an ISO 3166 code such as US"),
     "currency": (CURRENCIES.__contains__, "an ISO 4217 code such as USD"),
-    "day": (_is_day, f"a day from {FIRST_DAY} to today, such as 2024-01-01"),
+    "day": (_is_day, f"a day from {FIRST_DAY} to tomorrow, such as 2024-01-01"),
     "days": (
         lambda value: value.isdecimal() and value.isascii() and int(value[:9]) <= _MOST_DAYS,
         f"a whole number of days from 0 to {_MOST_DAYS}",

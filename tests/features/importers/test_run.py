@@ -188,6 +188,52 @@ def test_coverage_follows_the_latest_event_or_the_option(tmp_path: Path) -> None
         run_template(folder, tmp_path / "e")
 
 
+@pytest.mark.parametrize(
+    ("day", "message"),
+    [
+        (date(2225, 3, 1), "--covers-through is '2225-03-01'; expected a day from 1990-01-01 to tomorrow"),
+        (date(1989, 3, 1), "--covers-through is '1989-03-01'; expected a day from 1990-01-01 to tomorrow"),
+        (date(2025, 1, 3), "--covers-through is 2025-01-03, but the first order is of 2025-01-03, so no order would"),
+    ],
+)
+def test_a_day_that_ingest_would_not_accept_or_that_covers_no_order_is_refused(
+    day: date, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DeliveryError, match=message):
+        run_template(template(tmp_path / "m"), tmp_path / "d", covers_through=day)
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_export_of_impossible_years_is_refused_as_ingest_would(tmp_path: Path) -> None:
+    folder = rewrite_orders(template(tmp_path / "m"), ("2025-", "1925-"))
+    (folder / "example" / "refunds.csv").unlink()
+    with pytest.raises(DeliveryError, match=r"`ingest` would reject this delivery. delivery.json: covers_through of"):
+        run_template(folder, tmp_path / "d")
+
+
+RATES = "day,currency,usd_per_unit,known_at\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("day,currency,usd_per_unit\n", "rates.csv lacks known_at. It has the columns day, currency, usd_per_unit."),
+        (RATES, "rates.csv has no rows. Give a rate for each currency and day"),
+        (
+            f"{RATES}2025-01-01,EUR,0,2025-01-01\n2025-01-01,GBP,1.2,2025-01-01\n",
+            "rates.csv: 1 of 2 rows break a rule, such as usd_per_unit_too_small: usd_per_unit is below the minimum",
+        ),
+        (f"{RATES}2025-01-01,EUR,1.1,2225-01-01\n", "1 of 1 rows break a rule, such as known_at_"),
+    ],
+)
+def test_rates_that_ingest_would_not_accept_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text(text)
+    with pytest.raises(DeliveryError) as error:
+        run_template(template(tmp_path / "m"), tmp_path / "d", fx_rates=rates)
+    assert message in str(error.value)
+
+
 def test_a_single_file_is_the_only_required_source(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     renamed = (folder / "example" / "orders.csv").rename(tmp_path / "last month [final].csv")
