@@ -33,7 +33,7 @@ from features.importers.terms import (
 from features.ingest.delivery import latest_time, read_day
 from features.ingest.sources import literal
 from features.schema import BY_NAME, Need, Table
-from features.store.folders import draft_folder
+from features.store.folders import delete_abandoned_drafts, draft_folder
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -107,6 +107,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DeliveryError(f"{out} is not empty. Name a new folder for the delivery.")
+        delete_abandoned_drafts(out.parent)
         with draft_folder(out.parent) as draft:
             yield draft
             draft.chmod(0o755)

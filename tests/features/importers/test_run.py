@@ -20,6 +20,7 @@ from features.importers import (
     shipped_mappings,
 )
 from features.ingest import ingest, open_store
+from features.store.folders import draft_folder
 from tests.features.importers.exports import TOML, rewrite_orders, run_template, template
 from tests.features.ingest.build import accepted
 
@@ -288,6 +289,20 @@ def test_a_wrong_delimiter_or_encoding_is_named(
         assert message in str(error.value)
 
 
+@pytest.mark.parametrize(("name", "settings"), [("shopify", {"seller_id": "S1"}), ("online-retail", {})])
+def test_a_shipped_importer_does_not_suggest_to_edit_its_mapping(
+    name: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    mapping = find_mapping(name)
+    for header in (";".join(mapping.sources[0].columns), "Name,Größe"):
+        path = tmp_path / "orders.csv"
+        path.write_bytes(header.encode("cp1252") + b"\n")
+        with pytest.raises(DeliveryError) as error:
+            import_delivery(mapping, path, tmp_path / "d", ImportOptions(settings))
+        assert "mapping.toml" not in str(error.value)
+        assert "Save the file " in str(error.value)
+
+
 def test_the_delimiter_and_encoding_of_the_message_work(tmp_path: Path) -> None:
     declared = TOML.replace("[sources.refunds]", 'delimiter = ";"\nencoding = "utf-16"\n[sources.refunds]')
     folder = rewrite_orders(template(tmp_path / "m", mapping=declared), (",", ";"), encoding="utf-16")
@@ -328,6 +343,15 @@ def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path, monkey
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(DeliveryError, match="cannot be written: Permission denied"):
         run_template(folder, tmp_path / "d")
+
+
+def test_drafts_of_killed_imports_are_deleted_and_those_of_running_ones_are_kept(tmp_path: Path) -> None:
+    killed = tmp_path / ".incoming-0123456789abcdef"
+    (killed / "work").mkdir(parents=True)
+    with draft_folder(tmp_path) as running:
+        run_template(template(tmp_path / "m"), tmp_path / "d")
+        assert running.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "m"]
 
 
 def test_an_export_without_orders_is_rejected(tmp_path: Path) -> None:
