@@ -72,7 +72,8 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
             continue
         # a row known at a midnight is covered by it
         before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"
-        latest = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
+        # the last day of the calendar stands for infinity, which is no date of Python
+        latest = f"least(greatest(try_cast({identifier(event)} AS TIMESTAMP), {before}), TIMESTAMP '9999-12-30')"
         file = quote(literal(draft / f"{name}.parquet"))
         day = sql.value(f"SELECT max({latest})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file
         if day is not None:

@@ -93,6 +93,7 @@ def test_items_in_two_currencies_and_impossible_amounts_are_not_mapped(tmp_path:
         item("111-2", "5.00", item_promotion_discount="9.00"),
         item("111-3", "5.00", item_promotion_discount="6.00"),
     ]
+    items.append(item("111-9", "-1.00"))
     items += [item(f"111-{n}", "5.00", quantity=text) for n, text in enumerate(("nan", "1e30", "many", "-1"), 4)]
     report, store = import_and_ingest(
         "amazon", write_rows(tmp_path / "orders.txt", items, "\t"), tmp_path, seller_id="S9"
@@ -100,11 +101,13 @@ def test_items_in_two_currencies_and_impossible_amounts_are_not_mapped(tmp_path:
     (reported,) = report.sources
     assert reported.mapped == {"item_of_order": 2}
     assert reported.not_mapped == {
+        "price_negative": 1,
         "promotion_above_price": 1,
         "quantity_unreadable": 4,
         "several_currencies_in_one_order": 2,
     }
     assert reported.details == {
+        "price_negative": "item-price '-1.00'; write 0 or more",
         "promotion_above_price": "item-price '5.00' with tax and shipping, less promotions, is -3.00",
         "quantity_unreadable": "quantity '-1' cannot be read; write a number of 0 or more",
         "several_currencies_in_one_order": "order 111-1 has items in EUR and USD",

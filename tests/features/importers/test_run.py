@@ -187,6 +187,10 @@ def test_coverage_follows_the_latest_event_or_the_option(tmp_path: Path) -> None
     rewrite_orders(folder, ("2025-02-11", "2225-02-11"))
     with pytest.raises(DeliveryError, match="latest row of orders is of 2225-02-11, which is in the future"):
         run_template(folder, tmp_path / "e")
+    prepare = folder / "prepare.sql"
+    prepare.write_text(prepare.read_text().replace("AS utc(moment);", "AS TIMESTAMP 'infinity';"))
+    with pytest.raises(DeliveryError, match="latest row of orders is of 9999-12-30, which is in the future"):
+        run_template(folder, tmp_path / "e")
 
 
 @pytest.mark.parametrize(

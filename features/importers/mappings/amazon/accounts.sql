@@ -3,6 +3,7 @@ SELECT
     CASE
         WHEN reason IN ('price_missing_or_unreadable', 'amount_unreadable') THEN
             min(wrong_amount) || ' cannot be read; the decimal point is set with --set decimal=...'
+        WHEN reason = 'price_negative' THEN concat('item-price ''', min(price_text), '''; write 0 or more')
         WHEN reason = 'quantity_unreadable' THEN
             concat('quantity ''', min(quantity_text), ''' cannot be read; write a number of 0 or more')
         WHEN reason = 'promotion_above_price' THEN

@@ -61,6 +61,7 @@ SELECT
         WHEN "sales-channel" IS NULL OR lower("sales-channel") LIKE 'non-amazon%' THEN 'not_sold_on_amazon'
         WHEN lower("order-status") LIKE 'cancel%' OR lower("item-status") LIKE 'cancel%' THEN 'cancelled'
         WHEN money("item-price") IS NULL THEN 'price_missing_or_unreadable'
+        WHEN money("item-price") < 0 THEN 'price_negative'
         WHEN wrong_amount IS NOT NULL THEN 'amount_unreadable'
         WHEN quantity_text IS NOT NULL AND coalesce(count_of(quantity_text), -1) < 0 THEN 'quantity_unreadable'
         WHEN amount < 0 THEN 'promotion_above_price'

@@ -1,3 +1,4 @@
+CREATE MACRO day_of(text) AS CASE WHEN isfinite(try_cast(text AS DATE)) THEN try_cast(text AS DATE) END;
 CREATE MACRO whole(number) AS CASE WHEN try_cast(number AS DOUBLE) % 1 = 0 THEN try_cast(number AS BIGINT) END;
 
 -- Shops that can be sellers. Of the rows of one shop, the first one counts.
@@ -29,12 +30,13 @@ FROM (
         coalesce(other_value('payments', payments, first_value(payments) OVER same), '') AS differs
     FROM (
         SELECT
-            shop.id, try_cast(day AS DATE) AS day, whole(payments) AS payments, shop.ticket, source_row,
+            shop.id, day_of(day) AS day, whole(payments) AS payments, shop.ticket, source_row,
             CASE
                 WHEN shop.id IS NULL THEN 'shop_unknown'
-                WHEN try_cast(day AS DATE) IS NULL THEN 'day_unreadable'
+                WHEN day_of(day) IS NULL THEN 'day_unreadable'
                 WHEN whole(payments.payments) IS NULL AND payments.payments IS NOT NULL THEN 'payments_not_a_whole_number'
                 WHEN coalesce(whole(payments.payments), 0) < 1 THEN 'no_payment'
+                WHEN whole(payments.payments) > 1000000 THEN 'more_than_a_million_payments'
                 WHEN NOT coalesce(shop.ticket > 0 AND isfinite(shop.ticket), false) THEN 'no_average_ticket'
             END AS fault,
             CASE fault WHEN 'payments_not_a_whole_number' THEN concat('payments ''', payments.payments, '''') END
@@ -57,10 +59,10 @@ FROM (
         coalesce(other_value('views', views, first_value(views) OVER same), '') AS differs
     FROM (
         SELECT
-            began.id, try_cast(day AS DATE) AS day, whole(views) AS views, source_row,
+            began.id, day_of(day) AS day, whole(views) AS views, source_row,
             CASE
                 WHEN began.id IS NULL THEN 'shop_unknown_or_without_payments'
-                WHEN try_cast(day AS DATE) IS NULL THEN 'day_unreadable'
+                WHEN day_of(day) IS NULL THEN 'day_unreadable'
                 WHEN whole(views.views) IS NULL THEN 'views_not_a_whole_number'
                 WHEN whole(views.views) < 0 THEN 'views_negative'
             END AS fault,

@@ -53,7 +53,7 @@ GROUP BY "Name", place;
 CREATE TABLE sale AS
 SELECT
     * EXCLUDE (fault, export, differs, refund), CASE WHEN refund > total THEN total ELSE refund END AS refunded,
-    CASE WHEN refund > total THEN concat('Refunded Amount ', refund, ' exceeds the Total ', total, ' and is cut to it') END
+    CASE WHEN refund > greatest(total, 0) THEN concat('Refunded Amount ', refund, ' exceeds the Total ', total, ' and is cut to it') END
         AS cut,
     coalesce(fault, repeated(export, differs)) AS reason,
     CASE WHEN fault IS NULL THEN repeated_detail(export, differs) END AS detail
