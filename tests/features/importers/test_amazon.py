@@ -146,8 +146,8 @@ def test_without_settlements_refunds_are_unknown_and_an_item_with_an_id_counts_o
     assert began == [[datetime(2022, 5, 1)]] * 2  # noqa: DTZ001
     for since, message in (
         ("2024-03-02", r"since is '2024-03-02'. Set a day not after the first order \(2024-03-01\)"),
-        ("May", "--set since=May is not allowed. Use a day from 1990-01-01 to today"),
-        ("1800-01-01", "--set since=1800-01-01 is not allowed. Use a day from 1990-01-01 to today"),
+        ("May", "--set since=May is not allowed. Use a day from 1990-01-01 to tomorrow"),
+        ("1800-01-01", "--set since=1800-01-01 is not allowed. Use a day from 1990-01-01 to tomorrow"),
     ):
         with pytest.raises(MappingError, match=message):
             import_and_ingest("amazon", export, tmp_path / since, seller_id="S9", since=since)
