@@ -44,7 +44,8 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
         "object: table to date",
         "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. If a "
         "table has no entry, it counts as complete up to its last `known_at`. Scores are computed as of the latest "
-        "midnight through which orders, and the tables that end at most a week before them, are complete.",
+        "midnight through which orders, and the tables that end at most a week before them, are complete. Later rows "
+        "are accepted: they belong to days that are not complete yet.",
         f"table names; {_DAY}",
     ),
     "constant_rate": DeliveryField(
@@ -63,7 +64,7 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
         "object: table to date",
         "The day on which your platform began to record a table, if that is later than the first order. A feature "
         "whose window begins before that day is missing; without the entry, those days would count as days without "
-        "events.",
+        "events. A row of an earlier day is quarantined as `COLUMN_before_begins`, such as `day_before_begins`.",
         f"table names; {_DAY}",
     ),
 }

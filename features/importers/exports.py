@@ -36,6 +36,7 @@ class View:
         rows: the rows of the export's files, malformed ones included.
         malformed: the rows that cannot be read.
         first_malformed: the row number of the first of them.
+        lacking: optional columns that a file lacks.
     """
 
     name: str
@@ -43,6 +44,7 @@ class View:
     rows: int
     malformed: int
     first_malformed: int | None = None
+    lacking: tuple[str, ...] = ()
 
 
 def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
@@ -78,23 +80,30 @@ def _matching(folder: Path, source: SourceFile) -> list[Path]:
     return sorted(paths)
 
 
-def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path) -> View:
+def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path, *, shipped: bool) -> View:
     """Create the view of a source: declared columns, text trimmed and empty text as null, `source_row`, `source_file`.
+
+    The errors of a `shipped` mapping do not suggest to edit it.
 
     Raises:
         DeliveryError: a file cannot be read or lacks a column.
     """
     parts: list[str] = []
     opened: list[Path] = []
+    lacking: set[str] = set()
+    text = TextFormat(
+        source.delimiter, source.encoding, source.quote, "" if shipped else f"[sources.{source.name}] in mapping.toml"
+    )
     rows = malformed = 0
     first_malformed: int | None = None
     for number, path in enumerate(files):
-        table = _table(source, columns_of(path, _format(source)))
-        file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
+        table = _table(source, columns_of(path, text))
+        file = open_source(table, path, work, text, name=f"{source.name}.{number}")
         names = ", ".join(_selected(engine, source, file.path, table))
         origin = f"file_row_number + {rows} AS {ROW}, {quote(_name(path, files))} AS {FILE}"
         parts.append(f"SELECT {names}, {origin} FROM {_parquet(file.path)}")  # noqa: S608
         opened.append(file.path)
+        lacking |= {*source.optional_columns} - {*table.column_names}
         if file.malformed and first_malformed is None:
             first_malformed = rows + file.malformed[0].number
         rows += file.rows
@@ -105,15 +114,12 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         )
         parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW}, NULL::VARCHAR AS {FILE} LIMIT 0")
     engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
-    return View(source.name, tuple(opened), rows, malformed, first_malformed)
+    absent = tuple(name for name in source.optional_columns if name in lacking)
+    return View(source.name, tuple(opened), rows, malformed, first_malformed, absent)
 
 
 def _name(path: Path, files: list[Path]) -> str:
     return path.relative_to(commonpath(each.parent for each in files)).as_posix()
-
-
-def _format(source: SourceFile) -> TextFormat:
-    return TextFormat(source.delimiter, source.encoding, source.quote, f"[sources.{source.name}] in mapping.toml")
 
 
 def _table(source: SourceFile, columns: list[str]) -> Table:

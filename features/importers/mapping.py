@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, StrictBool, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, StrictBool, StringConstraints, TypeAdapter
 
 from features.errors import MappingError
+from features.importers.parameters import CONFIG, Name, Parameter, Text, parameter_values
 from features.ingest.delivery import ABSENT
 from features.schema import BY_NAME, Need
 
@@ -25,7 +26,7 @@ ACCOUNTS: Final = "accounts"
 PREPARE: Final = "prepare"
 LABELS: Final = "labels"
 
-_SHIPPED: Final = Path(__file__).parent / "mappings"
+_SHIPPED: Final = Path(__file__).resolve().parent / "mappings"
 _TEMPLATE: Final = Path(__file__).parent / "template"
 
 
@@ -36,12 +37,6 @@ def _one_of(allowed: Collection[str]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
-
-
-def _check_identifier(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError("use letters, digits and underscores")
-    return name
 
 
 def _check_encoding(name: str) -> str:
@@ -57,13 +52,10 @@ def _add_names(tables: Any) -> Any:
     return {key: {**each, "name": key} for key, each in tables.items()} if isinstance(tables, dict) else tables
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Character = Annotated[str, StringConstraints(max_length=1)]
-_Name = Annotated[str, AfterValidator(_check_identifier)]
-_CONFIG: Final = ConfigDict(extra="forbid")
 
 
-@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class SourceFile:
     """One file of the export, which becomes the view `name`.
 
@@ -71,39 +63,32 @@ class SourceFile:
         files: file name patterns, such as `orders_export*.csv`; all files that match are read as one.
         columns: columns that the file must have.
         optional_columns: columns that are read as empty if the file lacks them.
+        without: what is unknown if the file lacks an optional column, by column; the report states it.
         required: whether the import needs the file.
         delimiter: the field delimiter of a text file.
         encoding: the encoding of a text file, such as `utf-8` or `cp1252`.
         quote: the quote of a text file; empty for none.
     """
 
-    name: _Name
+    name: Name
     files: tuple[Text, ...]
     columns: tuple[Text, ...]
     optional_columns: tuple[Text, ...] = ()
+    without: dict[Text, Text] = field(default_factory=dict)
     required: StrictBool = True
     delimiter: Annotated[_Character, StringConstraints(min_length=1)] = ","
     encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
     quote: _Character = '"'
 
 
-@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
-class Parameter:
-    """A value that the export lacks, such as the seller's id. Without a default, the user must set it."""
-
-    name: _Name
-    help: Text
-    default: Text | None = None
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class _TableSettings:
     name: Annotated[str, _one_of(BY_NAME)]
     needs: tuple[str, ...] = ()
     begins_with_first_row: StrictBool = False
 
 
-@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
+@pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class _MappingToml:
     title: Text
     description: Text
@@ -126,6 +111,7 @@ class Mapping:
         needs: by table, the optional sources without which the table is left out.
         absent: what the platform does not have.
         begin: tables that the platform began to record on the day of their first row.
+        shipped: whether the mapping is part of SellerScore, so that its user cannot edit it.
     """
 
     name: str
@@ -138,24 +124,11 @@ class Mapping:
     needs: ReadOnly[str, tuple[str, ...]]
     absent: tuple[str, ...] = ()
     begin: tuple[str, ...] = ()
+    shipped: bool = False
 
     def values(self, settings: ReadOnly[str, str]) -> dict[str, str]:
-        """Return the value of every parameter, as set or by default.
-
-        Raises:
-            MappingError: a setting is not a parameter of the mapping, or a parameter without a default is not set.
-        """
-        parameters = {parameter.name: parameter for parameter in self.parameters}
-        for name in settings:
-            if name not in parameters:
-                allowed = ", ".join(parameters) or "none"
-                raise MappingError(f"{self.name} has no parameter {name!r}. Its parameters are: {allowed}.")
-        values = {name: settings.get(name, parameter.default) for name, parameter in parameters.items()}
-        missing = [name for name, value in values.items() if not value]
-        if missing:
-            meanings = "; ".join(f"--set {name}=... ({parameters[name].help.rstrip('.')})" for name in missing)
-            raise MappingError(f"{self.name} needs a value for {', '.join(missing)}. Add {meanings}.")
-        return {name: str(value) for name, value in values.items()}
+        """Return the value of every parameter, as set or by default; see `parameter_values`."""
+        return parameter_values(self.name, self.parameters, settings)
 
 
 def shipped_mappings() -> dict[str, Path]:
@@ -223,6 +196,7 @@ def read_mapping(folder: Path) -> Mapping:
         needs={name: table.needs for name, table in toml.tables.items()},
         absent=toml.absent,
         begin=tuple(name for name, table in toml.tables.items() if table.begins_with_first_row),
+        shipped=folder.resolve().parent == _SHIPPED,
     )
 
 

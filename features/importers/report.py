@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from features.errors import FeaturesError, MappingError
 from features.importers.exports import View
-from features.importers.mapping import ACCOUNTS
+from features.importers.mapping import ACCOUNTS, SourceFile
 from features.importers.sql import MappingSql
 from features.ingest.rules import ROW_MALFORMED
 from features.schema import BY_NAME
@@ -26,7 +26,7 @@ class SourceReport:
     """The outcomes of the rows of one source.
 
     `mapped` counts rows by what they are mapped to, `not_mapped` by the reason why they are not; `details` explains
-    some of these outcomes.
+    some of these outcomes. `missing_columns` states what is unknown because a file lacks an optional column.
 
     Example: `SourceReport("payments", read=10, mapped={"order": 9}, not_mapped={"amount missing": 1})`.
 
@@ -39,6 +39,7 @@ class SourceReport:
     mapped: ReadOnly[str, int]
     not_mapped: ReadOnly[str, int]
     details: ReadOnly[str, str] = field(default_factory=dict)
+    missing_columns: ReadOnly[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counted = sum(self.mapped.values()) + sum(self.not_mapped.values())
@@ -52,7 +53,8 @@ class SourceReport:
         if not self.read:
             return f"{self.source}: no rows, only column names"
         reasons = f"; not mapped: {self._list(self.not_mapped)}" if self.not_mapped else ""
-        return f"{self.source}: {self.read:,} rows read; {self._list(self.mapped) or 'none mapped'}{reasons}"
+        missing = "".join(f"\n  column {name!r} is missing: {costs}" for name, costs in self.missing_columns.items())
+        return f"{self.source}: {self.read:,} rows read; {self._list(self.mapped) or 'none mapped'}{reasons}{missing}"
 
     def _list(self, outcomes: ReadOnly[str, int]) -> str:
         details = {name: f" ({detail})" for name, detail in self.details.items()}
@@ -96,11 +98,11 @@ def source_reports(sql: MappingSql, views: Iterable[View], written: ReadOnly[str
     tables = dict.fromkeys((column for column in columns if column in BY_NAME), "BIGINT")
     details = {_DETAIL: "VARCHAR"} if _DETAIL in columns else {}
     rows = sql.rows(ACCOUNTS, {**_COLUMNS, **details, **tables})
-    encodings = {source.name: source.encoding for source in sql.mapping.sources}
-    unknown = sorted({str(row["source"]) for row in rows} - encodings.keys())
+    files = {source.name: source for source in sql.mapping.sources}
+    unknown = sorted({str(row["source"]) for row in rows} - files.keys())
     if unknown:
         raise MappingError(
-            f"{name}: accounts.sql counts rows of {', '.join(unknown)}. Its sources are {', '.join(encodings)}."
+            f"{name}: accounts.sql counts rows of {', '.join(unknown)}. Its sources are {', '.join(files)}."
         )
     for table in tables:
         counted = sum(row[table] or 0 for row in rows)
@@ -109,10 +111,10 @@ def source_reports(sql: MappingSql, views: Iterable[View], written: ReadOnly[str
                 f"{name}: accounts.sql counts {counted:,} rows of {table}, but {table}.sql selects "
                 f"{written.get(table, 0):,}. Nothing was written. Correct one of the two."
             )
-    return tuple(_report(name, view, encodings[view.name], rows) for view in views if view.files)
+    return tuple(_report(name, view, files[view.name], rows) for view in views if view.files)
 
 
-def _report(mapping: str, view: View, encoding: str, rows: Iterable[dict[str, Any]]) -> SourceReport:
+def _report(mapping: str, view: View, source: SourceFile, rows: Iterable[dict[str, Any]]) -> SourceReport:
     mapped: dict[str, int] = Counter()
     not_mapped: dict[str, int] = Counter()
     details: dict[str, str] = {}
@@ -129,6 +131,7 @@ def _report(mapping: str, view: View, encoding: str, rows: Iterable[dict[str, An
             details[outcome] = min(detail, details.get(outcome, detail))
     if view.malformed:
         not_mapped[ROW_MALFORMED] += view.malformed
-        details[ROW_MALFORMED] = _MALFORMED.format(encoding, view.first_malformed)
+        details[ROW_MALFORMED] = _MALFORMED.format(source.encoding, view.first_malformed)
     mapped, not_mapped = (dict(sorted(counts.items())) for counts in (mapped, not_mapped))
-    return SourceReport(view.name, view.rows, mapped, not_mapped, dict(sorted(details.items())))
+    missing = {name: source.without[name] for name in view.lacking if name in source.without}
+    return SourceReport(view.name, view.rows, mapped, not_mapped, dict(sorted(details.items())), missing)

@@ -20,10 +20,20 @@ from features.importers.exports import View, find_files, open_view
 from features.importers.mapping import Mapping
 from features.importers.report import ImportReport, source_reports
 from features.importers.sql import MappingSql, identifier, quote
-from features.importers.terms import copy_rates, covered_through, first_days, rate_of, write_labels, write_terms
+from features.importers.terms import (
+    check_rates,
+    copy_rates,
+    covered_through,
+    expect_covered_orders,
+    first_days,
+    rate_of,
+    write_labels,
+    write_terms,
+)
+from features.ingest.delivery import latest_time, read_day
 from features.ingest.sources import literal
 from features.schema import BY_NAME, Need, Table
-from features.store.folders import draft_folder
+from features.store.folders import delete_abandoned_drafts, draft_folder
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -72,6 +82,10 @@ def import_delivery(
         MappingError: the mapping's SQL fails, or its counts do not add up.
     """
     values = mapping.values(options.settings)
+    if options.covers_through is not None:
+        read_day("--covers-through", str(options.covers_through), latest_time().date())
+    if options.fx_rates is not None:
+        check_rates(options.fx_rates)
     files = find_files(mapping, source)
     notify = progress or (lambda _: None)
     with _new_folder(out) as draft, open_engine() as engine:
@@ -93,6 +107,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DeliveryError(f"{out} is not empty. Name a new folder for the delivery.")
+        delete_abandoned_drafts(out.parent)
         with draft_folder(out.parent) as draft:
             yield draft
             draft.chmod(0o755)
@@ -116,7 +131,7 @@ def _open(
     views = {}
     for source in mapping.sources:
         notify(f"Reading {source.name}")
-        views[source.name] = open_view(engine, source, files.get(source.name, []), work)
+        views[source.name] = open_view(engine, source, files.get(source.name, []), work, shipped=mapping.shipped)
     return views
 
 
@@ -143,6 +158,7 @@ def _write(
             "reasons."
         )
     covered = options.covers_through or covered_through(sql, draft, written)
+    expect_covered_orders(sql, draft, covered)
     labels = write_labels(sql, draft, covered)
     copy_rates(options.fx_rates, draft)
     write_terms(sql.mapping, draft, covered, rate, first_days(sql, draft, written))

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 _UTC: Final = r"""
 CREATE MACRO utc(moment) AS CAST(TRY_CAST(
     regexp_replace(
-        CASE WHEN regexp_matches(CAST(moment AS VARCHAR), '\d') THEN CAST(moment AS VARCHAR) END,
+        CASE WHEN regexp_matches(CAST(moment AS VARCHAR), '^\s*\d{4}[-/]') THEN CAST(moment AS VARCHAR) END,
         ' ?([+-]\d\d):?(\d\d)$', '\1:\2'
     ) AS TIMESTAMP WITH TIME ZONE
 ) AS TIMESTAMP)
 """
 """The function `utc` of a mapping: a time in UTC, null if it is unreadable; one without an offset is taken as UTC.
 
-A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`, and accept `infinity`.
+A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`, accept `infinity`, and read `03/04/24`
+as a day of the year 3.
 """
 
 _IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(CURRENCIES)}, code)"
@@ -36,6 +37,77 @@ _IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(
 Mappings that take the base currency of a seller from an order need it: an invalid code would quarantine the seller and
 all of its orders.
 """
+
+_BEGAN: Final = """
+CREATE MACRO began(first_order_at) AS CASE
+    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
+    WHEN getvariable('since')::DATE <= first_order_at THEN getvariable('since')::DATE::TIMESTAMP
+    ELSE error(concat(
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
+    ))
+END
+"""
+"""The function `began` of a mapping: the day on which a store began, from the parameter `since`."""
+
+_REPEATED: Final = (
+    """
+    CREATE MACRO other_value(name, found, used) AS
+        CASE WHEN found IS DISTINCT FROM used THEN concat(name, ' ''', found, ''', not ''', used, '''') END
+    """,
+    """
+    CREATE MACRO repeated(place, differs) AS
+        CASE WHEN place > 1 THEN CASE differs WHEN '' THEN 'repeated' ELSE 'repeated_differs' END END
+    """,
+    """
+    CREATE MACRO repeated_detail(place, differs) AS
+        CASE WHEN place > 1 AND differs <> '' THEN differs || '; the first usable row is kept' END
+    """,
+)
+"""Functions of a mapping for rows with the same key.
+
+Of those that can be used, the first in the export counts, with all its values: no column shows which row is newer, and
+`ingest` keeps the first of two rows as well. The others are `repeated` if all values that the mapping reads are the
+same, and `repeated_differs` if not. `place` is the number of the row among those of its key, `differs` names the values
+that are not those of the first, joined from `other_value`.
+"""
+
+_DATES: Final = (
+    """
+    CREATE MACRO read_date(text, format) AS CASE
+        WHEN year(try_strptime(CAST(text AS VARCHAR), format)) >= 1000 THEN try_strptime(CAST(text AS VARCHAR), format)
+    END
+    """,
+    r"""
+    CREATE MACRO date_begins_with(date) AS CASE
+        WHEN regexp_matches(CAST(date AS VARCHAR), '^(1[3-9]|2\d|3[01])/(0?[1-9]|1[0-2])/\d') THEN 'day'
+        WHEN regexp_matches(CAST(date AS VARCHAR), '^(0?[1-9]|1[0-2])/(1[3-9]|2\d|3[01])/\d') THEN 'month'
+        WHEN regexp_matches(CAST(date AS VARCHAR), '^\d{1,2}/\d{1,2}/\d') THEN 'either'
+    END
+    """,
+    """
+    CREATE MACRO expect_month_first(file, day_first, month_first, either, example) AS CASE
+        WHEN day_first IS NOT NULL OR (month_first IS NULL AND either IS NOT NULL) THEN error(concat(
+            coalesce(day_first, either), ' of ', file,
+            CASE
+                WHEN day_first IS NULL THEN ' may begin with the day or the month, as all dates of the file'
+                WHEN month_first IS NULL THEN ' begins with the day'
+                ELSE concat(' begins with the day, but ', month_first, ' with the month')
+            END,
+            '. Set how dates are written, such as --set date_format="', replace(example, '%m/%d', '%d/%m'), '" or "',
+            example, '", and import files that differ apart.'
+        ))
+    END
+    """,
+)
+"""Functions of a mapping for dates that are not ISO 8601.
+
+`read_date` reads a date by its format, null if it is unreadable or has a year of fewer digits than the format.
+`date_begins_with` returns whether a date with slashes begins with the day or the month, and `expect_month_first` raises
+an error unless a file shows that its dates begin with the month.
+"""
+
+_MACROS: Final = (_UTC, _IS_CURRENCY, _BEGAN, *_REPEATED, *_DATES)
 
 
 @dataclass(frozen=True)
@@ -46,8 +118,8 @@ class MappingSql:
     engine: Backend
 
     def __post_init__(self) -> None:
-        self.query(_UTC)
-        self.query(_IS_CURRENCY)
+        for macro in _MACROS:
+            self.query(macro)
 
     def query(self, text: str) -> Any:
         """Execute one statement and return the engine's cursor."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import tempfile
 from collections.abc import Iterable
 from collections.abc import Mapping as ReadOnly
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from features.engines.duckdb import open_engine
 from features.errors import DeliveryError
 from features.importers.mapping import LABELS, Mapping
 from features.importers.sql import MappingSql, identifier, quote
-from features.ingest.delivery import BASE_CURRENCY, TERMS_FILE, constant_rate, table_file
+from features.ingest.delivery import BASE_CURRENCY, TERMS_FILE, constant_rate, latest_time, open_delivery, table_file
 from features.ingest.sources import literal
 from features.iso import CURRENCIES
 from features.schema import BY_NAME, FX_RATES, ORDERS, ConstantRate
@@ -70,20 +72,32 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
             continue
         # a row known at a midnight is covered by it
         before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"
-        latest = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
+        # the last day of the calendar stands for infinity, which is no date of Python
+        latest = f"least(greatest(try_cast({identifier(event)} AS TIMESTAMP), {before}), TIMESTAMP '9999-12-30')"
         file = quote(literal(draft / f"{name}.parquet"))
         day = sql.value(f"SELECT max({latest})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file
         if day is not None:
             ends[name] = day + timedelta(days=1)
     if not ends:
-        raise DeliveryError("No row has a readable time. Correct the mapping or the export.")
+        raise DeliveryError("No row has a readable time. Correct the dates of the export.")
     table = max(ends, key=lambda name: ends[name])
-    if ends[table] > datetime.now(UTC).date() + timedelta(days=1):
+    if ends[table] > latest_time().date():
         raise DeliveryError(
             f"The latest row of {table} is of {ends[table] - timedelta(days=1)}, which is in the future. Correct the "
             "export, or set the midnight through which it is complete with --covers-through."
         )
     return ends[table]
+
+
+def expect_covered_orders(sql: MappingSql, draft: Path, covered: date) -> None:
+    """Raise DeliveryError if no order is before the midnight through which the export is said to be complete."""
+    file = quote(literal(draft / f"{ORDERS.name}.parquet"))
+    first = sql.value(f"SELECT min(try_cast(ordered_at AS TIMESTAMP))::DATE FROM read_parquet({file})")  # noqa: S608
+    if first is not None and covered <= first:
+        raise DeliveryError(
+            f"--covers-through is {covered}, but the first order is of {first}, so no order would count. Give a later "
+            "day, or leave the option out."
+        )
 
 
 def write_labels(sql: MappingSql, draft: Path, covered: date) -> int:
@@ -102,16 +116,40 @@ def write_labels(sql: MappingSql, draft: Path, covered: date) -> int:
     return len(rows)
 
 
-def copy_rates(file: Path | None, draft: Path) -> None:
-    """Copy the user's rates into the delivery.
+def check_rates(file: Path) -> None:
+    """Validate a file of `fx_rates` by the rules of `ingest`.
 
     Raises:
-        DeliveryError: `file` is not a Parquet or CSV file, or the mapping writes rates itself.
+        DeliveryError: `file` is not a Parquet or CSV file, lacks a column, has no rows, or a row breaks a rule.
     """
-    if file is None:
-        return
+    from features.ingest.money import Rates
+    from features.ingest.sources import open_source
+    from features.ingest.validation import IngestContext, IngestFolders, ingest_table
+    from features.quality.explanations import explain
+
     if file.suffix not in {".csv", ".parquet"} or not file.is_file():
         raise DeliveryError(f"{file} is not a Parquet or CSV file. Give rates as a .csv or .parquet file.")
+    with tempfile.TemporaryDirectory(prefix="sellerscore-rates-") as name, open_engine() as engine:
+        folders = IngestFolders(*(Path(name) / part for part in ("accepted", "quarantined", "work")))
+        for folder in (folders.accepted, folders.quarantined, folders.work):
+            folder.mkdir()
+        context = IngestContext((), {}, Rates(None, None, None), latest_time())
+        report = ingest_table(engine, FX_RATES, open_source(FX_RATES, file, folders.work), context, folders)
+    if not report.read:
+        raise DeliveryError(f"{file} has no rows. Give a rate for each currency and day of the export.")
+    if report.rejected:
+        rule = next(iter(report.quarantined))
+        reason = explain(FX_RATES, rule)
+        raise DeliveryError(
+            f"{file}: {report.rejected:,} of {report.read:,} rows break a rule, such as {rule}: {reason.wrong} "
+            f"{reason.permitted or reason.remedy}"
+        )
+
+
+def copy_rates(file: Path | None, draft: Path) -> None:
+    """Copy the user's rates into the delivery; raise DeliveryError if the mapping writes rates itself."""
+    if file is None:
+        return
     if table_file(draft, FX_RATES.name) is not None:
         raise DeliveryError("The mapping writes fx_rates itself. Leave out --fx-rates.")
     shutil.copyfile(file, draft / f"{FX_RATES.name}{file.suffix}")
@@ -132,7 +170,7 @@ def first_days(sql: MappingSql, draft: Path, tables: Iterable[str]) -> dict[str,
 def write_terms(
     mapping: Mapping, draft: Path, covered: date, rate: ConstantRate | None, begins: ReadOnly[str, date]
 ) -> None:
-    """Write `delivery.json`."""
+    """Write `delivery.json`; raise DeliveryError if `ingest` would reject it."""
     tables = [name for name in BY_NAME if table_file(draft, name) is not None]
     terms: dict[str, object] = {
         "source": mapping.source,
@@ -144,4 +182,11 @@ def write_terms(
         terms["absent"] = list(mapping.absent)
     if begins:
         terms["begins"] = {table: day.isoformat() for table, day in begins.items()}
-    (draft / TERMS_FILE).write_text(json.dumps(terms, indent=2) + "\n", encoding="utf-8")
+    path = draft / TERMS_FILE
+    path.write_text(json.dumps(terms, indent=2) + "\n", encoding="utf-8")
+    try:
+        open_delivery(draft, latest_time().date())
+    except DeliveryError as error:
+        raise DeliveryError(
+            f"`ingest` would reject this delivery. {str(error).replace(str(path), path.name)}"
+        ) from error

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +92,11 @@ def _map_os_errors(path: Path) -> Iterator[None]:
         raise DeliveryError(f"{path} cannot be read: {error.strerror or error}. Make it readable.") from error
 
 
+def latest_time(now: datetime | None = None) -> datetime:
+    """Return the latest time (UTC, without a zone) that a row or declaration may have: a day after `now`."""
+    return (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + timedelta(days=1)
+
+
 def open_delivery(folder: Path, tomorrow: date) -> Delivery:
     """Return the delivery in `folder`; no declared day may be later than `tomorrow`.
 
@@ -170,7 +175,7 @@ def _read_terms(path: Path, tomorrow: date) -> Terms:
 
 def _days(path: Path, name: str, value: object, tomorrow: date) -> dict[str, date]:
     content = _object(path, f"{name}: ", value, tuple(BY_NAME))
-    return {table: _day(path, f"{name} of {table}", day, tomorrow) for table, day in content.items()}
+    return {table: read_day(f"{path}: {name} of {table}", day, tomorrow) for table, day in content.items()}
 
 
 def _absent(path: Path, value: object) -> tuple[str, ...]:
@@ -203,8 +208,12 @@ def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -
     return content
 
 
-def _day(path: Path, name: str, value: object, tomorrow: date) -> date:
-    where = f"{path}: {name} is {_format(value)}"
+def read_day(name: str, value: object, tomorrow: date) -> date:
+    """Return a day that a delivery may declare; raise DeliveryError if it is not one.
+
+    Example: `read_day("covers_through of orders", "2024-12-31", tomorrow)`.
+    """
+    where = f"{name} is {_format(value)}"
     try:
         day = date.fromisoformat(str(value))
     except ValueError as error:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.engines.duckdb import engine_errors, open_engine, read_parquet
 from features.errors import DeliveryError
-from features.ingest.delivery import TERMS_FILE, Delivery, open_delivery, reject_table
+from features.ingest.delivery import TERMS_FILE, Delivery, latest_time, open_delivery, reject_table
 from features.ingest.erasure import finish_erasure, read_erased, resolve_erased_ids, without_erased, write_erased
 from features.ingest.report import IngestReport, RejectedTable, TableReport, read_report
 from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
@@ -66,7 +66,7 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
         StoreError: `store` cannot be read or written.
     """
     notify = progress or (lambda _: None)
-    latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + timedelta(days=1)
+    latest = latest_time(now)
     opened = open_delivery(delivery, latest.date())
     with open_for_writing(store) as draft:
         finish_erasure(read_store(store))
@@ -294,6 +294,7 @@ def _ingest_table(
         references={target.name: session.files(target.name) for _, target in references_of(table)},
         rates=Rates(session.read(fx) if fx else None, run.delivery.terms.constant_rate, rates_complete),
         latest=run.latest,
+        begins=run.delivery.terms.begins.get(table.name),
     )
     try:
         return ingest_table(session.engine, table, source, context, folders)

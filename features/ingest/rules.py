@@ -136,6 +136,14 @@ def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:
     return "known_at_in_future", known_at > ibis.literal(latest)
 
 
+def begins_rule(column: str, day: ir.DateValue, begins: date) -> Rule:
+    """Return the rule that no event is before the day on which the delivery declares that its table begins.
+
+    Features whose window starts before that day are missing, so such a row shows that the declared day is wrong.
+    """
+    return f"{column}_before_begins", day < ibis.literal(begins)
+
+
 def every_broken(groups: Iterable[list[Rule]]) -> ir.StringValue:
     """Return the first broken rule of each group, joined by RULE_SEPARATOR; empty for a valid row.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -35,13 +35,15 @@ class IngestContext:
     """The data against which a table is validated.
 
     `stored` are its accepted files of earlier deliveries, `references` those of the tables that its rows name, and
-    `latest` is the latest allowed `known_at`.
+    `latest` is the latest allowed `known_at`. `begins` is the day on which the platform began to record the table, if
+    the delivery declares it.
     """
 
     stored: Sequence[Path]
     references: Mapping[str, Sequence[Path]]
     rates: money.Rates
     latest: datetime
+    begins: date | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ def _rules(job: TableIngest, rows: ir.Table) -> list[list[rules.Rule]]:
         for column in job.table.columns
     ]
     groups.append([rules.future_rule(rows.known_at, job.context.latest)])
+    if job.context.begins is not None and job.table.event_time is not None:
+        groups.append([rules.begins_rule(job.table.event_time, rows.event_day, job.context.begins)])
     for name, target in rules.references_of(job.table):
         files = job.context.references[target.name]
         ids = read_parquet(job.engine, files)[name] if files else None

@@ -43,6 +43,10 @@ _ENDINGS: Final = {
     ),
     "too_long": ("{column} has more than 200 characters.", "Send a shorter value."),
     "not_allowed": ("{column} is not one of the values in the contract.", "Map it to one of them."),
+    "before_begins": (
+        "{column} is before the day on which the delivery declares that its table begins.",
+        "Correct begins in delivery.json, or leave the row out.",
+    ),
     "out_of_range": ("{column} is before 1990 or after 2100.", "Check the format of the year."),
 }
 _UNKNOWN_CODE: Final = {

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,12 +45,39 @@ def replace_text(path: Path, text: str) -> None:
 @contextmanager
 def draft_folder(parent: Path, mode: int = 0o700) -> Iterator[Path]:
     """Create a folder under `parent` for unfinished files; delete it at the end unless it was renamed."""
-    draft = parent / f"{_DRAFT}{secrets.token_hex(8)}"
-    draft.mkdir(mode=mode, parents=True)
+    draft, lock = _locked_draft(parent, mode)
     try:
         yield draft
     finally:
+        os.close(lock)
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _locked_draft(parent: Path, mode: int) -> tuple[Path, int]:
+    """Create a draft that is locked as long as the process lives; return it and the open handle of the lock."""
+    while True:
+        draft = parent / f"{_DRAFT}{secrets.token_hex(8)}"
+        draft.mkdir(mode=mode, parents=True)
+        # before the lock, another process may take the draft for an abandoned one and delete it
+        with suppress(FileNotFoundError):
+            lock = os.open(draft, os.O_RDONLY)
+            with suppress(OSError):  # some network drives cannot lock a folder, and there drafts are never deleted
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if draft.exists():
+                return draft, lock
+            os.close(lock)
+
+
+def delete_abandoned_drafts(parent: Path) -> None:
+    """Delete the drafts of killed processes in the folder `parent`; those of running processes are locked."""
+    for draft in parent.glob(f"{_DRAFT}*"):
+        with suppress(OSError):
+            lock = os.open(draft, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(draft)
+            finally:
+                os.close(lock)
 
 
 @dataclass(frozen=True)

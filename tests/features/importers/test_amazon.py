@@ -87,6 +87,34 @@ def test_orders_and_settlements(tmp_path: Path) -> None:
     assert store.absent == {"buyer_ids"}
 
 
+def test_items_in_two_currencies_and_impossible_amounts_are_not_mapped(tmp_path: Path) -> None:
+    items = [item("111-1", "20.00"), item("111-1", "5.00", currency="EUR"), item("111-2", "30.00")]
+    items += [
+        item("111-2", "5.00", item_promotion_discount="9.00"),
+        item("111-3", "5.00", item_promotion_discount="6.00"),
+    ]
+    items.append(item("111-9", "-1.00"))
+    items += [item(f"111-{n}", "5.00", quantity=text) for n, text in enumerate(("nan", "1e30", "many", "-1"), 4)]
+    report, store = import_and_ingest(
+        "amazon", write_rows(tmp_path / "orders.txt", items, "\t"), tmp_path, seller_id="S9"
+    )
+    (reported,) = report.sources
+    assert reported.mapped == {"item_of_order": 2}
+    assert reported.not_mapped == {
+        "price_negative": 1,
+        "promotion_above_price": 1,
+        "quantity_unreadable": 4,
+        "several_currencies_in_one_order": 2,
+    }
+    assert reported.details == {
+        "price_negative": "item-price '-1.00'; write 0 or more",
+        "promotion_above_price": "item-price '5.00' with tax and shipping, less promotions, is -3.00",
+        "quantity_unreadable": "quantity '-1' cannot be read; write a number of 0 or more",
+        "several_currencies_in_one_order": "order 111-1 has items in EUR and USD",
+    }
+    assert values(store, "orders", "order_id", "amount") == [("111-2", 31.0), ("111-3", 0.0)]
+
+
 def refund(**other: object) -> Row:
     return flow("Refund", "-20.00", adjustment_id="ADJ1", **other)
 
@@ -116,8 +144,11 @@ def test_without_settlements_refunds_are_unknown_and_an_item_with_an_id_counts_o
     # the store began before the export
     began = [values(store, "stores", "opened_at"), values(store, "sellers", "onboarded_at")]
     assert began == [[datetime(2022, 5, 1)]] * 2  # noqa: DTZ001
-    for since in ("2024-03-02", "May"):
-        message = rf"since is '{since}'. Set a day not after the first order \(2024-03-01\)"
+    for since, message in (
+        ("2024-03-02", r"since is '2024-03-02'. Set a day not after the first order \(2024-03-01\)"),
+        ("May", "--set since=May is not allowed. Use a day from 1990-01-01 to tomorrow"),
+        ("1800-01-01", "--set since=1800-01-01 is not allowed. Use a day from 1990-01-01 to tomorrow"),
+    ):
         with pytest.raises(MappingError, match=message):
             import_and_ingest("amazon", export, tmp_path / since, seller_id="S9", since=since)
 

@@ -121,7 +121,7 @@ def test_the_same_ledger_gives_the_same_delivery(imported: tuple[ImportReport, P
     ("firms", "rate", "currency", "words"),
     [
         (FIRMS, 0.0, "CNY", "usd_per_unit 0.0"),
-        (FIRMS, 0.145, "RMB", "currency 'RMB'"),
+        (FIRMS, 0.145, "RMB", "currency=RMB is not allowed"),
         ("name\nx\n", 0.145, "CNY", "lacks enterprise_id"),
         ("enterprise_id,defaulted\nE1,true\nE1,false\n", 0.145, "CNY", "E1 is 'false' and 'true'; allowed are"),
         (FIRMS, None, "CNY", "Give the US dollars for one CNY with --usd-per-unit"),

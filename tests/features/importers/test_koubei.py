@@ -88,3 +88,30 @@ def test_visits_are_missing_if_the_window_begins_before_their_first_row(tmp_path
     visits = frame(store, pairs, features_named("visits_90d"))["visits_90d"].tolist()
     assert pd.isna(visits[:2]).all()
     assert visits[2] == 900
+
+
+def test_a_day_of_a_shop_counts_once_and_numbers_are_not_rounded(tmp_path: Path) -> None:
+    source = koubei(tmp_path / "k")
+    shops = [{"shop_id": 1, "per_pay": price, "cate_1_name": "美食"} for price in (8, 8, 9)]
+    write_rows(source / "shops.csv", [*shops, {"shop_id": 2, "per_pay": 20, "cate_1_name": None}])
+    days = {ago: {"shop_id": 1, "day": FIRST + timedelta(days=ago)} for ago in range(3)}
+    endless = {"shop_id": 1, "day": "infinity"}
+    numbers = [(0, "2"), (0, "2.0"), (0, "5"), (1, "2.6"), (1, "1e30"), (1, "nan"), (1, "3"), (2, "many"), ("inf", "3")]
+    for name in ("payments", "views"):
+        write_rows(source / f"{name}.csv", [{**days.get(place, endless), name: number} for place, number in numbers])
+    with (source / "payments.csv").open("a") as stream:
+        stream.write(f"1,{FIRST + timedelta(days=9)},99999999999\n")
+    report, store = import_and_ingest("koubei", source, tmp_path, usd_per_unit=0.15)
+    listed, payments, views = report.sources
+    assert listed.not_mapped == {"no_payments": 1, "repeated": 1, "repeated_differs": 1}
+    assert listed.details == {"repeated_differs": "per_pay '9', not '8'; the first usable row is kept"}
+    assert (payments.mapped, views.mapped) == ({"day_of_orders": 2}, {"day_of_traffic": 2})
+    for counts in (payments, views):
+        wrong = f"{counts.source}_not_a_whole_number"
+        huge = {"more_than_a_million_payments": 1} if counts is payments else {}
+        unread = {"day_unreadable": 1, "repeated": 1, "repeated_differs": 1}
+        assert counts.not_mapped == {wrong: 4, **unread, **huge}
+        assert counts.details[wrong] == f"{counts.source} '1e30'"
+        assert counts.details["repeated_differs"] == f"{counts.source} '5', not '2'; the first usable row is kept"
+    assert len(accepted(store, "orders")) == 5
+    assert [row["visits"] for row in accepted(store, "traffic")] == [2, 3]

@@ -224,3 +224,20 @@ def test_a_date_before_the_purchase_is_left_empty_and_counted(tmp_path: Path) ->
     assert events == [("o1-A", "shipped"), ("o2-A", "delivered"), ("o4-A", "delivered"), ("o4-A", "shipped")]
     (cancelled,) = accepted(store, "refunds")
     assert str(cancelled["refunded_at"]) == "2018-01-03 11:00:00"
+
+
+def test_an_order_of_an_unknown_customer_is_kept_without_a_buyer_and_counted(tmp_path: Path) -> None:
+    orders = [order("o1"), order("o2", day=2), order("o3", "canceled", 3), {**order("o4", day=4), "customer_id": None}]
+    items = [item(f"o{n}", "A", "10.00") for n in range(1, 5)]
+    customers = [
+        {"customer_id": f"c-o{n}", "customer_unique_id": buyer} for n, buyer in ((1, None), (1, "u1"), (2, None))
+    ]
+    report, store = import_olist(tmp_path, orders=orders, order_items=items, customers=customers)
+    reported = find_report(report, "orders")
+    assert reported.mapped == {"cancelled_order_without_known_buyer": 1, "order": 1, "order_without_known_buyer": 2}
+    detail = "order 'o2' has a customer_id that the table of customers lacks"
+    assert reported.details["order_without_known_buyer"] == detail
+    counts = find_report(report, "customers")
+    assert (counts.mapped, counts.not_mapped) == ({"buyer": 1}, {"customer_unique_id_missing": 2})
+    buyers = [("o1-A", "u1"), ("o2-A", None), ("o3-A", None), ("o4-A", None)]
+    assert values(store, "orders", "order_id", "buyer_id") == buyers

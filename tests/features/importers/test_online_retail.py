@@ -14,7 +14,7 @@ from tests.features.ingest.build import Row, accepted
 
 def line(number: object, quantity: object, price: object, **changes: object) -> Row:
     row: Row = {"InvoiceNo": number, "StockCode": "85123A", "Description": "HOLDER", "Quantity": quantity}
-    row |= {"InvoiceDate": "12/1/2010 8:26", "UnitPrice": price, "CustomerID": "17850.0", "Country": "United Kingdom"}
+    row |= {"InvoiceDate": "2010-12-01 08:26", "UnitPrice": price, "CustomerID": "17850.0", "Country": "United Kingdom"}
     return {**row, **changes}
 
 
@@ -22,8 +22,8 @@ LINES = [
     line("536365", 6, "2.55"),
     line("536365", 2, "3.39", StockCode="POST"),
     line("536366", 1, "1.85", CustomerID=None, Country="Unspecified", InvoiceDate="2010-12-01T09:00:00"),
-    line("C536379", -1, "27.50", StockCode="D", InvoiceDate="12/2/2010 9:41"),
-    line("C536379", -2, "1.25", InvoiceDate="12/2/2010 9:41"),
+    line("C536379", -1, "27.50", StockCode="D", InvoiceDate="2010-12-02 09:41"),
+    line("C536379", -2, "1.25", InvoiceDate="2010-12-02 09:41"),
     line("536366", -1, "0.35", StockCode="D", CustomerID=None, Country="Unspecified", InvoiceDate="2010-12-01 09:00"),
     line("536367", -1, "2.00", StockCode="D"),
     line("C536400", -1, "13541.33", StockCode="AMAZONFEE", CustomerID=None),
@@ -86,7 +86,7 @@ def test_an_ambiguous_or_unreadable_header_is_an_error(tmp_path: Path, content: 
 
 def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept(tmp_path: Path) -> None:
     lines = [line("536365", 6, "2.50"), line("536365", 6, "2.50"), line("536365", 1, "4.00", StockCode="M")]
-    lines += [line("C536379", -1, "9.00", StockCode="M", InvoiceDate="12/2/2010 9:41")] * 2
+    lines += [line("C536379", -1, "9.00", StockCode="M", InvoiceDate="2010-12-02 09:41")] * 2
     lines += [line("536365", 1, "5.00", StockCode=code) for code in ("AMAZONFEE", "Bank Charges", "CRUK")]
     export = write_rows(tmp_path / "retail.csv", lines)
     report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58)
@@ -95,8 +95,56 @@ def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept
     assert reported.not_mapped == {"fee": 3}
     assert values(store, "orders", "amount", "items") == [(34.0, 13)]
     assert values(store, "refunds", "refund_id", "amount") == [("C536379", 18.0)]
-    with pytest.raises(MappingError, match="Unknown TimeZone 'Europe/Londn'"):
-        import_and_ingest("online-retail", export, tmp_path / "e", time_zone="Europe/Londn")
+
+
+@pytest.mark.parametrize(
+    ("dates", "words"),
+    [
+        (
+            ["13/4/2024 8:26", "3/4/2024 8:26"],
+            "InvoiceDate '13/4/2024 8:26' of retail.csv begins with the day. Set",
+        ),
+        (["3/4/2024 8:26"], "InvoiceDate '3/4/2024 8:26' of retail.csv may begin with the day or the month, as all"),
+    ],
+)
+def test_dates_that_may_begin_with_the_day_need_a_format(dates: list[str], words: str, tmp_path: Path) -> None:
+    export = write_rows(
+        tmp_path / "retail.csv", [line(str(n), 1, "1.00", InvoiceDate=at) for n, at in enumerate(dates)]
+    )
+    with pytest.raises(MappingError) as error:
+        import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58)
+    assert words in str(error.value)
+    settings = {"date_format": "%d/%m/%Y %H:%M"}
+    report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58, **settings)
+    assert len(report.sources[0].not_mapped) == 0
+    assert {at.month for at in values(store, "orders", "ordered_at")} == {4}
+
+
+def test_dates_of_a_file_with_months_first_are_read_and_years_have_four_digits(tmp_path: Path) -> None:
+    dates = ("12/13/2010 8:26", "12/1/2010 8:26", "12/1/10 8:26")
+    export = write_rows(
+        tmp_path / "retail.csv", [line(str(n), 1, "1.00", InvoiceDate=at) for n, at in enumerate(dates)]
+    )
+    report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58)
+    assert report.sources[0].not_mapped == {"date_unreadable": 1}
+    assert [str(at)[:10] for at in values(store, "orders", "ordered_at")] == ["2010-12-13", "2010-12-01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("time_zone", "Europe/Londn", "Use a name of the IANA database such as Europe/London or the default, Europe/L"),
+        ("date_format", "%d/%m", "Use a format with day, month and year, such as %d/%m/%Y"),
+        ("date_format", "%Q", "Use a format with day, month and year"),
+        ("country", "UK", "Use an ISO 3166 code such as US or the default, GB."),
+        ("currency", "pounds", "Use an ISO 4217 code such as USD or the default, GBP."),
+        ("seller_id", "a\nb", "Use one line of visible characters"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_named(name: str, value: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(MappingError) as error:
+        import_delivery(find_mapping("online-retail"), tmp_path, tmp_path / "d", ImportOptions({name: value}))
+    assert str(error.value).startswith(f"--set {name}={value} is not allowed. {words}")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +160,7 @@ def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept
 )
 def test_local_times_become_utc(written: str, zone: str, expected: datetime, tmp_path: Path) -> None:
     export = write_rows(tmp_path / "retail.csv", [line("1", 1, "1.00", InvoiceDate=written)])
-    import_delivery(find_mapping("online-retail"), export, tmp_path / "d", ImportOptions({"time_zone": zone}, 1.58))
+    settings = {"time_zone": zone, "date_format": "%m/%d/%Y %H:%M"}
+    import_delivery(find_mapping("online-retail"), export, tmp_path / "d", ImportOptions(settings, 1.58))
     (order,) = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()
     assert order["ordered_at"] == expected

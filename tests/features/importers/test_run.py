@@ -20,6 +20,7 @@ from features.importers import (
     shipped_mappings,
 )
 from features.ingest import ingest, open_store
+from features.store.folders import draft_folder
 from tests.features.importers.exports import TOML, rewrite_orders, run_template, template
 from tests.features.ingest.build import accepted
 
@@ -186,6 +187,56 @@ def test_coverage_follows_the_latest_event_or_the_option(tmp_path: Path) -> None
     rewrite_orders(folder, ("2025-02-11", "2225-02-11"))
     with pytest.raises(DeliveryError, match="latest row of orders is of 2225-02-11, which is in the future"):
         run_template(folder, tmp_path / "e")
+    prepare = folder / "prepare.sql"
+    prepare.write_text(prepare.read_text().replace("AS utc(moment);", "AS TIMESTAMP 'infinity';"))
+    with pytest.raises(DeliveryError, match="latest row of orders is of 9999-12-30, which is in the future"):
+        run_template(folder, tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    ("day", "message"),
+    [
+        (date(2225, 3, 1), "--covers-through is '2225-03-01'; expected a day from 1990-01-01 to tomorrow"),
+        (date(1989, 3, 1), "--covers-through is '1989-03-01'; expected a day from 1990-01-01 to tomorrow"),
+        (date(2025, 1, 3), "--covers-through is 2025-01-03, but the first order is of 2025-01-03, so no order would"),
+    ],
+)
+def test_a_day_that_ingest_would_not_accept_or_that_covers_no_order_is_refused(
+    day: date, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DeliveryError, match=message):
+        run_template(template(tmp_path / "m"), tmp_path / "d", covers_through=day)
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_export_of_impossible_years_is_refused_as_ingest_would(tmp_path: Path) -> None:
+    folder = rewrite_orders(template(tmp_path / "m"), ("2025-", "1925-"))
+    (folder / "example" / "refunds.csv").unlink()
+    with pytest.raises(DeliveryError, match=r"`ingest` would reject this delivery. delivery.json: covers_through of"):
+        run_template(folder, tmp_path / "d")
+
+
+RATES = "day,currency,usd_per_unit,known_at\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("day,currency,usd_per_unit\n", "rates.csv lacks known_at. It has the columns day, currency, usd_per_unit."),
+        (RATES, "rates.csv has no rows. Give a rate for each currency and day"),
+        (
+            f"{RATES}2025-01-01,EUR,0,2025-01-01\n2025-01-01,GBP,1.2,2025-01-01\n",
+            "rates.csv: 1 of 2 rows break a rule, such as usd_per_unit_too_small: usd_per_unit is below the minimum",
+        ),
+        (f"{RATES}2025-01-01,EUR,1.1,2225-01-01\n", "1 of 1 rows break a rule, such as known_at_"),
+    ],
+)
+def test_rates_that_ingest_would_not_accept_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    rates = tmp_path / "rates.csv"
+    rates.write_text(text)
+    with pytest.raises(DeliveryError) as error:
+        run_template(template(tmp_path / "m"), tmp_path / "d", fx_rates=rates)
+    assert message in str(error.value)
 
 
 def test_a_single_file_is_the_only_required_source(tmp_path: Path) -> None:
@@ -242,6 +293,20 @@ def test_a_wrong_delimiter_or_encoding_is_named(
         assert message in str(error.value)
 
 
+@pytest.mark.parametrize(("name", "settings"), [("shopify", {"seller_id": "S1"}), ("online-retail", {})])
+def test_a_shipped_importer_does_not_suggest_to_edit_its_mapping(
+    name: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    mapping = find_mapping(name)
+    for header in (";".join(mapping.sources[0].columns), "Name,Größe"):
+        path = tmp_path / "orders.csv"
+        path.write_bytes(header.encode("cp1252") + b"\n")
+        with pytest.raises(DeliveryError) as error:
+            import_delivery(mapping, path, tmp_path / "d", ImportOptions(settings))
+        assert "mapping.toml" not in str(error.value)
+        assert "Save the file " in str(error.value)
+
+
 def test_the_delimiter_and_encoding_of_the_message_work(tmp_path: Path) -> None:
     declared = TOML.replace("[sources.refunds]", 'delimiter = ";"\nencoding = "utf-16"\n[sources.refunds]')
     folder = rewrite_orders(template(tmp_path / "m", mapping=declared), (",", ";"), encoding="utf-16")
@@ -282,6 +347,15 @@ def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path, monkey
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(DeliveryError, match="cannot be written: Permission denied"):
         run_template(folder, tmp_path / "d")
+
+
+def test_drafts_of_killed_imports_are_deleted_and_those_of_running_ones_are_kept(tmp_path: Path) -> None:
+    killed = tmp_path / ".incoming-0123456789abcdef"
+    (killed / "work").mkdir(parents=True)
+    with draft_folder(tmp_path) as running:
+        run_template(template(tmp_path / "m"), tmp_path / "d")
+        assert running.is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "m"]
 
 
 def test_an_export_without_orders_is_rejected(tmp_path: Path) -> None:

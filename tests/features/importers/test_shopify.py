@@ -3,6 +3,9 @@
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
+from features.errors import MappingError
 from features.importers import ImportOptions, find_mapping, import_delivery
 from features.ingest import ingest, open_store
 from tests.features.importers.exports import import_and_ingest, values, write_rows
@@ -104,3 +107,58 @@ def test_an_unreadable_refund_is_rejected(tmp_path: Path) -> None:
     (lines,) = report.sources
     assert lines.not_mapped == {"refunded_amount_unreadable": 1}
     assert lines.details == {"refunded_amount_unreadable": "Refunded Amount 'some' cannot be read"}
+
+
+def test_orders_that_are_not_paid_or_have_wrong_amounts_are_reported(tmp_path: Path) -> None:
+    rows = [order(f"#{n}", n, "9.00", Financial_Status=status) for n, status in enumerate(("pending", "authorized"), 1)]
+    rows += [order("#3", 3, "9.00", Financial_Status="partially_paid"), order("#4", 4, "9.00", Financial_Status=None)]
+    rows += [order("#5", 5, "9.00", Refunded_Amount="-1.00"), order("#6", 6, "9.00", Refunded_Amount="10.00")]
+    rows += [
+        order(f"#{n}", n, "9.00", Lineitem_quantity=text) for n, text in enumerate(("abc", "nan", "-1", "1e30"), 7)
+    ]
+    rows += [order("#11", 11, "9.00", Financial_Status="pending", Cancelled_at="2024-03-12 08:00:00 -0500")]
+    report, store = import_and_ingest("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
+    (lines,) = report.sources
+    assert lines.mapped == {"line_of_cancelled_order": 1, "line_of_order_with_refund_cut": 1}
+    assert lines.not_mapped == {
+        "financial_status_unknown": 1,
+        "lineitem_quantity_unreadable": 4,
+        "not_paid": 2,
+        "partially_paid": 1,
+        "refunded_amount_negative": 1,
+    }
+    cut = "Refunded Amount 10.00 exceeds the Total 9.00 and is cut to it"
+    assert lines.details["line_of_order_with_refund_cut"] == cut
+    assert lines.details["refunded_amount_negative"] == "Refunded Amount '-1.00' is below 0; write 0 or more"
+    assert values(store, "refunds", "amount", "reason") == [(9.0, "cancel"), (9.0, "refund")]
+
+
+def test_orders_of_overlapping_exports_count_once(tmp_path: Path) -> None:
+    two_lines = [order("#1", 1, "9.00", Lineitem_quantity=2), row("#1", Email="ann@example.com")]
+    filled_down = [order("#2", 2, "8.00"), order("#2", 2, "8.00")]
+    first = [*two_lines, *filled_down, order("#3", 3, "soon"), order("#4", 4, "5.00")]
+    again = [order("#4", 4, "5.00", Refunded_Amount="5.00"), *two_lines, order("#3", 3, "3.00"), *two_lines]
+    write_rows(tmp_path / "e" / "orders_export.csv", first)
+    write_rows(tmp_path / "e" / "orders_export_2.csv", again)
+    report, store = import_and_ingest("shopify", tmp_path / "e", tmp_path, seller_id="S7")
+    (lines,) = report.sources
+    assert lines.mapped == {"line_of_order": 6}
+    assert lines.not_mapped == {"repeated": 4, "repeated_differs": 1, "total_missing_or_unreadable": 1}
+    shown = "Refunded Amount '5.00', not '0.00'; the first usable row is kept"
+    assert lines.details["repeated_differs"] == shown
+    assert values(store, "orders", "amount", "items") == [(9.0, 3), (8.0, 2), (3.0, 1), (5.0, 1)]
+
+
+def test_a_missing_optional_column_is_reported_with_its_consequence(tmp_path: Path) -> None:
+    rows = [{name: value for name, value in order("#1", 1, "9.00").items() if name != "Cancelled at"}]
+    export = write_rows(tmp_path / "orders.csv", rows)
+    report, _ = import_and_ingest("shopify", export, tmp_path, seller_id="S7")
+    missing = "of cancelled orders, only voided and expired ones are recognised; the others count as sales"
+    assert report.sources[0].missing_columns == {"Cancelled at": missing}
+    assert f"column 'Cancelled at' is missing: {missing}" in str(report)
+
+
+@pytest.mark.parametrize("days", ["abc", "-1", "366", "1.5", "99999999999999999999"])
+def test_the_days_of_a_refund_are_limited(days: str, tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=f"refund_days={days} is not allowed. Use a whole number of days from 0 to"):
+        import_and_ingest("shopify", tmp_path, tmp_path, seller_id="S7", refund_days=days)

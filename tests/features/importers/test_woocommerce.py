@@ -3,6 +3,9 @@
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
+from features.errors import MappingError
 from features.ingest import OperatingStore
 from tests.features.importers.exports import import_and_ingest, values, write_rows
 from tests.features.ingest.build import Row, accepted
@@ -39,7 +42,8 @@ ROWS = [
     order(1, status="completed"),
     order(28, billing_email=None, shipping_country="AT"),
     order(9, status="annulé", paid_date=None),
-    order(10, order_date="13/04/2024 10:00:00"),
+    order(10, order_date="13.04.2024 10:00:00"),
+    order(11, order_date="05/13/2024 10:00:00", status="failed"),
 ]
 
 
@@ -49,9 +53,9 @@ def test_an_order_export(tmp_path: Path) -> None:
     (source,) = report.sources
     assert source.mapped == {"order": 5, "cancelled_order": 1}
     paid = ("cancelled_before_payment", "not_paid", "status_unknown")
-    reasons = (*paid, "order_date_unreadable", "order_total_unreadable", "repeated")
-    assert source.not_mapped == dict.fromkeys(reasons, 1)
-    assert source.details["order_date_unreadable"].startswith("order_date '13/04/2024 10:00:00' cannot be read; ")
+    reasons = (*paid, "order_date_unreadable", "order_total_unreadable", "repeated_differs")
+    assert source.not_mapped == {**dict.fromkeys(reasons, 1), "not_paid": 2}
+    assert source.details["order_date_unreadable"].startswith("order_date '13.04.2024 10:00:00' cannot be read; ")
     orders = {str(row["order_id"]).removeprefix("S8-woocommerce:"): row for row in accepted(store, "orders")}
     assert (orders["1"]["items"], orders["1"]["amount_micros"]) == (3, 54_000_000)
     assert orders["2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
@@ -109,3 +113,56 @@ def test_an_order_on_hold_counts_once_it_is_paid(tmp_path: Path) -> None:
     assert source.mapped == {"order": 2}
     assert source.not_mapped == {"on_hold_before_payment": 1, "paid_date_unreadable": 1}
     assert values(store, "stores", "opened_at") == [datetime(2020, 1, 1)]  # noqa: DTZ001
+
+
+def test_rows_of_one_order_that_differ_and_refunds_above_the_order_are_reported(tmp_path: Path) -> None:
+    refunds = "amount:{}|date:2024-05-20 12:00:00;amount:{}|date:2024-05-21 12:00:00"
+    rows = [
+        order(1, refund_items=refunds.format(30, 30)),
+        order(2, refund_items=refunds.format(20, 30)),
+        order(1, refund_items=refunds.format(30, 30)),
+        order(2, order_total="70.00", billing_email="other@example.com"),
+        order(3, order_total="free"),
+        order(3, refund_items="amount:80"),
+        order(28),
+    ]
+    report, store = import_and_ingest(
+        "woocommerce", write_rows(tmp_path / "orders.csv", rows), tmp_path, 1, seller_id="S8"
+    )
+    (source,) = report.sources
+    assert source.mapped == {"order": 2, "order_with_refunds_cut": 2}
+    assert source.not_mapped == {"order_total_unreadable": 1, "repeated": 1, "repeated_differs": 1}
+    assert source.details["order_with_refunds_cut"] == "refunds of 60.00 exceed the total 50.00 and are cut to it"
+    assert source.details["repeated_differs"].startswith("order_total '70.00', not '50.00', refund_items")
+    assert source.details["repeated_differs"].endswith("another email address; the first usable row is kept")
+    assert values(store, "orders", "amount") == [50.0] * 4
+    assert {name: amount for name, (amount, _, _) in refunds_of(store).items()} == {
+        "1-refund-1": 30.0,
+        "1-refund-2": 20.0,
+        "2-refund-1": 20.0,
+        "2-refund-2": 30.0,
+        "3-refund-1": 50.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("dates", "words"),
+    [
+        (["13/04/2024 10:00:00"], "order_date '13/04/2024 10:00:00' of orders.csv begins with the day. Set"),
+        (["03/04/2024 10:00:00"], "of orders.csv may begin with the day or the month, as all dates of the file. Set"),
+        (
+            ["4/13/2024 10:00:00", "13/04/2024 10:00:00"],
+            "the day, but order_date '4/13/2024 10:00:00' with the month. Set",
+        ),
+    ],
+)
+def test_dates_that_may_begin_with_the_day_need_a_format(dates: list[str], words: str, tmp_path: Path) -> None:
+    rows = [order(number, order_date=date, paid_date=None) for number, date in enumerate(dates, 1)]
+    export = write_rows(tmp_path / "orders.csv", rows)
+    with pytest.raises(MappingError) as error:
+        import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8")
+    assert words in str(error.value)
+    assert '--set date_format="%d/%m/%Y %H:%M:%S" or "%m/%d/%Y %H:%M:%S"' in str(error.value)
+    settings = {"seller_id": "S8", "date_format": "%d/%m/%Y %H:%M:%S"}
+    _, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, **settings)
+    assert {str(at)[5:10] for at in values(store, "orders", "ordered_at")} <= {"04-13", "04-03"}

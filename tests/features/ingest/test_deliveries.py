@@ -11,6 +11,8 @@ from features.errors import DeliveryError, StoreError
 from features.home import state_folder
 from features.ingest import IngestReport, ingest, open_store, read_report
 from features.quality import write_page
+from features.quality.explanations import explain
+from features.schema import BY_NAME
 from features.store.operating import read_store
 from tests.counts import repeat
 from tests.features.ingest.build import (
@@ -83,6 +85,18 @@ def test_the_earliest_declared_begin_of_a_table_is_used(base_store: Path, tmp_pa
         ingest(write_some(tmp_path / day, {"begins": {"traffic": day}}, stores=[store(day)]), base_store)
     assert open_store(base_store).begins == {"traffic": date(2024, 1, 10)}
     assert read_store(base_store) == open_store(base_store)
+
+
+def test_a_row_before_the_declared_begin_of_its_table_is_quarantined(base_store: Path, tmp_path: Path) -> None:
+    rows = [order(f"O-{day}", ordered_at=f"2024-03-{day}") for day in ("04", "05", "06")]
+    report = ingest(write_some(tmp_path / "d", {"begins": {"orders": "2024-03-05"}}, orders=rows), base_store)
+    assert report.table("orders").quarantined == {"ordered_at_before_begins": 1}
+    (row,) = quarantined(base_store, report.delivery_id, "orders")
+    assert row["order_id"] == "O-04"
+    assert explain(BY_NAME["orders"], "ordered_at_before_begins").wrong.startswith("ordered_at is before the day on")
+    # nothing is lost: the row is accepted once the declaration is right
+    corrected = ingest(write_some(tmp_path / "e", {"begins": {"orders": "2024-03-04"}}, orders=rows), base_store)
+    assert (corrected.table("orders").accepted, corrected.table("orders").duplicates) == (1, 2)
 
 
 def test_origins_name_the_stated_sources_and_count_the_deliveries_without_one(tmp_path: Path) -> None:

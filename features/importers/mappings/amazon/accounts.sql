@@ -3,6 +3,13 @@ SELECT
     CASE
         WHEN reason IN ('price_missing_or_unreadable', 'amount_unreadable') THEN
             min(wrong_amount) || ' cannot be read; the decimal point is set with --set decimal=...'
+        WHEN reason = 'price_negative' THEN concat('item-price ''', min(price_text), '''; write 0 or more')
+        WHEN reason = 'quantity_unreadable' THEN
+            concat('quantity ''', min(quantity_text), ''' cannot be read; write a number of 0 or more')
+        WHEN reason = 'promotion_above_price' THEN
+            concat('item-price ''', min(price_text), ''' with tax and shipping, less promotions, is ', min(amount))
+        WHEN reason = 'several_currencies_in_one_order' THEN
+            concat('order ', min(number), ' has items in ', min(currency), ' and ', max(currency))
     END AS detail,
     count(*) AS rows, count(DISTINCT number) FILTER (reason IS NULL) AS orders
 FROM item

@@ -9,15 +9,6 @@ END AS DECIMAL(18, 2));
 
 CREATE MACRO unreadable(name, text) AS CASE WHEN money(text) IS NULL THEN name || ' ''' || text || '''' END;
 
-CREATE MACRO began(first_sale) AS CASE
-    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_sale)
-    WHEN try_cast(getvariable('since') AS DATE) <= first_sale THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
-    ELSE error(concat(
-        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
-        date_trunc('day', first_sale)::DATE, '), such as --set since=2024-01-01.'
-    ))
-END;
-
 -- Reports may overlap. Within an order, the item of one file is that of another if both have the same id, else the same
 -- product and place among equal products. The line that was updated last counts.
 CREATE TABLE delivered AS
@@ -44,10 +35,14 @@ WINDOW same_item AS (
     PARTITION BY "amazon-order-id", product, place ORDER BY utc("last-updated-date") DESC NULLS LAST, source_row DESC
 );
 
-CREATE TABLE item AS
+CREATE MACRO count_of(text) AS try_cast(text AS DECIMAL(18, 3));
+
+-- `fault` is the reason why an item cannot be used.
+CREATE TABLE read_item AS
 SELECT
     "amazon-order-id" AS number, utc("purchase-date") AS purchased, "sales-channel" AS channel,
-    coalesce(try_cast(quantity AS DOUBLE), 0) AS quantity, upper(currency) AS currency, "ship-country" AS country,
+    coalesce(count_of(quantity), 0) AS quantity, quantity::VARCHAR AS quantity_text, upper(currency) AS currency,
+    "ship-country" AS country, "item-price" AS price_text,
     money("item-price") + coalesce(money("item-tax"), 0) + coalesce(money("shipping-price"), 0)
         + coalesce(money("shipping-tax"), 0) + coalesce(money("gift-wrap-price"), 0) + coalesce(money("gift-wrap-tax"), 0)
         - abs(coalesce(money("item-promotion-discount"), 0)) - abs(coalesce(money("ship-promotion-discount"), 0)) AS amount,
@@ -66,15 +61,30 @@ SELECT
         WHEN "sales-channel" IS NULL OR lower("sales-channel") LIKE 'non-amazon%' THEN 'not_sold_on_amazon'
         WHEN lower("order-status") LIKE 'cancel%' OR lower("item-status") LIKE 'cancel%' THEN 'cancelled'
         WHEN money("item-price") IS NULL THEN 'price_missing_or_unreadable'
+        WHEN money("item-price") < 0 THEN 'price_negative'
         WHEN wrong_amount IS NOT NULL THEN 'amount_unreadable'
+        WHEN quantity_text IS NOT NULL AND coalesce(count_of(quantity_text), -1) < 0 THEN 'quantity_unreadable'
+        WHEN amount < 0 THEN 'promotion_above_price'
         WHEN currency IS NULL THEN 'currency_missing'
-    END AS reason
+    END AS fault
 FROM delivered;
+
+-- Amounts of several currencies cannot be added.
+CREATE TABLE item AS
+SELECT
+    * EXCLUDE (fault),
+    CASE
+        WHEN fault IS NULL AND (min(currency) FILTER (fault IS NULL) OVER an_order)
+            < (max(currency) FILTER (fault IS NULL) OVER an_order) THEN 'several_currencies_in_one_order'
+        ELSE fault
+    END AS reason
+FROM read_item
+WINDOW an_order AS (PARTITION BY number);
 
 CREATE TABLE sale AS
 SELECT
     number, min(purchased) AS purchased, min(channel) AS channel, sum(quantity) AS quantity, min(currency) AS currency,
-    greatest(0, sum(amount)) AS amount, min(country) AS country
+    sum(amount) AS amount, min(country) AS country
 FROM item
 WHERE reason IS NULL
 GROUP BY number;
@@ -96,14 +106,10 @@ FROM (
 -- Whether days or months come first in dates with slashes, by file: a number above 12 is a day.
 CREATE TABLE date_order AS
 SELECT
-    source_file, min(day) FILTER (regexp_extract(day, '^(\d+)/(\d+)/', 1)::INTEGER > 12) AS day_first,
-    min(day) FILTER (regexp_extract(day, '^(\d+)/(\d+)/', 2)::INTEGER > 12) AS month_first
-FROM (SELECT source_file, "posted-date" AS day FROM settlements)
-WHERE regexp_matches(day, '^\d{1,2}/\d{1,2}/\d')
+    source_file, min("posted-date") FILTER (date_begins_with("posted-date") = 'day') AS day_first,
+    min("posted-date") FILTER (date_begins_with("posted-date") = 'month') AS month_first
+FROM settlements
 GROUP BY source_file;
-
--- Else `03/04/24` would be a day of the year 3.
-CREATE MACRO iso(text) AS CASE WHEN regexp_matches(text::VARCHAR, '^\d{4}-') THEN utc(text) END;
 
 -- Currency and dates of a settlement may be on its first row only.
 CREATE TABLE settled AS
@@ -113,9 +119,9 @@ SELECT
     money(line.amount) AS amount, line.amount::VARCHAR AS amount_text, "posted-date" AS day_text, line.source_file,
     day_first, month_first,
     coalesce(
-        iso("posted-date-time"), iso("posted-date"),
+        utc("posted-date-time"), utc("posted-date"),
         CASE
-            WHEN getvariable('date_format') <> 'auto' THEN try_strptime("posted-date", getvariable('date_format'))
+            WHEN getvariable('date_format') <> 'auto' THEN read_date("posted-date", getvariable('date_format'))
             WHEN month_first IS NULL AND day_first IS NOT NULL THEN try_strptime("posted-date", ['%d/%m/%y', '%d/%m/%Y'])
             WHEN day_first IS NULL AND month_first IS NOT NULL THEN try_strptime("posted-date", ['%m/%d/%y', '%m/%d/%Y'])
         END,

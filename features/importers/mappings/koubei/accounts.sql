@@ -1,15 +1,23 @@
 SELECT
-    'shops' AS source,
-    CASE WHEN began.id IS NOT NULL AND first THEN 'seller' END AS mapped_to,
-    CASE WHEN shops.shop_id IS NULL THEN 'shop_id_missing' WHEN NOT first THEN 'repeated' WHEN began.id IS NULL THEN 'no_payments' END AS reason,
-    count(*) AS rows,
+    'shops' AS source, CASE WHEN reason IS NULL THEN 'seller' END AS mapped_to, reason,
+    min(CASE reason WHEN 'repeated_differs' THEN repeated_detail(place, differs) END) AS detail, count(*) AS rows,
     NULL AS orders
-FROM (SELECT *, row_number() OVER (PARTITION BY shop_id ORDER BY source_row) = 1 AS first FROM shops) AS shops
-LEFT JOIN began ON began.id = shops.shop_id::VARCHAR
-GROUP BY ALL
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN shop_id IS NULL THEN 'shop_id_missing'
+            WHEN place > 1 THEN repeated(place, differs)
+            WHEN shop_id::VARCHAR NOT IN (SELECT id FROM began) THEN 'no_payments'
+        END AS reason
+    FROM listed
+)
+GROUP BY reason
 UNION ALL
-SELECT 'payments', CASE WHEN reason IS NULL THEN 'day_of_orders' END, reason, count(*), sum(payments) FILTER (reason IS NULL)
-FROM paid GROUP BY ALL
+SELECT
+    'payments', CASE WHEN reason IS NULL THEN 'day_of_orders' END, reason, min(detail), count(*),
+    sum(payments) FILTER (reason IS NULL)
+FROM paid GROUP BY reason
 UNION ALL
-SELECT 'views', CASE WHEN reason IS NULL THEN 'day_of_traffic' END, reason, count(*), NULL
-FROM viewed GROUP BY ALL
+SELECT 'views', CASE WHEN reason IS NULL THEN 'day_of_traffic' END, reason, min(detail), count(*), NULL
+FROM viewed GROUP BY reason

@@ -2,12 +2,20 @@ SELECT
     'orders' AS source,
     CASE WHEN outcome IS NULL THEN
         CASE WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order' END
+        || CASE WHEN buyer_unknown IS NULL THEN '' ELSE '_without_known_buyer' END
         || CASE WHEN too_early IS NULL THEN '' ELSE '_with_date_left_empty' END
     END AS mapped_to,
-    outcome AS reason, min(CASE WHEN outcome IS NULL THEN too_early ELSE detail END) AS detail, count(*) AS rows
+    outcome AS reason,
+    min(CASE WHEN outcome IS NULL THEN nullif(concat_ws('; ', buyer_unknown, too_early), '') ELSE detail END) AS detail,
+    count(*) AS rows
 FROM (
     SELECT
         order_status, detail, too_early,
+        -- the sale is real, so the order is kept, and it names no buyer
+        CASE
+            WHEN NOT coalesce(customer_id IN (SELECT customer_id FROM buyer), false)
+                THEN concat('order ''', order_id, ''' has a customer_id that the table of customers lacks')
+        END AS buyer_unknown,
         CASE
             WHEN reason IS NOT NULL THEN reason
             WHEN order_id NOT IN (SELECT order_id FROM item WHERE order_id IS NOT NULL) THEN 'no_items'

@@ -2,17 +2,6 @@ CREATE MACRO unreadable_date(name, moment) AS
     CASE WHEN moment IS NOT NULL AND NOT coalesce(isfinite(utc(moment)), false) THEN name || ' ''' || moment || '''' END;
 CREATE MACRO money(amount) AS try_cast(amount AS DECIMAL(18, 2));
 
--- Rows with the same key. Of those that can be used, the first in the export counts, with all its values: no column shows
--- which row is newer, and `ingest` keeps the first of two rows as well. The others are `repeated` if all values that this
--- mapping reads are the same, and `repeated_differs` if not. `place` is the number of the row among those of its key,
--- `differs` names the values that are not those of the first.
-CREATE MACRO other_value(name, found, used) AS
-    CASE WHEN found IS DISTINCT FROM used THEN concat(name, ' ''', found, ''', not ''', used, '''') END;
-CREATE MACRO repeated(place, differs) AS
-    CASE WHEN place > 1 THEN CASE differs WHEN '' THEN 'repeated' ELSE 'repeated_differs' END END;
-CREATE MACRO repeated_detail(place, differs) AS
-    CASE WHEN place > 1 AND differs <> '' THEN differs || '; the first usable row is kept' END;
-
 -- `fault` is the reason why an order cannot be used, `too_early` names its impossible dates.
 CREATE TABLE read_order AS
 SELECT
@@ -161,7 +150,8 @@ GROUP BY seller_id;
 
 CREATE TABLE customer AS
 SELECT
-    customer_id, customer_unique_id, repeated(place, differs) AS reason, repeated_detail(place, differs) AS detail
+    customer_id, customer_unique_id, coalesce(fault, repeated(place, differs)) AS reason,
+    CASE WHEN fault IS NULL THEN repeated_detail(place, differs) END AS detail
 FROM (
     SELECT
         *, row_number() OVER same AS place,
@@ -171,9 +161,12 @@ FROM (
                 THEN 'another customer_unique_id'
             ELSE ''
         END AS differs
-    FROM customers
-    WINDOW same AS (PARTITION BY customer_id ORDER BY source_row)
+    FROM (SELECT *, CASE WHEN customer_unique_id IS NULL THEN 'customer_unique_id_missing' END AS fault FROM customers)
+    WINDOW same AS (PARTITION BY customer_id, fault ORDER BY source_row)
 );
+
+CREATE TABLE buyer AS
+SELECT customer_id, customer_unique_id AS id FROM customer WHERE reason IS NULL AND customer_id IS NOT NULL;
 
 -- `fault` is the reason why a review cannot be used. One review may rate several orders, so its key is both ids.
 CREATE TABLE read_review AS

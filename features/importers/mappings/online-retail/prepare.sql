@@ -10,11 +10,31 @@ SELECT * FROM (VALUES
     ('West Indies', 'ZZ'), ('Bermuda', 'BM')
 ) AS t(name, code);
 
+CREATE MACRO used_format() AS
+    CASE getvariable('date_format') WHEN 'auto' THEN '%m/%d/%Y %H:%M' ELSE getvariable('date_format') END;
+
+-- Dates that are not ISO 8601 are read with the month first, if each file shows that they are written so.
+CREATE TABLE date_order AS
+SELECT
+    expect_month_first(
+        source_file, min(text) FILTER (first = 'day'), min(text) FILTER (first = 'month'),
+        min(text) FILTER (first = 'either'), '%m/%d/%Y %H:%M'
+    )
+FROM (
+    SELECT source_file, concat('InvoiceDate ''', InvoiceDate, '''') AS text, date_begins_with(InvoiceDate) AS first
+    FROM lines
+)
+WHERE getvariable('date_format') = 'auto'
+GROUP BY source_file;
+
 -- A time without an offset is local time of the shop. In the hour that a clock repeats in autumn, the later one is taken.
 CREATE MACRO in_utc(moment) AS CASE
     WHEN regexp_matches(moment::VARCHAR, '\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$') THEN utc(moment)
-    ELSE coalesce(try_cast(moment AS TIMESTAMP), try_strptime(moment::VARCHAR, getvariable('date_format')))
-        AT TIME ZONE getvariable('time_zone') AT TIME ZONE 'UTC'
+    -- with four digits of the year: a plain cast reads 12/1/10 as a day of the year 12
+    ELSE coalesce(
+        CASE WHEN regexp_matches(moment::VARCHAR, '^\d{4}-') THEN try_cast(moment AS TIMESTAMP) END,
+        read_date(moment, used_format())
+    ) AT TIME ZONE getvariable('time_zone') AT TIME ZONE 'UTC'
 END;
 
 CREATE TABLE typed AS

@@ -5,7 +5,7 @@ FROM an_order
 WHERE cancelled IS NOT NULL
 UNION ALL
 SELECT
-    in_store(number || '-refund'), in_store(number), store(), at_time, least(refunded, total), currency,
+    in_store(number || '-refund'), in_store(number), store(), at_time, refunded, currency,
     'refund', at_time
 FROM (
     SELECT

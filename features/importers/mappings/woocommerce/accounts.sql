@@ -1,6 +1,9 @@
 SELECT
     'orders' AS source,
-    CASE WHEN reason IS NULL THEN CASE WHEN status = 'cancelled' THEN 'cancelled_order' ELSE 'order' END END AS mapped_to,
+    CASE WHEN reason IS NULL THEN
+        CASE WHEN status = 'cancelled' THEN 'cancelled_order' ELSE 'order' END
+        || CASE WHEN too_much.number IS NULL THEN '' ELSE '_with_refunds_cut' END
+    END AS mapped_to,
     reason,
     CASE reason
         WHEN 'order_date_unreadable' THEN
@@ -12,7 +15,9 @@ SELECT
             'paid_date ''' || min(paid_text) || ''' cannot be read; how dates are written is set with --set date_format=...'
         WHEN 'refund_amount_unreadable' THEN 'amount ''' || min(wrong_amount) || ''' in refund_items cannot be read'
         WHEN 'refund_date_unreadable' THEN 'date ''' || min(wrong_date) || ''' in refund_items cannot be read'
+        ELSE min(coalesce(row_of_order.detail, too_much.detail))
     END AS detail,
     count(*) AS rows, count(*) FILTER (reason IS NULL) AS orders
 FROM row_of_order
+LEFT JOIN refunded_too_much AS too_much ON too_much.number = row_of_order.number AND reason IS NULL
 GROUP BY mapped_to, reason

@@ -3,16 +3,10 @@ CREATE MACRO store() AS getvariable('seller_id') || '-woocommerce';
 -- Numbers of orders are unique within a store only.
 CREATE MACRO in_store(number) AS store() || ':' || number;
 
-CREATE MACRO began(first_order_at) AS CASE
-    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
-    WHEN try_cast(getvariable('since') AS DATE) <= first_order_at THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
-    ELSE error(concat(
-        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
-        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
-    ))
-END;
+CREATE MACRO used_format() AS
+    CASE getvariable('date_format') WHEN 'auto' THEN '%m/%d/%Y %H:%M:%S' ELSE getvariable('date_format') END;
 
-CREATE MACRO moment(text) AS coalesce(utc(text), try_strptime(text::VARCHAR, getvariable('date_format')));
+CREATE MACRO moment(text) AS coalesce(utc(text), read_date(text, used_format()));
 
 -- A comma, a blank or an apostrophe may separate thousands, and a currency sign may precede or follow the number.
 CREATE MACRO plain(text) AS regexp_replace(text::VARCHAR, '^([+-]?)\s*\p{Sc}\s*|\s*\p{Sc}$', '\1');
@@ -55,13 +49,31 @@ FROM refund
 GROUP BY source_row
 HAVING count(*) FILTER (amount IS NULL OR (date_text IS NOT NULL AND dated IS NULL)) > 0;
 
+-- Dates that are not ISO 8601 are read with the month first, if each file shows that they are written so.
+CREATE TABLE date_order AS
+SELECT
+    expect_month_first(
+        source_file, min(text) FILTER (first = 'day'), min(text) FILTER (first = 'month'),
+        min(text) FILTER (first = 'either'), '%m/%d/%Y %H:%M:%S'
+    )
+FROM (
+    SELECT source_file, concat(name, ' ''', date, '''') AS text, date_begins_with(date) AS first
+    FROM (
+        SELECT source_file, 'order_date' AS name, order_date::VARCHAR AS date FROM orders
+        UNION ALL SELECT source_file, 'paid_date', paid_date::VARCHAR FROM orders
+        UNION ALL SELECT source_file, 'date in refund_items', date_text FROM refund JOIN orders USING (source_row)
+    )
+)
+WHERE getvariable('date_format') = 'auto'
+GROUP BY source_file;
+
 CREATE TABLE typed AS
 SELECT
     order_id::VARCHAR AS number, moment(order_date) AS ordered, moment(paid_date) AS paid,
     replace(lower(status), 'wc-', '') AS status, money(order_total) AS total, upper(order_currency) AS currency,
     sha256(lower(coalesce(customer_email, billing_email))) AS buyer,
     coalesce(shipping_country, billing_country) AS country, orders.source_row, order_date::VARCHAR AS ordered_text,
-    paid_date::VARCHAR AS paid_text,
+    paid_date::VARCHAR AS paid_text, refund_items::VARCHAR AS refund_text,
     order_total::VARCHAR AS total_text, wrong_refund.amount AS wrong_amount, wrong_refund.dated AS wrong_date,
     list_sum([
         coalesce(try_cast(regexp_extract(each, '(?:^|\|)\s*quantity:\s*(\d+)', 1) AS BIGINT), 0)
@@ -70,6 +82,7 @@ SELECT
     ]) AS items
 FROM orders LEFT JOIN wrong_refund ON wrong_refund.source_row = orders.source_row;
 
+-- `fault` is the reason why an order cannot be used.
 CREATE TABLE checked AS
 SELECT
     *,
@@ -86,25 +99,51 @@ SELECT
         WHEN status = 'on-hold' AND paid IS NULL THEN 'on_hold_before_payment'
         WHEN status IS DISTINCT FROM 'cancelled' AND wrong_amount IS NOT NULL THEN 'refund_amount_unreadable'
         WHEN status IS DISTINCT FROM 'cancelled' AND wrong_date IS NOT NULL THEN 'refund_date_unreadable'
-    END AS problem
+    END AS fault
 FROM typed;
 
 CREATE TABLE row_of_order AS
 SELECT
-    *,
-    CASE
-        WHEN problem IS NOT NULL THEN problem
-        WHEN row_number() OVER (PARTITION BY number, problem IS NULL ORDER BY source_row) > 1 THEN 'repeated'
-    END AS reason
-FROM checked;
+    * EXCLUDE (fault, place, differs), coalesce(fault, repeated(place, differs)) AS reason,
+    CASE WHEN fault IS NULL THEN repeated_detail(place, differs) END AS detail
+FROM (
+    SELECT
+        *, row_number() OVER same AS place,
+        concat_ws(
+            ', ',
+            other_value('status', status, first_value(status) OVER same),
+            other_value('order_date', ordered, first_value(ordered) OVER same),
+            other_value('paid_date', paid, first_value(paid) OVER same),
+            other_value('order_total', total, first_value(total) OVER same),
+            other_value('order_currency', currency, first_value(currency) OVER same),
+            other_value('refund_items', refund_text, first_value(refund_text) OVER same),
+            other_value('country', country, first_value(country) OVER same),
+            other_value('quantity', items, first_value(items) OVER same),
+            -- without the address: it is that of a buyer
+            CASE WHEN buyer IS DISTINCT FROM first_value(buyer) OVER same THEN 'another email address' END
+        ) AS differs
+    FROM checked
+    WINDOW same AS (PARTITION BY number, fault IS NULL ORDER BY source_row)
+);
 
 CREATE TABLE an_order AS SELECT * FROM row_of_order WHERE reason IS NULL;
 
+-- Refunds of an order end where its total is reached.
 CREATE TABLE refunded AS
-SELECT
-    number, number || '-refund-' || place AS id, currency, total, abs(amount) AS amount,
-    greatest(ordered, coalesce(
-        dated, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order))
-    )) AS at_time
-FROM an_order JOIN refund USING (source_row)
-WHERE status IS DISTINCT FROM 'cancelled';
+SELECT *, least(asked, greatest(0, total - coalesce(sum(asked) OVER earlier, 0))) AS amount
+FROM (
+    SELECT
+        number, place, number || '-refund-' || place AS id, currency, total, abs(amount) AS asked,
+        greatest(ordered, coalesce(
+            dated, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order))
+        )) AS at_time
+    FROM an_order JOIN refund USING (source_row)
+    WHERE status IS DISTINCT FROM 'cancelled'
+)
+WINDOW earlier AS (PARTITION BY number ORDER BY at_time, place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+
+CREATE TABLE refunded_too_much AS
+SELECT number, concat('refunds of ', sum(asked), ' exceed the total ', min(total), ' and are cut to it') AS detail
+FROM refunded
+GROUP BY number
+HAVING sum(asked) > sum(amount);

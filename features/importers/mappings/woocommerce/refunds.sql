@@ -6,7 +6,7 @@ FROM an_order
 WHERE status = 'cancelled'
 UNION ALL
 SELECT
-    in_store(id), in_store(number), store(), at_time, least(amount, total), currency, 'refund', at_time
+    in_store(id), in_store(number), store(), at_time, amount, currency, 'refund', at_time
 FROM refunded
 WHERE amount > 0
 UNION ALL
