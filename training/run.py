@@ -151,7 +151,10 @@ def train(
         files = pack(final.parts)
     reviewed = _reviewed_model(Bundle.from_files(tested_files), split, trained, predicted)
     reviewed = replace(reviewed, served=Bundle.from_files(files), refits=refits, card_refits=cards, store=store)
-    findings = [*_run_studies(reviewed, step), no_final_fit() if final is None else study_final_fit(reviewed, final)]
+    findings = [
+        *_run_studies(reviewed, step),
+        no_final_fit(is_table=dataset.is_table) if final is None else study_final_fit(reviewed, final),
+    ]
     return Run(
         files,
         tested_files,
@@ -176,7 +179,7 @@ def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None
         name="scorecard",
         title="Benchmark scorecard",
         summary=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
-        "study of discrimination compares the model with it on the same test loans.",
+        f"study of discrimination compares the model with it on the same test {part.words.rows}.",
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)

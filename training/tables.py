@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.dataset import UNDATED, Dataset
+from training.dataset import TABLE_GROUPS, TABLE_ROWS, UNDATED, Dataset
 from training.errors import TableError
 from training.labels import Labels
 
@@ -128,7 +128,8 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     signs = {name: sign for name, (sign, _) in encoded.items()}
     digest = "sha256:" + hashlib.sha256(json.dumps(signs).encode()).hexdigest()
     features = features.reset_index(drop=True)
-    return Dataset(rows, features, about, labels, digest, "a table", (), signs, (), is_table=True)
+    words = TABLE_ROWS if form.identifier is None else TABLE_GROUPS
+    return Dataset(rows, features, about, labels, digest, "a table", (), signs, (), is_table=True, words=words)
 
 
 def require_unique_names(table: pd.DataFrame) -> list[str]:

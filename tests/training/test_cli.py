@@ -73,7 +73,7 @@ def test_metrics_alarms_and_the_registered_version_are_printed(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     run, version = small_run(), RegisteredVersion(3, "abc")
-    print_run(run, version, OutputFormat.TABLE)
+    print_run(run, version, "/runs/abc/model_card.html", OutputFormat.TABLE)
     printed = capsys.readouterr().out
     for words in (
         str(run.figures["auc"]),
@@ -81,9 +81,10 @@ def test_metrics_alarms_and_the_registered_version_are_printed(
         "Alarm Leaks: A leaks.\nAlarm Leaks: B leaks.",
         "Registered version 3",
         "MLflow run abc",
+        "Model card: /runs/abc/model_card.html",
     ):
         assert words in printed
-    print_run(run, version, OutputFormat.JSON)
+    print_run(run, version, "/runs/abc/model_card.html", OutputFormat.JSON)
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", run.bundle.digest)
     assert found["figures"]["auc"]["value"] == run.figures["auc"].value
@@ -171,6 +172,7 @@ def test_a_table_run_is_logged_with_its_evidence_and_no_version_exists(
         stored = {item.path for item in client.list_artifacts(run.info.run_id)}
         bundle = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "bundle")}
     assert run.info.run_id in printed
+    assert Path(printed.partition("Model card: ")[2].strip()).is_file()
     assert run.info.status == "FINISHED"
     assert run.data.params["command"] == FACTS["command"]
     assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
@@ -186,11 +188,12 @@ def test_json_output_of_a_table_run_has_the_run_and_its_metrics(
 ) -> None:
     monkeypatch.setattr("training.registry.require", lambda _: ())
     monkeypatch.setattr("training.registry.log_table_run", lambda *_: "abc")
+    monkeypatch.setattr("training.registry.locate_card", lambda *_: "/runs/abc/model_card.html")
     found = json.loads(
         invoked("train-table", table, "--target", "status", "--bad", "CHGOFF", "--output", "json").stdout
     )
     assert requests
-    assert set(found) == {"run_id", "figures", "logistic", "facts", "alarms"}
+    assert set(found) == {"run_id", "model_card", "figures", "logistic", "facts", "alarms"}
     assert (found["run_id"], found["figures"]["auc"]["value"]) == ("abc", TABLE_RUN.figures["auc"].value)
 
 

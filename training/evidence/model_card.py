@@ -48,7 +48,7 @@ _RISK: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
 _PLOTS: Final = {
     "roc": "Discrimination (ROC curve)",
     "calibration": "Observed against predicted default rates",
-    "score_distribution": "Scores of repaid and defaulted loans",
+    "score_distribution": "Scores of good and bad rows",
 }
 _TRIALS: Final = "search.trials"
 _NAMES: Final = {"auc": "AUC", "gini": "Gini", "ks": "KS", "brier": "Brier score", "log_loss": "log-loss"}
@@ -75,7 +75,7 @@ def sections(run: CardInput) -> tuple[Section, ...]:
     return (
         Section("Alarms", tuple(alarm_blocks(run))),
         Section("Scope of the evidence", tuple(evidence_blocks(run))),
-        Section("Published limits", tuple(limit_blocks(run.findings))),
+        Section("Published limits", tuple(limit_blocks(run.findings, is_table=run.is_table))),
         Section("Intended use", tuple(_use(run.bundle))),
         Section("Limitations", (Bullets(limits(run.facts)),)),
         Section("Definition of default, scale and bands", tuple(_scale(run.bundle))),
@@ -83,7 +83,7 @@ def sections(run: CardInput) -> tuple[Section, ...]:
         Section("Performance", tuple(_performance(run))),
         *(Section(finding.title, tuple(_finding(finding))) for finding in run.findings),
         Section("Direction of each feature", tuple(_directions(run.bundle))),
-        Section(f"Reasons for {run.borrower}s", (_reasons(run),)),
+        Section("Reasons", (_reasons(run),)) if run.is_table else Section("Reasons for sellers", (_reasons(run),)),
         Section("How to reproduce the model", tuple(_reproduce(run))),
     )
 
@@ -147,8 +147,9 @@ def _scale(bundle: Bundle) -> Iterator[Block]:
 
 def _performance(run: CardInput) -> Iterator[Block]:
     yield Prose(
-        "Metrics on the test rows with 95% bootstrap intervals; all rows of a seller are drawn together. Gini is 2 AUC "
-        "- 1. KS is the largest gap between the score distributions of good and bad loans. Slope and intercept are "
+        "Metrics on the test rows with 95% bootstrap intervals; all rows of a "
+        f"{'group, or with equal features,' if run.is_table else 'seller'} are drawn together. Gini is 2 AUC - 1. KS "
+        f"is the largest gap between the score distributions of good and bad {run.words.rows}. Slope and intercept are "
         "those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are "
         "right. The scorecard benchmark is a logistic regression on binned features of the same training rows."
     )
@@ -197,14 +198,22 @@ def _directions(bundle: Bundle) -> Iterator[Block]:
 def _reasons(run: CardInput) -> Block:
     bundle = run.bundle
     side = {entry.name: code_of(entry.name, entry.side) for entry in bundle.sheet.scored_entries}
-    rows = tuple(
+    rows: tuple[tuple[str, ...], ...] = tuple(
         (side[entry.feature], entry.side.bank.en, entry.side.seller.en, entry.missing.bank.en)
         for entry in bundle.reasons.entries
         if entry.feature in side
     )
     title = f"Version {bundle.reasons.version}, at most four with a score"
-    headings = ("code", "text for a bank", f"text for the {run.borrower}", "text for a bank if the value is missing")
-    return Table(title, headings, rows, (False,) * 4)
+    headings: tuple[str, ...] = (
+        "code",
+        "text for a bank",
+        "text for the seller",
+        "text for a bank if the value is missing",
+    )
+    if run.is_table:  # the texts for banks and sellers are the same
+        headings = ("code", "text", "text if the value is missing")
+        rows = tuple((code, text, missing) for code, text, _, missing in rows)
+    return Table(title, headings, rows, (False,) * len(headings))
 
 
 def _reproduce(run: CardInput) -> Iterator[Block]:

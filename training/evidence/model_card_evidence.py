@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from training.dataset import UNDATED
+from training.dataset import SELLER_LOANS, TABLE_ROWS, UNDATED, Words
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 from training.evidence.metrics import Estimate
@@ -57,9 +57,9 @@ class CardInput:
         return self.facts.get("kind") == "table"
 
     @property
-    def borrower(self) -> str:
-        """The word for a person or firm that is scored."""
-        return "borrower" if self.is_table else "seller"
+    def words(self) -> Words:
+        """What the card calls the rows."""
+        return TABLE_ROWS if self.is_table else SELLER_LOANS
 
 
 def alarm_blocks(run: CardInput) -> Iterator[Block]:
@@ -104,41 +104,45 @@ def _origin(run: CardInput) -> str:
 
 def _sample(run: CardInput) -> Iterator[str]:
     rows, bad = int(run.facts["test_rows"]), int(run.facts["test_bad"])
-    rate = Estimate.share(bad, rows)
+    rate, words = Estimate.share(bad, rows), run.words
     yield (
-        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {rate.value:.1%} (95% "
-        f"interval {rate.low:.1%} to {rate.high:.1%}). Training sample: {number(run.facts['train_rows'])} loans with "
-        f"{number(run.facts['train_bad'])} defaults."
+        f"Test sample: {rows:,} {words.rows} with {quantity(bad, words.bad)}, a default rate of {rate.value:.1%} (95% "
+        f"interval {rate.low:.1%} to {rate.high:.1%}). Training sample: {number(run.facts['train_rows'])} {words.rows} "
+        f"with {number(run.facts['train_bad'])} {words.bads}."
     )
     if bad < _FEW:
         yield (
-            f"{quantity(bad, 'default')} are weak evidence. They can show that a model ranks far better than chance. "
+            f"{quantity(bad, words.bad)} are weak evidence. They can show that a model ranks far better than chance. "
             "They cannot show a small improvement, the default rate of a band to within a few percentage points, or "
-            f"equal quality for every kind of {run.borrower}. {_FEW} defaults or more are the usual requirement."
+            f"equal quality for every kind of {words.unit}. {_FEW} {words.bads} or more are the usual requirement."
         )
 
 
 def _auc(run: CardInput) -> Iterator[str]:
-    bad, auc = int(run.facts["test_bad"]), run.figures["auc"]
+    bad, auc, words = int(run.facts["test_bad"]), run.figures["auc"], run.words
     paired: Mapping[str, float] = next((each.figures for each in run.findings if each.name == _STUDY), {})
-    uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
+    uncertain = uncertainty(auc.low, auc.high)
     yield (
-        f"{quantity(bad, 'default')}: the AUC measured on them is uncertain by {uncertain}. A smaller difference from "
-        "an AUC measured on other loans is not significant."
+        f"{quantity(bad, words.bad)}: the AUC measured on them is uncertain by {uncertain}. A smaller difference from "
+        f"an AUC measured on other {words.rows} is not significant."
     )
     if "auc_difference" in paired:
         least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
         yield (
-            "On these same loans, two models can be distinguished only if their AUC differs by more than about "
+            f"On these same {words.rows}, two models can be distinguished only if their AUC differs by more than about "
             f"{two_digits(least)}."
         )
 
 
-def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
+def limit_blocks(findings: tuple[Finding, ...], *, is_table: bool = False) -> Iterator[Block]:
     """Yield a table of every published limit, the measured figure, and the result."""
     yield Prose(
-        "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. An alarm blocks a "
-        "promotion unless the gates file accepts the alarms of its study by name."
+        "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit."
+        + (
+            ""
+            if is_table
+            else " An alarm blocks a promotion unless the gates file accepts the alarms of its study by name."
+        )
     )
     rows = tuple(
         (finding.title, f"{check.figure[0].upper()}{check.figure[1:]}", check.found, check.limit, str(check.standing))
@@ -166,26 +170,41 @@ def data_blocks(run: CardInput) -> Iterator[Block]:
         **_samples(run),
         **_served(facts),
         "test method": str(facts["evidence"]).replace("_", " "),
-        "excluded: outcome still open": number(facts["censored"]),
-        "excluded: without instalments": number(facts["unscheduled"]),
-        f"excluded: between the samples, or of {run.borrower}s kept apart": number(facts["set_apart"]),
-        "origin of the operating data": str(facts["origin"]),
-        "operating data through": str(facts["data_through"]),
+        **(_origin_of_table(facts) if run.is_table else _origin_of_operating_data(run)),
         "outcomes from": str(facts["outcomes"]),
-        "required tables": ", ".join(bundle.sheet.required_tables),
-        "optional tables": ", ".join(bundle.sheet.optional_tables),
-        "version of the operating data": str(facts["data_version"]),
         "digest of the rows": str(facts["dataset"]),
-        "digest of the catalogue": str(facts["catalogue"]),
     }
     yield Table("Rows and versions", ("item", "value"), tuple(rows.items()), (False, False))
+
+
+def _origin_of_table(facts: Facts) -> dict[str, str]:
+    return {
+        "excluded: between the samples, or of groups kept apart": number(facts["set_apart"]),
+        "origin of the rows": str(facts["origin"]),
+    }
+
+
+def _origin_of_operating_data(run: CardInput) -> dict[str, str]:
+    facts, sheet = run.facts, run.bundle.sheet
+    return {
+        "excluded: outcome still open": number(facts["censored"]),
+        "excluded: without instalments": number(facts["unscheduled"]),
+        "excluded: between the samples, or of sellers kept apart": number(facts["set_apart"]),
+        "origin of the operating data": str(facts["origin"]),
+        "operating data through": str(facts["data_through"]),
+        "required tables": ", ".join(sheet.required_tables),
+        "optional tables": ", ".join(sheet.optional_tables),
+        "version of the operating data": str(facts["data_version"]),
+        "digest of the catalogue": str(facts["catalogue"]),
+    }
 
 
 def _samples(run: CardInput) -> dict[str, str]:
     """Return the training and test rows with their period; out-of-fold rows have one day or no date."""
     facts = run.facts
     size = {
-        name: f"{number(facts[f'{name}_rows'])} ({number(facts[f'{name}_bad'])} defaults)" for name in ("train", "test")
+        name: f"{number(facts[f'{name}_rows'])} ({number(facts[f'{name}_bad'])} {run.words.bads})"
+        for name in ("train", "test")
     }
     if facts["evidence"] != Evidence.OUT_OF_FOLD:
         train, test = f"as of before {facts['train_before']}", f"as of {facts['test_from']} or later"

@@ -41,6 +41,7 @@ STUDIES: Final[Mapping[str, Study]] = {
 
 NOT_FOR_TABLES: Final[Mapping[str, str]] = {
     "segments": "Performance by segment",
+    "begins": "Coverage of tables over time",
     "reasons": "Stability of reasons",
     "fairness": "Fairness between groups",
     "selection": "Selection bias",
@@ -55,5 +56,5 @@ def table_finding(name: str) -> Finding:
     return Finding(
         name,
         NOT_FOR_TABLES[name],
-        "Does not apply: the rows come from a table, without operating data and reasons of sellers.",
+        "Does not apply to a table: the study needs operating data of sellers.",
     )
