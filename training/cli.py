@@ -209,7 +209,7 @@ def train_table(
     from training.console import print_table_run, show_steps
     from training.errors import TableError
     from training.registry import Provenance, Registry, locate_card, log_table_run, require
-    from training.table_training import TableRequest, read_request
+    from training.table_request import TableRequest, read_request
     from training.table_training import train_table as run_training
     from training.tables import read_table
 

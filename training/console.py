@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from training.registry import RegisteredVersion
     from training.run import Run
-    from training.table_training import TableRequest
+    from training.table_request import TableRequest
 
 Step = Callable[[str], None]
 """Shows the step that begins, such as `fit the benchmark scorecard`."""
@@ -33,6 +33,10 @@ class OutputFormat(StrEnum):
 
 OutputOption = Annotated[OutputFormat, typer.Option("--output", help="Output format: a table or JSON.")]
 """The option `--output` of every command that prints a result."""
+
+
+_NOTED: Final = ("discrimination", "leaks")
+"""Studies whose notes are printed, too: a figure beyond its limit of which too few rows decide."""
 
 
 @contextmanager
@@ -112,7 +116,9 @@ def print_table_run(run: Run, request: TableRequest, run_id: str, card: str, out
 
 def _exclusion(request: TableRequest) -> str:
     """Return why rows are in neither part of the split."""
-    days = f"dated within {request.horizon_days} days before the test (--horizon-days)"
+    from training.evidence.limits import quantity
+
+    days = f"dated within {quantity(request.horizon_days, 'day')} before the test (--horizon-days)"
     if request.group is None:
         return days
     return f"{days}, of test groups before the test, or of other groups after the test begins (--group)"
@@ -145,20 +151,19 @@ def _metrics_table(run: Run) -> Table:
 
 
 def _print_alarms(run: Run, console: Console) -> None:
-    """Print all alarms, and the note of a model that may rank no better than a random ranking."""
+    """Print all alarms, and the notes on a ranking that may be random or a leak and that raise no alarm."""
     from rich.text import Text
 
-    from training.evidence.discrimination import MODEL_AUC
     from training.evidence.limits import Standing
 
     for finding in run.findings:
         for alarm in finding.alarms:
             console.print(Text.assemble(("Alarm", "yellow"), f" {finding.title}: {alarm}"))
         for check in finding.checks:
-            if check.figure == MODEL_AUC.figure and check.standing is Standing.UNCERTAIN:
+            if finding.name in _NOTED and check.standing is Standing.UNCERTAIN:
                 console.print(Text.assemble(("Note", "yellow"), f" {finding.title}: {check.note}"))
     if not any(finding.alarms for finding in run.findings):
-        console.print(f"No alarm in {len(run.findings)} studies.", highlight=False)
+        console.print("No alarm.", highlight=False)
 
 
 def _capitalize(step: str) -> str:

@@ -175,12 +175,18 @@ def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None
     calibration = fit_calibration(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
     scorecard = fit_scorecard(part.scored_features, bad, config.fit.seed, part.signs)
+    table = scorecard.table()
+    unused = (
+        " A feature with one bin has no weight: no cut follows its direction and has both outcomes on each side."
+        if (table["bins"] == 1).any()
+        else ""
+    )
     card_finding = Finding(
         name="scorecard",
         title="Benchmark scorecard",
         summary=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
-        f"study of discrimination compares the model with it on the same test {part.words.rows}.",
-        tables={"Features": scorecard.table()},
+        f"study of discrimination compares the model with it on the same test {part.words.rows}.{unused}",
+        tables={"Features": table},
     )
     used = replace(config, fit=searched.best)
     step("record the loss of each round")

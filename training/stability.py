@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset import SELLER_LOANS
 from training.evidence.limits import quantity
 from training.evidence.study import Finding
 from training.sample import Sample
@@ -113,8 +114,8 @@ def _sentences(sample: Sample, stability: Stability) -> Iterator[str]:
     rows = sample.words.rows
     if stability.threshold == 0:
         yield (
-            f"All {quantity(columns, 'column')} that a model may read are selected: the threshold of the selection "
-            "(fit.stability) is 0, as always for tables, whose evidence covers every column."
+            f"All {quantity(columns, 'column')} that a model may read are selected: the threshold of the selection is 0"
+            f"{' (fit.stability)' if sample.words == SELLER_LOANS else ', because the evidence covers every column'}."
         )
     else:
         over = f"over {periods} periods of the training {rows}" if periods > 1 else f"over all training {rows}"

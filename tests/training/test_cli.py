@@ -16,11 +16,12 @@ from tests.training.test_table_training import loans
 from training.cli import app
 from training.console import OutputFormat, print_run, show_steps
 from training.errors import ConfigError, LabelError, RegistryError, TableError
+from training.evidence.limits import LimitCheck, Standing
 from training.evidence.study import Finding
 from training.registry import TABLES, RegisteredVersion, aliases, find_version
 from training.registry.connection import connected
 from training.run import Run
-from training.table_training import TableRequest
+from training.table_request import TableRequest
 
 
 def invoked(*arguments: str | Path) -> Result:
@@ -45,7 +46,15 @@ def test_an_invalid_number_of_trials_is_rejected(trials: str) -> None:
 
 def test_help_shows_the_options_and_examples() -> None:
     shown = invoked("train", "--help").stdout
-    for words in ("--trained-by", "memory|batches|dask", "Example: sellerscore train --trials 50"):
+    for words in (
+        "--trained-by",
+        "memory|batches|dask",
+        "Example: sellerscore train --trials 50",
+        "The exit code is 0",
+    ):
+        assert words in shown
+    shown = invoked("train-table", "--help").stdout
+    for words in ("The exit code is 0", "the texts NA, N/A, NULL"):
         assert words in shown
 
 
@@ -90,6 +99,18 @@ def test_metrics_alarms_and_the_registered_version_are_printed(
     assert found["figures"]["auc"]["value"] == run.figures["auc"].value
     assert found["alarms"] == {"leaks": ["A leaks.", "B leaks."]}
     assert found["facts"]["test_rows"] == 700
+
+
+def test_notes_on_a_random_ranking_and_the_absence_of_alarms_are_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    note = "The AUC of the model is [0.52]. Its 95% interval reaches 0.5."
+    check = LimitCheck("AUC of the model", "0.52", "above 0.5", Standing.UNCERTAIN, note)
+    calm = replace(small_run(), findings=(Finding("discrimination", "Discrimination", "So.", checks=(check,)),))
+    print_run(calm, RegisteredVersion(3, "abc"), "card.html", OutputFormat.TABLE)
+    printed = capsys.readouterr().out
+    assert f"Note Discrimination: {note}\nNo alarm." in printed
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from training.evidence.report_blocks import (
     of_figures,
     of_frame,
 )
+from training.evidence.study import NOT_FOR_TABLE
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
@@ -78,10 +79,10 @@ def sections(run: CardInput) -> tuple[Section, ...]:
         Section("Published limits", tuple(limit_blocks(run.findings, is_table=run.is_table))),
         Section("Intended use", tuple(_use(run.bundle))),
         Section("Limitations", (Bullets(limits(run.facts)),)),
-        Section("Definition of default, scale and bands", tuple(_scale(run.bundle))),
+        Section("Definition of default, scale and bands", tuple(_scale(run))),
         Section("Data", tuple(data_blocks(run))),
         Section("Performance", tuple(_performance(run))),
-        *(Section(finding.title, tuple(_finding(finding))) for finding in run.findings),
+        *(Section(each.title, tuple(_finding(each))) for each in run.findings if each.summary != NOT_FOR_TABLE),
         Section("Direction of each feature", tuple(_directions(run.bundle))),
         Section("Reasons", (_reasons(run),)) if run.is_table else Section("Reasons for sellers", (_reasons(run),)),
         Section("How to reproduce the model", tuple(_reproduce(run))),
@@ -125,11 +126,12 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
     yield Bullets(tuple(bullets))
 
 
-def _scale(bundle: Bundle) -> Iterator[Block]:
-    scale = bundle.policy.scale
+def _scale(run: CardInput) -> Iterator[Block]:
+    bundle, scale = run.bundle, run.bundle.policy.scale
+    good = "a good outcome" if run.is_table else "repaying"
     yield Prose(
         f"Bad (a default) means: {bundle.policy.default_definition}. A score of {number(scale.points)} "
-        f"points means odds of {number(scale.odds)}:1 of repaying. {number(scale.double)} more points double the odds. "
+        f"points means odds of {number(scale.odds)}:1 of {good}. {number(scale.double)} more points double the odds. "
         f"Scores range from {scale.min} to {scale.max}. The points of all features and the base add up exactly to the "
         "score."
     )

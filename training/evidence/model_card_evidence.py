@@ -11,6 +11,7 @@ from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 from training.evidence.metrics import Estimate
 from training.evidence.report_blocks import AlertBlock, Approval, Block, Bullets, Prose, Table, number
+from training.evidence.study import NOT_FOR_TABLE
 from training.split import Evidence
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def alarm_blocks(run: CardInput) -> Iterator[Block]:
     alarms = [(finding, alarm) for finding in run.findings for alarm in finding.alarms]
     yield Prose(_NOT_REGISTERED) if run.is_table else Approval(NOT_APPROVED)
     if not alarms:
-        yield Prose(f"None of the {len(run.findings)} studies raised an alarm.")
+        yield Prose("No study raised an alarm.")
     for finding, alarm in alarms:
         yield AlertBlock(f"{finding.title}: {alarm}", finding.name)
     notes = [
@@ -77,8 +78,12 @@ def alarm_blocks(run: CardInput) -> Iterator[Block]:
         if check.note and check.standing is not Standing.ALARM
     ]
     notes += [
-        f"{each.title}: {each.summary}" for each in run.findings if not (each.figures or each.tables or each.plots)
+        f"{each.title}: {each.summary}"
+        for each in run.findings
+        if not (each.figures or each.tables or each.plots or each.summary == NOT_FOR_TABLE)
     ]
+    if others := [each.title for each in run.findings if each.summary == NOT_FOR_TABLE]:
+        notes.append(f"Studies that need operating data of sellers do not apply to a table: {', '.join(others)}.")
     if notes:
         yield Prose("These figures are beyond a limit without an alarm, or could not be measured:")
         yield Bullets(tuple(notes))

@@ -171,7 +171,7 @@ def _check_most_used(most_used: str, lost: Estimate, others: int, sample: str) -
     beyond = f"{most_used} alone adds {figures(lost)} of AUC to all other features, above the limit of {TOO_MUCH}."
     if check.standing is Standing.ALARM and others < _MANY:
         note = (
-            f"{beyond} It raises no alarm, because one feature may matter that much beside only {others} others. "
+            f"{beyond} It raises no alarm, because few other features ({others}) cannot replace one that matters. "
             f"{_FIND_OUT}"
         )
         return replace(check, standing=Standing.EXEMPT, note=note)
@@ -189,7 +189,9 @@ def _check_model(most_used: str, model_auc: Estimate, ranked: list[SingleFeature
     found = f"The model ranks the outcomes of the test rows with an AUC of {figures(model_auc)}"
     beyond = f"{found}, above the limit of {TOO_WELL}."
     note = {
-        Standing.ALARM: (
+        Standing.ALARM: f"{beyond} {ranked[0].feature} alone reaches {figures(ranked[0].best)}. Train again without it."
+        if ranked[0].best.low > TOO_GOOD
+        else (
             f"{beyond} No model of features that are known before the outcome ranks that well. Several features may "
             f"each contain a part of the outcome. The strongest features alone, with their AUC: {strongest}. The model "
             f"uses {most_used} most. Find out when the values of these features became known."

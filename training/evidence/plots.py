@@ -160,6 +160,7 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
     observed = np.array([bad[rows].mean() for rows in bins])
     low, high = wilson_interval([bad[rows].sum() for rows in bins], [len(rows) for rows in bins])
     begin, end = _axis_ends(np.concatenate([expected, observed, high]))
+    expected = np.clip(expected, begin, end)  # a mark outside of the axes would leave no space for them
     axes.plot([begin, end], [begin, end], color=FAINT, linestyle=":", linewidth=1)
     axes.vlines(expected, np.clip(low, begin, end), np.clip(high, begin, end), color=GOOD, linewidth=1.5)
     none = observed < begin
