@@ -177,7 +177,8 @@ def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None
     scorecard = fit_scorecard(part.scored_features, bad, config.fit.seed, part.signs)
     table = scorecard.table()
     unused = (
-        " A feature with one bin has no weight: no cut follows its direction and has both outcomes on each side."
+        " A feature with one bin adds at most whether its value is missing: no cut of its values follows its direction "
+        "and has both outcomes on each side."
         if (table["bins"] == 1).any()
         else ""
     )
