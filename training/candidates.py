@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from training.additive import weighted_sum
 from training.bounded_logistic import Binned, fit_bounded, normal_scores, thinned
+from training.dataset import SELLER_LOANS, Words
 from training.evidence.study import Finding
 from training.sample import Part, Sample
 from training.scorecard import evidence_bins
@@ -102,6 +103,7 @@ class Choice:
         rows: number of rows left out, and number of bad ones among them.
         left_out: the rows left out, with the margins of every kind.
         is_named: True if the settings name the kind, so that the comparison decides nothing.
+        words: what reports call the rows.
     """
 
     recipe: Recipe
@@ -112,6 +114,7 @@ class Choice:
     rows: tuple[int, int]
     left_out: LeftOut = field(repr=False)
     is_named: bool = False
+    words: Words = SELLER_LOANS
 
     def finding(self) -> Finding:
         """Return the choice for the model card."""
@@ -125,13 +128,13 @@ class Choice:
                 "standard_error": [round(self.behind[kind][1], 5) for kind in self.losses],
             }
         )
-        where = "later loans of other borrowers" if self.out_of_time else "loans of other borrowers"
+        where = f"{'later ' if self.out_of_time else ''}{self.words.of_others}"
         rows, bad = self.rows
         rule = (
             ""
             if self.is_named
             else "The average of boosted trees and logistic regression is chosen unless another kind has a lower loss "
-            f"on the same loans by more than {BEYOND_CHANCE:g} standard errors."
+            f"on the same {self.words.rows} by more than {BEYOND_CHANCE:g} standard errors."
         )
         return Finding(
             name="candidates",
@@ -196,6 +199,7 @@ def choose(
         (len(bad), int(bad.sum())),
         LeftOut(bad > 0, sellers, None if sample.days is None else sample.days[outside], margins),
         len(allowed) == 1,
+        sample.words,
     )
 
 

@@ -90,6 +90,8 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
 ) -> None:
     """Train a model on the ingested data, test it on later loans of other sellers, and register it in MLflow.
 
+    The exit code is 0 if the version is registered, also with alarms, and 2 if the data or a setting cannot be used.
+
     Example: sellerscore train
     Example: sellerscore train --trials 50 --trained-by "Ana Silva"
     Example: sellerscore train --engine dask
@@ -108,13 +110,13 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     if show_config:
         typer.echo(settings.as_toml(), nl=False)
         return
-    run, registered = _train_and_register(settings, labels, engine, trained_by)
-    print_run(run, registered, output)
+    run, registered, card = _train_and_register(settings, labels, engine, trained_by)
+    print_run(run, registered, card, output)
 
 
 def _train_and_register(
     settings: TrainConfig, labels: Path | None, engine: Engine, trained_by: str | None
-) -> tuple[Run, RegisteredVersion]:
+) -> tuple[Run, RegisteredVersion, str]:
     from features.ingest import open_store
     from training.console import show_steps
 
@@ -126,7 +128,7 @@ def _train_and_register(
         from training.dataset import build, example_row
         from training.engines import open_engine
         from training.labels import embargo_note
-        from training.registry import LabelFile, Provenance, Registry, register, require
+        from training.registry import LabelFile, Provenance, Registry, locate_card, register, require
         from training.run import train as run_training
 
         provenance = Provenance(started_at, LabelFile.read(labels) if labels else None)
@@ -141,7 +143,8 @@ def _train_and_register(
             dataset = build(store, labelled)
             run = run_training(dataset, settings, step, store, training_engine)
         step("Registering the model in MLflow")
-        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
+        registered = register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
+        return run, registered, locate_card(registry, registered.run_id)
 
 
 def _labels(store: OperatingStore, table: Path | None, settings: TrainConfig) -> Labels:
@@ -176,7 +179,8 @@ def train_table(
         ),
     ] = None,
     group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Borrower. A borrower's rows are all in the same part.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Groups of rows, such as borrowers. Rows of a group are in the same part."),
     ] = None,
     raises: Annotated[
         _Columns, typer.Option(metavar="COLUMN", help="Column whose rise only raises risk. Repeatable.")
@@ -193,7 +197,10 @@ def train_table(
 ) -> None:
     """Train a model on any labelled table and report the evidence: metrics, alarms, and a model card in MLflow.
 
-    The settings follow from the size of the table. The model is not registered and cannot become the champion.
+    The settings follow from the size of the table. The model is not registered and cannot become the champion. In a CSV
+    file, empty cells and the texts NA, N/A, NULL, NaN and None are missing values.
+
+    The exit code is 0 if the run is in MLflow, also with alarms, and 2 if the table or an option cannot be used.
 
     Example: sellerscore train-table loans.csv --target default --time issued_on --group borrower_id
 
@@ -201,8 +208,8 @@ def train_table(
     """
     from training.console import print_table_run, show_steps
     from training.errors import TableError
-    from training.registry import TABLES, Provenance, Registry, log_table_run, require
-    from training.table_training import TableRequest, read_request
+    from training.registry import Provenance, Registry, locate_card, log_table_run, require
+    from training.table_request import TableRequest, read_request
     from training.table_training import train_table as run_training
     from training.tables import read_table
 
@@ -221,7 +228,8 @@ def train_table(
         run = run_training(table, request, step)
         step("Logging the run to MLflow")
         run_id = log_table_run(registry, run, trained_by, provenance)
-    print_table_run(run, request, run_id, TABLES, output)
+        card = locate_card(registry, run_id)
+    print_table_run(run, request, run_id, card, output)
 
 
 def _let_threads_sleep() -> None:

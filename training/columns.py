@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FARTHEST: Final = 1e30
-"""Value of a missing feature, times the sign of the column; larger than any feature value."""
+"""Value of a missing feature, times the sign of the column; larger than any feature value. `table_request` excludes
+columns with larger values."""
 
 _MISSING_GOES_RIGHT: Final = 8
 _MISSING_GOES_LEFT: Final = 10

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from training.registry import RegisteredVersion
     from training.run import Run
-    from training.table_training import TableRequest
+    from training.table_request import TableRequest
 
 Step = Callable[[str], None]
 """Shows the step that begins, such as `fit the benchmark scorecard`."""
@@ -33,6 +33,10 @@ class OutputFormat(StrEnum):
 
 OutputOption = Annotated[OutputFormat, typer.Option("--output", help="Output format: a table or JSON.")]
 """The option `--output` of every command that prints a result."""
+
+
+_NOTED: Final = ("discrimination", "leaks")
+"""Studies whose notes are printed, too: a figure beyond its limit of which too few rows decide."""
 
 
 @contextmanager
@@ -65,10 +69,10 @@ def show_steps(first: str) -> Iterator[Step]:
         yield lambda step: bar.update(task, description=_capitalize(step))
 
 
-def print_run(run: Run, registered: RegisteredVersion, output: OutputFormat) -> None:
+def print_run(run: Run, registered: RegisteredVersion, card: str, output: OutputFormat) -> None:
     """Print the metrics and the alarms of a training run, and the version under which it is registered."""
     if output is OutputFormat.JSON:
-        _print_json(run, {**asdict(registered), "bundle": run.bundle.digest})
+        _print_json(run, {**asdict(registered), "model_card": card, "bundle": run.bundle.digest})
         return
     facts = run.facts
     test = "Out-of-time" if facts["evidence"] == "out_of_time" else "Out-of-fold"
@@ -80,15 +84,17 @@ def print_run(run: Run, registered: RegisteredVersion, output: OutputFormat) -> 
         "or sellers of the other part).",
     )
     typer.echo(
-        f"Registered version {registered.version} with bundle {run.bundle.digest[:19]}. The model card, metrics and "
-        f"plots are in MLflow run {registered.run_id}."
+        f"Registered version {registered.version} with bundle {run.bundle.digest[:19]}. Metrics and plots are in "
+        f"MLflow run {registered.run_id} (make mlflow). Model card: {card}"
     )
 
 
-def print_table_run(run: Run, request: TableRequest, run_id: str, experiment: str, output: OutputFormat) -> None:
+def print_table_run(run: Run, request: TableRequest, run_id: str, card: str, output: OutputFormat) -> None:
     """Print the metrics and the alarms of a run on a table, and the MLflow run that has its evidence."""
+    from training.registry.connection import TABLES
+
     if output is OutputFormat.JSON:
-        _print_json(run, {"run_id": run_id})
+        _print_json(run, {"run_id": run_id, "model_card": card})
         return
     facts = run.facts
     rows = "rows, each predicted out of fold"
@@ -103,14 +109,16 @@ def print_table_run(run: Run, request: TableRequest, run_id: str, experiment: st
     columns = next(finding for finding in run.findings if finding.name == "columns")
     _print_tables(run, counts, columns.summary)
     typer.echo(
-        f"The model card and the evidence are in MLflow run {run_id} of the experiment {experiment} (make mlflow). "
-        "The model is not registered and cannot become the champion."
+        f"Metrics and plots are in MLflow run {run_id} of the experiment {TABLES} (make mlflow). The model is not "
+        f"registered and cannot become the champion. Model card: {card}"
     )
 
 
 def _exclusion(request: TableRequest) -> str:
     """Return why rows are in neither part of the split."""
-    days = f"dated within {request.horizon_days} days before the test (--horizon-days)"
+    from training.evidence.limits import quantity
+
+    days = f"dated within {quantity(request.horizon_days, 'day')} before the test (--horizon-days)"
     if request.group is None:
         return days
     return f"{days}, of test groups before the test, or of other groups after the test begins (--group)"
@@ -143,9 +151,19 @@ def _metrics_table(run: Run) -> Table:
 
 
 def _print_alarms(run: Run, console: Console) -> None:
+    """Print all alarms, and the notes on a ranking that may be random or a leak and that raise no alarm."""
+    from rich.text import Text
+
+    from training.evidence.limits import Standing
+
     for finding in run.findings:
         for alarm in finding.alarms:
-            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)
+            console.print(Text.assemble(("Alarm", "yellow"), f" {finding.title}: {alarm}"))
+        for check in finding.checks:
+            if finding.name in _NOTED and check.standing is Standing.UNCERTAIN:
+                console.print(Text.assemble(("Note", "yellow"), f" {finding.title}: {check.note}"))
+    if not any(finding.alarms for finding in run.findings):
+        console.print("No alarm.", highlight=False)
 
 
 def _capitalize(step: str) -> str:

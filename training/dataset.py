@@ -56,6 +56,43 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What reports call a row, a bad row, and what `seller_id` identifies.
+
+    Example: `TABLE_GROUPS.of_others` is `rows of other groups`.
+    """
+
+    row: str = "loan"
+    bad: str = "default"
+    unit: str = "seller"
+
+    @property
+    def rows(self) -> str:
+        """The plural of `row`."""
+        return f"{self.row}s"
+
+    @property
+    def bads(self) -> str:
+        """The plural of `bad`."""
+        return f"{self.bad}s"
+
+    @property
+    def units(self) -> str:
+        """The plural of `unit`."""
+        return f"{self.unit}s"
+
+    @property
+    def of_others(self) -> str:
+        """The rows left out of a fold: `loans of other sellers`, or `other rows` if each row stands for itself."""
+        return f"other {self.rows}" if self.unit == self.row else f"{self.rows} of other {self.units}"
+
+
+SELLER_LOANS: Final = Words()
+TABLE_ROWS: Final = Words("row", "bad row", "row")
+TABLE_GROUPS: Final = Words("row", "bad row", "group")
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labels and features of the same rows, in the same order.
 
@@ -71,6 +108,7 @@ class Dataset:
         not_scored: features that no model reads.
         origin: where the rows come from.
         is_table: True if the features are the columns of a table instead of the catalogue.
+        words: what reports call the rows.
     """
 
     rows: pd.DataFrame
@@ -84,6 +122,7 @@ class Dataset:
     not_scored: Collection[str] = NOT_SCORED
     origin: Origin = Origin()
     is_table: bool = False
+    words: Words = SELLER_LOANS
 
     @property
     def digest(self) -> str:
@@ -122,11 +161,6 @@ class Dataset:
         first, last = self.rows["as_of"].min().date(), self.rows["as_of"].max().date()
         return f"as of {first}" if first == last else f"as of {first} to {last}"
 
-    @property
-    def borrowers(self) -> str:
-        """What `seller_id` identifies, in the plural: `sellers`, or `borrowers` for a table."""
-        return "borrowers" if self.is_table else "sellers"
-
     def require(self, part: str, minimum: int) -> None:
         """Check that there are enough rows of both outcomes.
 
@@ -142,7 +176,7 @@ class Dataset:
                     else "Deliver a longer period or more sellers, or shorten the periods under [labels] and [split]."
                 )
                 raise LabelError(
-                    f"The {part} part has {count} {kind} of {len(self.rows)} labels and needs at least {minimum}. "
+                    f"Too few {kind} rows for {part}: {count} of {len(self.rows):,}; at least {minimum} are needed. "
                     f"{advice}"
                 )
 

@@ -256,8 +256,9 @@ def fit_calibration(out_of_fold: NDArray[np.float64], bad: NDArray[np.bool_]) ->
     slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
     if not slope > 0:
         raise TrainingError(
-            "The model ranks sellers that it was not trained on no better than chance (calibration slope "
-            f"{slope:.3f}). Add data or better features."
+            "The model ranks rows that it was not trained on no better than a random ranking: the calibration slope is "
+            f"{slope:.3f}, and must be above 0. The features hold no information about the outcome, or there are too "
+            "few bad rows to find it. Add rows or other features."
         )
     return Calibration(slope, intercept)
 

@@ -88,7 +88,7 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
     """
     require_comparable(candidate, champion)
     shared = rows.select(_never_trained_on(champion, rows.rows))
-    shared.require(f"unseen by version {candidate.number} and version {champion.number}", LEAST_OF_A_KIND)
+    shared.require(f"the comparison of version {candidate.number} with version {champion.number}", LEAST_OF_A_KIND)
     return shared
 
 

@@ -126,12 +126,14 @@ def track_record(split: Split, bands: Bands, scale: Scale, probability: NDArray[
 
 def _describe_test(split: Split) -> str:
     """Return the test loans in words. Bundles hold this text: do not reword."""
-    borrowers = split.test.borrowers
+    words = split.test.words
     method = {
-        Evidence.OUT_OF_TIME: f"of {borrowers} that the tested model never saw, later than all its training loans",
-        Evidence.OUT_OF_FOLD: f"each predicted by a model that was not trained on its {borrowers[:-1]}",
+        Evidence.OUT_OF_TIME: (
+            f"of {words.units} that the tested model never saw, later than all its training {words.rows}"
+        ),
+        Evidence.OUT_OF_FOLD: f"each predicted by a model that was not trained on its {words.unit}",
     }[split.evidence]
-    return f"{len(split.test.rows):,} loans {split.test.period}, {method}"
+    return f"{len(split.test.rows):,} {words.rows} {split.test.period}, {method}"
 
 
 def _population(train: Dataset) -> str:

@@ -50,7 +50,7 @@ def refit_models(
     """
     bundles = []
     for number, rows in enumerate(_bootstrap(sample.sellers, count, config.seed), 1):
-        step(f"refit on a bootstrap sample of sellers, {number} of {count}")
+        step(f"refit on a bootstrap sample of {sample.words.units}, {number} of {count}")
         features, model = fit_rows(sample.take(rows), config, recipe)
         refit = replace(parts, model_text=model.model_to_string(), sheet=_with_scored(parts.sheet, features))
         bundles.append(Bundle.from_files(pack(refit)))
@@ -72,7 +72,7 @@ def refit_scorecards(
     cards = []
     features = part.scored_features
     for number, rows in enumerate(_bootstrap(sellers, count, seed), 1):
-        step(f"scorecard on a bootstrap sample of sellers, {number} of {count}")
+        step(f"scorecard on a bootstrap sample of {part.words.units}, {number} of {count}")
         cards.append(fit_scorecard(features.iloc[rows], part.rows["bad"].iloc[rows], seed, part.signs))
     return tuple(cards)
 

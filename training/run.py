@@ -152,7 +152,10 @@ def train(
         files = pack(final.parts)
     reviewed = _reviewed_model(Bundle.from_files(tested_files), split, trained, predicted)
     reviewed = replace(reviewed, served=Bundle.from_files(files), refits=refits, card_refits=cards, store=store)
-    findings = [*_run_studies(reviewed, step), no_final_fit() if final is None else study_final_fit(reviewed, final)]
+    findings = [
+        *_run_studies(reviewed, step),
+        no_final_fit(is_table=dataset.is_table) if final is None else study_final_fit(reviewed, final),
+    ]
     return Run(
         files,
         tested_files,
@@ -173,12 +176,19 @@ def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None
     calibration = fit_calibration(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
     scorecard = fit_scorecard(part.scored_features, bad, config.fit.seed, part.signs)
+    table = scorecard.table()
+    unused = (
+        " A feature with one bin adds at most whether its value is missing: no cut of its values follows its direction "
+        "and has both outcomes on each side."
+        if (table["bins"] == 1).any()
+        else ""
+    )
     card_finding = Finding(
         name="scorecard",
         title="Benchmark scorecard",
         summary=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
-        "study of discrimination compares the model with it on the same test loans.",
-        tables={"Features": scorecard.table()},
+        f"study of discrimination compares the model with it on the same test {part.words.rows}.{unused}",
+        tables={"Features": table},
     )
     used = replace(config, fit=searched.best)
     step("record the loss of each round")

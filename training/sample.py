@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.columns import Columns
-from training.dataset import MIN_PER_CLASS
+from training.dataset import MIN_PER_CLASS, SELLER_LOANS, Words
 from training.errors import LabelError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Sample:
         bad: 1.0 for bad rows, else 0.0.
         sellers: a number for the seller of each row.
         days: the day of each row's midnight; None if the rows have no dates.
+        words: what reports call the rows.
     """
 
     columns: Columns
@@ -65,6 +66,7 @@ class Sample:
     bad: NDArray[np.float64] = field(repr=False)
     sellers: NDArray[np.int64] = field(repr=False)
     days: NDArray[np.int64] | None = field(repr=False)
+    words: Words = SELLER_LOANS
 
     @classmethod
     def of(
@@ -91,12 +93,13 @@ class Sample:
         """Return a sample of all rows of a dataset, in memory."""
         rows = dataset.rows
         columns = Columns.of_dataset(dataset)
-        return cls.of(dataset.features, rows["bad"], rows["seller_id"], rows["as_of"], columns)
+        sample = cls.of(dataset.features, rows["bad"], rows["seller_id"], rows["as_of"], columns)
+        return replace(sample, words=dataset.words)
 
     def take(self, rows: NDArray[np.int64]) -> Sample:
         """Return the rows with these numbers; a number may occur more than once."""
         days = None if self.days is None else self.days[rows]
-        return Sample(self.columns, self.matrix[rows], self.bad[rows], self.sellers[rows], days)
+        return Sample(self.columns, self.matrix[rows], self.bad[rows], self.sellers[rows], days, self.words)
 
     def select_columns(self, indexes: Sequence[int]) -> Sample:
         """Return the same rows with some of the columns."""
@@ -169,9 +172,14 @@ class Sample:
         for kind, value in (("bad", 1.0), ("good", 0.0)):
             sellers = len(np.unique(self.sellers[self.bad == value]))
             if sellers < count:
+                words = self.words
+                advice = {
+                    "seller": "Lower fit.folds, or deliver more sellers.",
+                    "group": "Use a table with more groups, or omit --group.",
+                }.get(words.unit, "Use a table with more of them.")
                 raise LabelError(
-                    f"Only {sellers} sellers have {kind} training loans, too few for {count} folds of sellers. Lower "
-                    "fit.folds, or deliver more sellers."
+                    f"The {kind} training {words.rows} are of only {sellers} different {words.units}; {count} folds "
+                    f"need at least {count}. {advice}"
                 )
         splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
         return list(splitter.split(self.bad, self.bad, groups=self.sellers))

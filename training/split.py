@@ -18,6 +18,7 @@ from pydantic import Field
 
 from training.dataset import MIN_PER_CLASS
 from training.errors import LabelError
+from training.labels import LOANS
 from training.settings import STRICT
 
 if TYPE_CHECKING:
@@ -135,16 +136,16 @@ def hold_out(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> Split:
     in_test = rows["as_of"].between(pd.Timestamp(test_from), pd.Timestamp(last))
     test = dataset.select(in_test & unseen)
     parts = (
-        (f"training (before {train_before})", train, MIN_PER_CLASS),
-        (f"test (from {test_from})", test, MIN_IN_TEST),
+        ("training", f"before {train_before}", train, MIN_PER_CLASS),
+        ("the test", f"from {test_from}", test, MIN_IN_TEST),
     )
-    for name, part, minimum in parts:
+    for name, period, part, minimum in parts:
         bad = int(part.rows["bad"].sum())
         for kind, count in (("bad", bad), ("good", len(part.rows) - bad)):
             if count < minimum:
                 raise LabelError(
-                    f"The {name} part has {count} {kind} of {len(part.rows)} labels and needs at least {minimum}. "
-                    + _advice_text(dataset, config, unseen)
+                    f"Too few {kind} rows for {name}: {count} of the {len(part.rows):,} rows {period}; at least "
+                    f"{minimum} are needed. {_advice_text(dataset, config, unseen)}"
                 )
     return Split(Evidence.OUT_OF_TIME, train, test, train_before, test_from)
 
@@ -192,14 +193,14 @@ def _advice_text(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> st
     Example: "Set split.embargo_days to 56 and split.test_days to 61: then training has 3,100 labels, 420 bad, and the
     test 510, 61 bad."
     """
-    horizon = dataset.labels.horizon_days
+    horizon, of_loans = dataset.labels.horizon_days, dataset.labels.source == LOANS
     shortest = config.embargo_days if horizon is None else horizon
     advice = find_advice(dataset, shortest, config.test_days, unseen)
     if advice is not None:
         names = ("embargo_days", "test_days")
         changes = [(name, getattr(advice, name)) for name in names if getattr(advice, name) != getattr(config, name)]
         return f"Set {' and '.join(f'split.{name} to {value}' for name, value in changes)}: then {advice}."
-    if horizon is None and (longest := _longest_embargo(dataset, config, unseen)) is not None:
+    if horizon is None and not of_loans and (longest := _longest_embargo(dataset, config, unseen)) is not None:
         return (
             f"If outcomes are observed within {longest.embargo_days} days of as_of, set labels.horizon_days to that "
             f"number of days (at most {longest.embargo_days}) and split.test_days to {longest.test_days}; "
@@ -207,12 +208,17 @@ def _advice_text(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> st
         )
     rows = dataset.rows
     sellers = min(rows.loc[rows["bad"] == outcome, "seller_id"].nunique() for outcome in (True, False))
-    one_day = ", or give all labels one as_of, so that the model is tested out of fold"
+    if of_loans:
+        other = ", or define bad over a shorter time: lower labels.months, and split.embargo_days with it"
+    elif sellers >= MIN_PER_CLASS:
+        other = ", or give all labels one as_of, so that the model is tested out of fold"
+    else:
+        other = ""
     return (
         f"No split.test_days works: the {len(rows):,} labels, {int(rows['bad'].sum()):,} bad, are as of "
         f"{rows['as_of'].min().date()} to {rows['as_of'].max().date()}, outcomes take {shortest} days, and "
         f"{int(unseen.sum()):,} labels are of sellers kept from training. Add labels of a longer period or of more "
-        f"sellers{one_day if sellers >= MIN_PER_CLASS else ''}."
+        f"sellers{other}."
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset import SELLER_LOANS
 from training.evidence.limits import quantity
 from training.evidence.study import Finding
 from training.sample import Sample
@@ -110,22 +111,23 @@ def stability_finding(sample: Sample, stability: Stability) -> Finding:
 
 def _sentences(sample: Sample, stability: Stability) -> Iterator[str]:
     columns, selected, periods = len(sample.columns.feature_of), len(stability.selected), stability.periods
+    rows = sample.words.rows
     if stability.threshold == 0:
         yield (
-            f"All {quantity(columns, 'column')} that a model may read are selected: the threshold of the selection "
-            "(fit.stability) is 0, as always for tables, whose evidence covers every column."
+            f"All {quantity(columns, 'column')} that a model may read are selected: the threshold of the selection is 0"
+            f"{' (fit.stability)' if sample.words == SELLER_LOANS else ', because the evidence covers every column'}."
         )
     else:
-        over = f"over {periods} periods of the training loans" if periods > 1 else "over all training loans"
+        over = f"over {periods} periods of the training {rows}" if periods > 1 else f"over all training {rows}"
         yield (
             f"Of {quantity(columns, 'column')} that a model may read, {selected} {'is' if selected == 1 else 'are'} "
             f"selected: {over} they rank in their declared direction by more than chance ({stability.threshold:g} "
             f"standard errors){_exceptions(sample, stability)}."
         )
     if periods == 1:
-        yield "Stability over time cannot be measured: the training loans make one period only."
+        yield f"Stability over time cannot be measured: the training {rows} make one period only."
     elif stability.threshold > 0 and selected < columns:
-        yield "The other columns would rank loans by what held in one period only, or by chance."
+        yield f"The other columns would rank {rows} by what held in one period only, or by chance."
     yield from _explain_columns(sample)
 
 

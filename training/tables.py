@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.dataset import UNDATED, Dataset
+from training.dataset import TABLE_GROUPS, TABLE_ROWS, UNDATED, Dataset
 from training.errors import TableError
 from training.labels import Labels
 
@@ -46,8 +46,8 @@ class TableForm:
     Attributes:
         label: column with the outcome, which has two values.
         bad: the value that means bad.
-        identifier: column with the borrower, which is not a feature. Without one, rows with equal features count as
-            one borrower, so that no copy of a row is on both sides of a fold.
+        identifier: column with the groups of rows, which is not a feature. Without one, rows with equal features are
+            one group, so that no copy of a row is on both sides of a fold.
         signs: +1 for a column along which risk rises, -1 for one along which it falls; others have no sign.
         time: column with the date of each row, which is not a feature. Without one, all rows have the same `as_of`.
 
@@ -66,8 +66,11 @@ class TableForm:
         return tuple(name for name in (self.label, self.identifier, self.time) if name is not None)
 
 
-def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(path: Path | str, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a table from a Parquet file, or from a CSV file whose name ends with `.csv`.
+
+    In a CSV file, empty cells and the texts that pandas reads as missing (`NA`, `N/A`, `NULL`, `NaN`, `None` and a few
+    others) are missing values.
 
     Args:
         path: the file.
@@ -79,6 +82,7 @@ def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     import pandas as pd
     import pyarrow.parquet as pq
 
+    path = Path(path)
     if not path.is_file():
         raise TableError(f"There is no table at {path}.")
     if path.suffix.lower() == ".csv":
@@ -107,7 +111,7 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
 
     Raises:
         TableError: no rows, two columns with one name, no label, a missing outcome or more than two, a missing
-            borrower, a column that is neither number nor category, an infinite value, or a sign for a column that is
+            group, a column that is neither number nor category, an infinite value, or a sign for a column that is
             not a number.
     """
     import pandas as pd
@@ -117,26 +121,31 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     encoded = dict(_encode(table.drop(columns=list(form.non_features)), form))
     features = pd.DataFrame({name: values for name, (_, values) in encoded.items()}, index=table.index)
     if form.identifier is None:
-        borrower = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().astype(str)
+        group = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().astype(str)
     else:
-        borrower = _borrowers(table[form.identifier])
+        group = _groups(table[form.identifier])
     as_of = pd.Timestamp(UNDATED) if form.time is None else midnights(table[form.time])
-    rows = pd.DataFrame({"seller_id": borrower, "as_of": as_of, "bad": bad}).reset_index(drop=True)
+    rows = pd.DataFrame({"seller_id": group, "as_of": as_of, "bad": bad}).reset_index(drop=True)
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
     last = rows["as_of"].max().date()
     labels = Labels(rows, 0, last, f"{form.label} is {form.bad}", source=f"the column {form.label} of the table")
     signs = {name: sign for name, (sign, _) in encoded.items()}
     digest = "sha256:" + hashlib.sha256(json.dumps(signs).encode()).hexdigest()
     features = features.reset_index(drop=True)
-    return Dataset(rows, features, about, labels, digest, "a table", (), signs, (), is_table=True)
+    words = TABLE_ROWS if form.identifier is None else TABLE_GROUPS
+    return Dataset(rows, features, about, labels, digest, "a table", (), signs, (), is_table=True, words=words)
 
 
 def require_unique_names(table: pd.DataFrame) -> list[str]:
     """Return the names of the columns.
 
     Raises:
-        TableError: two columns have one name.
+        TableError: the table is not a DataFrame, or two columns have one name.
     """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise TableError(f"The table is a {type(table).__name__}. Use a pandas DataFrame with a row for each outcome.")
     names = [str(name) for name in table.columns]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
@@ -151,11 +160,11 @@ def list_some(values: list[str]) -> str:
     return f"{listed} and {len(values) - _NAMED} more" if len(values) > _NAMED else listed
 
 
-def _borrowers(identifiers: pd.Series) -> pd.Series:
+def _groups(identifiers: pd.Series) -> pd.Series:
     missing = int(identifiers.isna().sum())
     if missing:
         raise TableError(
-            f"{missing} of {len(identifiers)} rows have no value in {identifiers.name!r}, the column of the borrower. "
+            f"{missing} of {len(identifiers)} rows have no value in {identifiers.name!r}, the column of the groups. "
             "Fill in the identifier, or remove these rows."
         )
     return identifiers.astype(str)

@@ -83,7 +83,7 @@ def test_kinds_are_compared_on_all_rows_that_the_parts_leave_out(of_sums: Choice
     assert of_sums.recipe.shrinkage in SHRINKAGES
     finding = of_sums.finding()
     assert finding.summary.startswith("The logistic is chosen. 4 kinds of models were compared on ")
-    assert "later loans of other borrowers" in finding.summary
+    assert "later loans of other sellers" in finding.summary
     assert finding.figures == {f"{kind}_log_loss": of_sums.losses[kind] for kind in Kind}
     table = finding.tables["Log-loss"].set_index("model")
     assert table["above_average"].to_dict() == {kind: round(of_sums.behind[kind][0], 5) for kind in Kind}
@@ -94,7 +94,7 @@ def test_without_later_rows_folds_of_sellers_compare() -> None:
     found = chosen(sample)
     assert not found.out_of_time
     assert found.rows == (400, int(sample.bad.sum()))
-    assert "400 loans of other borrowers" in found.finding().summary
+    assert "400 loans of other sellers" in found.finding().summary
 
 
 def test_the_average_is_the_mean_of_trees_and_regression() -> None:

@@ -16,11 +16,12 @@ from tests.training.test_table_training import loans
 from training.cli import app
 from training.console import OutputFormat, print_run, show_steps
 from training.errors import ConfigError, LabelError, RegistryError, TableError
+from training.evidence.limits import LimitCheck, Standing
 from training.evidence.study import Finding
 from training.registry import TABLES, RegisteredVersion, aliases, find_version
 from training.registry.connection import connected
 from training.run import Run
-from training.table_training import TableRequest
+from training.table_request import TableRequest
 
 
 def invoked(*arguments: str | Path) -> Result:
@@ -45,7 +46,15 @@ def test_an_invalid_number_of_trials_is_rejected(trials: str) -> None:
 
 def test_help_shows_the_options_and_examples() -> None:
     shown = invoked("train", "--help").stdout
-    for words in ("--trained-by", "memory|batches|dask", "Example: sellerscore train --trials 50"):
+    for words in (
+        "--trained-by",
+        "memory|batches|dask",
+        "Example: sellerscore train --trials 50",
+        "The exit code is 0",
+    ):
+        assert words in shown
+    shown = invoked("train-table", "--help").stdout
+    for words in ("The exit code is 0", "the texts NA, N/A, NULL"):
         assert words in shown
 
 
@@ -73,7 +82,7 @@ def test_metrics_alarms_and_the_registered_version_are_printed(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     run, version = small_run(), RegisteredVersion(3, "abc")
-    print_run(run, version, OutputFormat.TABLE)
+    print_run(run, version, "/runs/abc/model_card.html", OutputFormat.TABLE)
     printed = capsys.readouterr().out
     for words in (
         str(run.figures["auc"]),
@@ -81,14 +90,27 @@ def test_metrics_alarms_and_the_registered_version_are_printed(
         "Alarm Leaks: A leaks.\nAlarm Leaks: B leaks.",
         "Registered version 3",
         "MLflow run abc",
+        "Model card: /runs/abc/model_card.html",
     ):
         assert words in printed
-    print_run(run, version, OutputFormat.JSON)
+    print_run(run, version, "/runs/abc/model_card.html", OutputFormat.JSON)
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", run.bundle.digest)
     assert found["figures"]["auc"]["value"] == run.figures["auc"].value
     assert found["alarms"] == {"leaks": ["A leaks.", "B leaks."]}
     assert found["facts"]["test_rows"] == 700
+
+
+def test_notes_on_a_random_ranking_and_the_absence_of_alarms_are_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    note = "The AUC of the model is [0.52]. Its 95% interval reaches 0.5."
+    check = LimitCheck("AUC of the model", "0.52", "above 0.5", Standing.UNCERTAIN, note)
+    calm = replace(small_run(), findings=(Finding("discrimination", "Discrimination", "So.", checks=(check,)),))
+    print_run(calm, RegisteredVersion(3, "abc"), "card.html", OutputFormat.TABLE)
+    printed = capsys.readouterr().out
+    assert f"Note Discrimination: {note}\nNo alarm." in printed
 
 
 @pytest.fixture
@@ -171,6 +193,7 @@ def test_a_table_run_is_logged_with_its_evidence_and_no_version_exists(
         stored = {item.path for item in client.list_artifacts(run.info.run_id)}
         bundle = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "bundle")}
     assert run.info.run_id in printed
+    assert Path(printed.partition("Model card: ")[2].strip()).is_file()
     assert run.info.status == "FINISHED"
     assert run.data.params["command"] == FACTS["command"]
     assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
@@ -186,11 +209,12 @@ def test_json_output_of_a_table_run_has_the_run_and_its_metrics(
 ) -> None:
     monkeypatch.setattr("training.registry.require", lambda _: ())
     monkeypatch.setattr("training.registry.log_table_run", lambda *_: "abc")
+    monkeypatch.setattr("training.registry.locate_card", lambda *_: "/runs/abc/model_card.html")
     found = json.loads(
         invoked("train-table", table, "--target", "status", "--bad", "CHGOFF", "--output", "json").stdout
     )
     assert requests
-    assert set(found) == {"run_id", "figures", "logistic", "facts", "alarms"}
+    assert set(found) == {"run_id", "model_card", "figures", "logistic", "facts", "alarms"}
     assert (found["run_id"], found["figures"]["auc"]["value"]) == ("abc", TABLE_RUN.figures["auc"].value)
 
 

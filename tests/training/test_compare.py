@@ -192,7 +192,7 @@ def test_models_that_cannot_be_compared_are_rejected(
 def test_too_few_shared_outcomes_are_rejected() -> None:
     labels = Labels(ROWS.rows, 0, OBSERVED, ROWS.labels.definition)
     few = replace(ROWS, rows=ROWS.rows.assign(bad=False), labels=labels)
-    with pytest.raises(LabelError, match="unseen by version 2 and version 1 part has 0 bad"):
+    with pytest.raises(LabelError, match="Too few bad rows for the comparison of version 2 with version 1: 0 of"):
         shared_rows(few, version(2), version(1))
 
 

@@ -154,7 +154,7 @@ def test_an_impossible_request_is_a_one_line_error_and_changes_nothing(
     for row, sentence in (
         ("S-000001,perhaps,2025-01-01", "Line 2 of the label table"),
         ("S-nobody,true,2025-01-01", "not in the store. The first is 'S-nobody'"),
-        ("S-000001,true,2025-01-01", "has 1 bad of 1 labels and needs at least 20"),
+        ("S-000001,true,2025-01-01", "Too few bad rows for training: 1 of 1; at least 20 are needed"),
     ):
         labels.write_text(f"seller_id,bad,as_of\n{row}\n")
         assert sentence in refused("train", "--labels", labels)

@@ -83,4 +83,4 @@ def test_a_final_fit_that_gives_other_scores_raises_an_alarm(
 ) -> None:
     found = found_for(change)
     assert any(alarm in each for each in found.alarms)
-    assert all("train again" in each for each in found.alarms)
+    assert all("Read the study of discrimination" in each for each in found.alarms)

@@ -106,7 +106,7 @@ def test_calibration_refuses_a_model_that_ranks_the_wrong_way() -> None:
     rng = np.random.default_rng(5)
     margins = rng.normal(size=2_000)
     bad = rng.random(len(margins)) < 1 / (1 + np.exp(1 + margins))
-    with pytest.raises(TrainingError, match=r"no better than chance \(calibration slope -"):
+    with pytest.raises(TrainingError, match=r"no better than a random ranking: the calibration slope is -"):
         fit_calibration(margins, bad)
 
 

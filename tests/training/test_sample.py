@@ -129,5 +129,5 @@ def test_too_few_sellers_with_an_outcome_are_an_error(kind: str) -> None:
     of_three = pd.Series([f"S-{number % 3}" for number in range(60)] + [f"T-{number}" for number in range(200)])
     bad = pd.Series([True] * 60 + [False] * 200) if kind == "bad" else pd.Series([False] * 60 + [True] * 200)
     sample = Sample.of(pd.DataFrame({"free": np.arange(260.0)}), bad, of_three)
-    with pytest.raises(LabelError, match=f"Only 3 sellers have {kind} training loans, too few for 5 folds"):
+    with pytest.raises(LabelError, match=f"The {kind} training loans are of only 3 different sellers; 5 folds need"):
         sample.folds(5, 7)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.training.datasets import dataset
 from training.dataset import MIN_PER_CLASS, Dataset
 from training.errors import LabelError
+from training.labels import LOANS
 from training.split import Evidence, Split, SplitConfig, find_advice, is_unseen, out_of_time, whole
 
 CONFIG = SplitConfig()
@@ -102,25 +103,27 @@ def test_labels_of_one_midnight_are_all_in_both_parts() -> None:
     for kind, value in (("bad", False), ("good", True)):
         other = table.rows["bad"] != value
         keep = ~other | (other.cumsum() < MIN_PER_CLASS)
-        with pytest.raises(LabelError, match=rf"has 19 {kind} of \d+ labels and needs at least 20"):
+        with pytest.raises(LabelError, match=rf"Too few {kind} rows for training: 19 of "):
             whole(table.select(keep))
 
 
 def test_a_part_without_enough_defaults_is_an_error(loans: Dataset) -> None:
     with pytest.raises(
-        LabelError, match=r"The training \(before .*\) part has 0 bad of 0 labels and needs at least 20"
+        LabelError, match=r"Too few bad rows for training: 0 of the 0 rows before .*; at least 20 are needed\. "
     ):
         out_of_time(dataset(300, days=300), CONFIG)
     late = loans.rows["as_of"] > pd.Timestamp("2024-06-01")
     repaid = replace(loans, rows=loans.rows.assign(bad=loans.rows["bad"] & ~late))
-    with pytest.raises(LabelError, match=r"The test \(from 2024-09-04\) part has 0 bad of \d+ labels"):
+    with pytest.raises(LabelError, match=r"Too few bad rows for the test: 0 of the \d+ rows from 2024-09-04;"):
         out_of_time(repaid, CONFIG)
 
 
-def advice(days: int, horizon: int | None, config: SplitConfig = CONFIG, **sizes: int) -> tuple[str, Dataset]:
+def advice(
+    days: int, horizon: int | None, config: SplitConfig = CONFIG, source: str = "labels.csv", **sizes: int
+) -> tuple[str, Dataset]:
     """Return the error of rows that cannot be split, and the rows."""
     rows = dataset(sizes.pop("rows", 1_500), days=days, **sizes)
-    rows = replace(rows, labels=replace(rows.labels, horizon_days=horizon))
+    rows = replace(rows, labels=replace(rows.labels, horizon_days=horizon, source=source))
     with pytest.raises(LabelError) as caught:
         out_of_time(rows, config)
     assert "\n" not in str(caught.value)
@@ -147,6 +150,13 @@ def test_the_advised_settings_work_and_give_the_stated_counts() -> None:
     text, rows = advice(150, 56)
     (days,) = numbers(r"Set split\.embargo_days to 56 and split\.test_days to (\d+): then training has", text)
     out_of_time(rows, SplitConfig(embargo_days=56, test_days=days))
+
+
+def test_advice_for_loans_names_no_setting_of_label_tables() -> None:
+    text, _ = advice(300, None, source=LOANS)
+    assert "horizon_days" not in text
+    assert "one as_of" not in text
+    assert text.endswith("or define bad over a shorter time: lower labels.months, and split.embargo_days with it.")
 
 
 def test_without_a_horizon_advice_names_the_longest_possible() -> None:

@@ -61,7 +61,7 @@ def test_numbers_stay_booleans_are_0_or_1_and_text_becomes_flags() -> None:
     assert dataset.rows["bad"].tolist() == [False, True, False]
     assert dataset.rows["seller_id"].tolist() == ["a", "b", "a"]
     assert (dataset.spans_time, dataset.is_dated, dataset.is_table) == (False, False, True)
-    assert (dataset.period, dataset.borrowers) == ("without dates", "borrowers")
+    assert (dataset.period, dataset.words.of_others) == ("without dates", "rows of other groups")
     assert dataset.signs == {"whole": 0, "real": -1, "own_home": 0, "job=clerk": 0, "job=cook": 0, "empty": 0}
     assert dataset.labels.definition == "outcome is lost"
 
@@ -135,7 +135,7 @@ def test_a_column_named_like_a_catalogue_feature_has_no_sign() -> None:
         (
             lambda table: table.assign(who=table.index.where(table.index > 4).astype("string")),
             TableForm("bad", 1, "who"),
-            "5 of 600 rows have no value in 'who', the column of the borrower",
+            "5 of 600 rows have no value in 'who', the column of the groups",
         ),
     ],
 )

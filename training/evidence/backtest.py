@@ -1,7 +1,7 @@
-"""Backtest: model and scorecard on several earlier out-of-time tests inside the training part, on other borrowers.
+"""Backtest: model and scorecard on several earlier out-of-time tests inside the training part, on other sellers.
 
 Both are fitted to the rows before each origin and tested on the same later rows, so their difference is paired. The
-origins are repeated with another draw of borrowers. If the rows do not allow origins in time, folds of borrowers
+origins are repeated with another draw of sellers. If the rows do not allow origins in time, folds of sellers
 replace them. The test rows of the run are not used.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from training.candidates import Choice, Kind
+from training.dataset import SELLER_LOANS
 from training.evidence.discrimination import compare_ranking
 from training.evidence.level import estimate_level
 from training.evidence.limits import Limit, quantity
@@ -31,15 +32,18 @@ LEAST_BAD: Final = 10
 """Fewest defaults of a period in the table."""
 
 DIFFERENCE: Final = Limit("difference in AUC on earlier origins (model less scorecard)", 0.0, at_least=True)
-FOLD_DIFFERENCE: Final = Limit("difference in AUC on folds of borrowers (model less scorecard)", 0.0, at_least=True)
+FOLD_DIFFERENCE: Final = Limit("difference in AUC on folds (model less scorecard)", 0.0, at_least=True)
 _ACTION: Final = "Set fit.model to scorecard, or look for features whose effect changes with time."
-_FOLD_ACTION: Final = "The scorecard ranks loans of other borrowers better: prefer it, or train on more loans."
+_OTHER_ACTION: Final = "The scorecard ranks {of_others} better: prefer it, or train on more {rows}."
 
 
 def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
     """Compare the chosen model with the scorecard on the rows that the origins left out.
 
-    `repeated` are the rows that the same origins leave out with another draw of borrowers, if there are any.
+    Args:
+        choice: the recipe, with the rows that it was chosen on.
+        repeated: the rows that the same origins leave out with another draw of sellers, if there are any.
+        seed: of the resamples.
     """
     import pandas as pd
 
@@ -47,26 +51,29 @@ def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Findi
     rows = pd.concat(draws, ignore_index=True)
     ranking, bad = _ranking(rows, seed), int(rows["bad"].sum())
     is_timed = choice.out_of_time
-    limit, action = (DIFFERENCE, _ACTION) if is_timed else (FOLD_DIFFERENCE, _FOLD_ACTION)
+    words = choice.words
+    limit = DIFFERENCE if is_timed else FOLD_DIFFERENCE
+    has_settings = is_timed and words == SELLER_LOANS
+    action = _ACTION if has_settings else _OTHER_ACTION.format(rows=words.rows, of_others=words.of_others)
     tables = {"By period": build_table(_by_period(rows, seed))} if is_timed else {}
     if len(draws) > 1:
-        tables["By draw of borrowers"] = build_table(_by_draw(draws, seed))
-    repeats = ", with two draws of borrowers" if len(draws) > 1 else ""
+        tables[f"By draw of {words.units}"] = build_table(_by_draw(draws, seed))
+    repeats = f", with two draws of {words.units}" if len(draws) > 1 else ""
     fitted, where = (
-        (f"Fitted to the loans before each of several origins{repeats}", "later loans of other borrowers")
+        (f"Fitted to the {words.rows} before each of several origins{repeats}", f"later {words.of_others}")
         if is_timed
-        else ("Fitted without each of several folds of borrowers in turn", "loans of the fold left out")
+        else (f"Fitted without each of several folds of {words.units} in turn", f"{words.rows} of the fold left out")
     )
     difference = ranking.difference
     return Finding(
         "backtest",
-        "Backtest on earlier origins" if is_timed else "Backtest on folds of borrowers",
-        f"{fitted}, the {choice.recipe.kind} ranks {len(rows):,} {where} ({bad:,} defaults) with an AUC of "
-        f"{ranking.model}, the scorecard with {ranking.scorecard}. The paired difference is {difference.value:+.3f} "
-        f"({difference.low:+.3f} to {difference.high:+.3f}). The interval comes from resampling borrowers.",
+        "Backtest on earlier origins" if is_timed else f"Backtest on folds of {words.units}",
+        f"{fitted}, the {choice.recipe.kind} ranks {len(rows):,} {where} ({quantity(bad, words.bad)}) with an AUC "
+        f"of {ranking.model}, the scorecard with {ranking.scorecard}. The paired difference is {difference.value:+.3f} "
+        f"({difference.low:+.3f} to {difference.high:+.3f}). The interval comes from resampling {words.units}.",
         figures={"defaults": float(bad), **ranking.figures},
         tables={title: table for title, table in tables.items() if len(table)},
-        checks=(limit.check(difference, action, quantity(bad, "default")),),
+        checks=(limit.check(difference, action, quantity(bad, words.bad)),),
     )
 
 
@@ -106,7 +113,7 @@ def _by_period(rows: pd.DataFrame, seed: int) -> Iterator[dict[str, object]]:
 
 def _counts_and_auc(rows: pd.DataFrame, ranking: RankingComparison) -> dict[str, object]:
     return {
-        "loans": len(rows),
+        "rows": len(rows),
         "bad": int(rows["bad"].sum()),
         "auc": str(ranking.model),
         "scorecard_auc": str(ranking.scorecard),

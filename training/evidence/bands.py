@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scoring.bands import Bands
+    from training.dataset import Words
     from training.evidence.study import ReviewedModel
 
 
@@ -38,7 +39,7 @@ class BandMetrics:
 
 def study_bands(subject: ReviewedModel) -> Finding:
     """Compare observed with expected default rates by band."""
-    bands = subject.bundle.policy.bands
+    bands, words = subject.bundle.policy.bands, subject.test.words
     metrics = measure_bands(bands, subject.bad, subject.probability)
     rising = not _inversions(metrics)
     figures = {f"observed_{band.name.lower()}": band.observed.value for band in metrics}
@@ -50,7 +51,7 @@ def study_bands(subject: ReviewedModel) -> Finding:
         figures={"in_order": float(rising), **figures},
         tables={"By band": _table(metrics)},
         plots={"by_band": _plot(metrics)},
-        checks=(*_check_order(metrics), *_check_levels(metrics)),
+        checks=(*_check_order(metrics, words), *_check_levels(metrics, words)),
     )
 
 
@@ -89,12 +90,12 @@ def _ties(metrics: list[BandMetrics]) -> str:
     if not ties:
         return ""
     return (
-        f" Bands with equal observed rates: {'; '.join(ties)}. That is no violation of the order: bands with few loans "
+        f" Bands with equal observed rates: {'; '.join(ties)}. That is no violation of the order: bands with few rows "
         "often have equal rates."
     )
 
 
-def _check_order(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
+def _check_order(metrics: list[BandMetrics], words: Words) -> Iterator[LimitCheck]:
     figure, limit = "order of the observed default rates", "no better band above a worse one"
     wrong = _inversions(metrics)
     certain = [(better, worse) for better, worse in wrong if better.observed.low > worse.observed.high]
@@ -108,14 +109,14 @@ def _check_order(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
         pairs = ", ".join(f"{better.name} above {worse.name}" for better, worse in wrong)
         note = (
             f"The observed default rate does not rise with every band: {pairs}. It raises no alarm, because the 95% "
-            f"intervals overlap: {quantity(sum(band.bad for band in metrics), 'default')} are too few to decide."
+            f"intervals overlap: {quantity(sum(band.bad for band in metrics), words.bad)} are too few to decide."
         )
         yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
     if not wrong:
         yield LimitCheck(figure, "rises, with equal rates" if _ties(metrics) else "rises", limit, Standing.WITHIN)
 
 
-def _check_levels(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
+def _check_levels(metrics: list[BandMetrics], words: Words) -> Iterator[LimitCheck]:
     for band in metrics:
         # without a default, the ratio has no upper bound
         value, low, high = (
@@ -126,13 +127,13 @@ def _check_levels(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
             f"ratio of expected to observed defaults of band {band.name}",
             Estimate(value, low, high),
             "Recalibrate the model, or move the limits of the bands.",
-            f"{quantity(band.rows, 'loan')} with {quantity(band.bad, 'default')}",
+            f"{quantity(band.rows, words.row)} with {quantity(band.bad, words.bad)}",
         )
 
 
 def _summary(bands: int, metrics: list[BandMetrics], *, rising: bool) -> str:
     inside = sum(band.observed.low <= band.expected <= band.observed.high for band in metrics)
-    empty = "" if len(metrics) == bands else f" {bands - len(metrics)} of {bands} bands hold no loans."
+    empty = "" if len(metrics) == bands else f" {bands - len(metrics)} of {bands} bands hold no rows."
     ties = _ties(metrics)
     if not rising:
         verdict = "does not rise with every band"

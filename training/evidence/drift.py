@@ -82,7 +82,7 @@ def study_drift(subject: ReviewedModel) -> Finding:
     drifts = measure_drifts(train, test)
     score = drifts.pop(SCORE)
     if score.stability.low is None:
-        return Finding("drift", _TITLE, f"Not studied: the rows are of too few {subject.train.borrowers}.")
+        return Finding("drift", _TITLE, f"Not studied: the rows are of too few {subject.train.words.units}.")
     labels = {entry.name: entry.label for entry in subject.bundle.sheet.entries}
     count = {verdict: sum(each.stability.verdict is verdict for each in drifts.values()) for verdict in Verdict}
     return Finding(
@@ -185,10 +185,11 @@ def drift_table(drifts: Mapping[str, Drift], samples: tuple[str, str] = ("before
 
 
 def _checks(subject: ReviewedModel, score: Estimate, drifts: Mapping[str, Drift]) -> Iterator[LimitCheck]:
-    sample = f"{len(subject.test.rows):,} test loans"
+    words = subject.train.words
+    sample = f"{len(subject.test.rows):,} test {words.rows}"
     action = (
-        "The model scores the test loans differently from the training loans. Find the features that have shifted, and "
-        "retrain on later loans before you use the bands."
+        f"The model scores the test {words.rows} differently from the training {words.rows}. Find the features that "
+        f"have shifted, and retrain on later {words.rows} before you use the bands."
     )
     yield SCORE_PSI.check(score, action, sample)
     beyond = {name: drift.psi for name, drift in drifts.items() if drift.stability.psi > ACT}
@@ -196,11 +197,16 @@ def _checks(subject: ReviewedModel, score: Estimate, drifts: Mapping[str, Drift]
     uncertain = {name: psi for name, psi in beyond.items() if name not in certain}
     figure, limit, of_all = FEATURE_PSI.figure, str(FEATURE_PSI), f"of {len(drifts)} features above"
     if certain:
-        changed = "the borrowers or the table" if subject.train.is_table else "the sellers or the deliveries"
+        advice = (
+            "Find out whether the rows or the way in which the table was made have changed. A column that counts time "
+            "shifts because time passes."
+            if subject.train.is_table
+            else "Find out whether the sellers or the deliveries have changed. A feature that counts time on the "
+            "platform or earlier loans shifts because the platform gets older; later training loans reduce that."
+        )
         note = (
             f"The PSI of {len(certain)} of {len(drifts)} features is above the limit of {ACT} with its whole 95% "
-            f"interval: {_with_psi(certain)}. Find out whether {changed} have changed. A feature that counts time on "
-            "the platform or earlier loans shifts because the platform gets older; later training loans reduce that."
+            f"interval: {_with_psi(certain)}. {advice}"
         )
         yield LimitCheck(figure, f"{len(certain)} {of_all}", limit, Standing.ALARM, note)
     if uncertain:
@@ -219,13 +225,13 @@ def _with_psi(beyond: Mapping[str, Estimate]) -> str:
 
 
 def _summary(subject: ReviewedModel, score: Estimate, features: int, count: Mapping[Verdict, int]) -> str:
-    borrowers = subject.train.borrowers
+    words = subject.train.words
     return (
-        f"Do the {len(subject.test.rows):,} test loans come from the same population as the "
-        f"{len(subject.train.rows):,} training loans? The PSI of the score is {score}. Of {features} features, "
+        f"Do the {len(subject.test.rows):,} test {words.rows} come from the same population as the "
+        f"{len(subject.train.rows):,} training {words.rows}? The PSI of the score is {score}. Of {features} features, "
         f"{count[Verdict.ACT]} have a PSI above {ACT} (act) and {count[Verdict.WATCH]} one from {WATCH} to {ACT} "
-        f"(watch). Models that were not trained on their {borrowers} score the training loans. Intervals come from "
-        f"resampling {borrowers} and are corrected for the bias that random variation adds to a PSI."
+        f"(watch). The training {words.rows} are scored out of fold. Intervals come from "
+        f"resampling {words.units} and are corrected for the bias that random variation adds to a PSI."
     )
 
 

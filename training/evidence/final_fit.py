@@ -28,8 +28,9 @@ MOST: Final = Limit(_RATIO, 1.25)
 _TITLE: Final = "Tested and served model"
 
 _ACTION: Final = (
-    "The test figures do not describe the served model, because the latest loans differ from earlier ones. Check "
-    "population stability and calibration, and train again when more loans have matured."
+    "The test figures do not describe the served model. Read the study of discrimination: a model that ranks by chance "
+    "changes with every fit. If it ranks better than that, read the studies of population stability and calibration: "
+    "the latest loans may differ from earlier ones. Train again when more loans have matured."
 )
 
 
@@ -82,9 +83,10 @@ def study_final_fit(subject: ReviewedModel, final: FinalFit) -> Finding:
     )
 
 
-def no_final_fit() -> Finding:
-    """Return the finding of a run whose tested model was trained on every row."""
-    return Finding("final_fit", _TITLE, "Does not apply: the tested model was trained on every row and is served.")
+def no_final_fit(*, is_table: bool = False) -> Finding:
+    """Return the finding of a run without a final fit: its rows are those of a table, or all were trained on."""
+    why = "a model of a table is not served" if is_table else "the tested model was trained on every row and is served"
+    return Finding("final_fit", _TITLE, f"Does not apply: {why}.")
 
 
 def _read_by_one(tested: Bundle, served: Bundle) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from training.evidence.limits import Limit
+from training.evidence.limits import Limit, quantity
 from training.evidence.metrics import Estimate
 from training.evidence.statistics import draw_counts
 from training.evidence.study import Finding
@@ -22,7 +22,7 @@ DRAWS: Final = 500
 
 _ACTION: Final = (
     "Prices and limits that are set from the probability of default would be wrong by the same ratio. Retrain with "
-    "later outcomes. If the ratio does not change, find out what differs between the training and the test loans."
+    "later outcomes. If the ratio does not change, find out what differs between the training and the test {rows}."
 )
 
 
@@ -88,17 +88,21 @@ def _seller_numbers(sellers: ArrayLike) -> tuple[NDArray[np.int64], int]:
 
 def study_level(subject: ReviewedModel) -> Finding:
     """Compare the observed defaults of the test loans with those that the model expected."""
+    words = subject.test.words
     level = estimate_level(subject.bad, subject.probability, subject.test.rows["seller_id"], subject.seed)
     return Finding(
         "level",
         "Overall calibration",
-        f"Do as many test loans default as the model predicts? {level.observed:,} of {len(subject.bad):,} defaulted; "
+        f"Do as many test {words.rows} default as the model predicts? {level.observed:,} of {len(subject.bad):,} did; "
         f"the model expected {level.expected:.1f}. The ratio of observed to expected defaults is {level.ratio}. The "
-        f"interval comes from resampling {subject.train.borrowers}.",
+        f"interval comes from resampling {words.units}.",
         figures={
             "observed": float(level.observed),
             "expected": level.expected,
             **level.ratio.figures("observed_over_expected"),
         },
-        checks=tuple(limit.check(level.ratio, _ACTION, f"{level.observed:,} defaults") for limit in (LEAST, MOST)),
+        checks=tuple(
+            limit.check(level.ratio, _ACTION.format(rows=words.rows), quantity(level.observed, words.bad))
+            for limit in (LEAST, MOST)
+        ),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.statistics import RESAMPLES, Line, draw_resamples, recalibration, total, wilson_interval
+from training.evidence.statistics import Line, draw_resamples, recalibration, total, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,19 +127,13 @@ def paired_auc(
     predictions: tuple[NDArray[np.float64], NDArray[np.float64]],
     sellers: pd.Series,
     seed: int,
-    draws: int,
 ) -> tuple[Estimate, Estimate, Estimate]:
-    """Return the AUC of two models and their difference, all on the same resamples of sellers."""
-    import pandas as pd
-
-    numbers: NDArray[np.int64] = pd.factorize(sellers)[0]
-    loans = [_Loans.of(bad, each) for each in predictions]
-    value = [each.all.auc for each in loans]
-    resamples = [np.array([sample.auc for sample in each.resamples(seed, numbers, draws)]) for each in loans]
+    """Return the AUC of two models, equal to those of `evaluate`, and their difference on the same resamples."""
+    (one, ones), (two, twos) = (resampled(bad, each, seed, ("auc",), sellers) for each in predictions)
     return (
-        Estimate.of(value[0], resamples[0]),
-        Estimate.of(value[1], resamples[1]),
-        Estimate.of(value[0] - value[1], resamples[0] - resamples[1]),
+        Estimate.of(one["auc"], ones["auc"]),
+        Estimate.of(two["auc"], twos["auc"]),
+        Estimate.of(one["auc"] - two["auc"], ones["auc"] - twos["auc"]),
     )
 
 
@@ -207,11 +201,11 @@ class _Loans:
         """The sample in which every loan counts once."""
         return _Resample(self, np.ones(len(self.bad)))
 
-    def resamples(self, seed: int, sellers: NDArray[np.int64] | None, count: int = RESAMPLES) -> Iterator[_Resample]:
+    def resamples(self, seed: int, sellers: NDArray[np.int64] | None) -> Iterator[_Resample]:
         """Draw resamples; `sellers` are in the original order of the loans."""
         original = np.empty_like(self.bad)
         original[self.order] = self.bad
-        return (_Resample(self, weight[self.order]) for weight in draw_resamples(original, seed, sellers, count))
+        return (_Resample(self, weight[self.order]) for weight in draw_resamples(original, seed, sellers))
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from training.evidence.limits import Standing
 from training.evidence.model_card_evidence import (
     Facts,
     alarm_blocks,
-    borrower,
     data_blocks,
     evidence_blocks,
     is_of_table,
     limit_blocks,
+    words_of,
 )
 from training.evidence.report_blocks import (
     Block,
@@ -36,6 +36,7 @@ from training.evidence.report_blocks import (
     of_frame,
     text_lines,
 )
+from training.evidence.study import NOT_FOR_TABLE
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
@@ -49,7 +50,7 @@ _RISK: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
 _PLOTS: Final = {
     "roc": "Discrimination (ROC curve)",
     "calibration": "Observed against predicted default rates",
-    "score_distribution": "Scores of repaid and defaulted loans",
+    "score_distribution": "Scores of good and bad rows",
 }
 _TRIALS: Final = "search.trials"
 _NAMES: Final = {"auc": "AUC", "gini": "Gini", "ks": "KS", "brier": "Brier score", "log_loss": "log-loss"}
@@ -76,17 +77,20 @@ def sections(run: Run) -> tuple[Section, ...]:
     return (
         Section("Alarms", tuple(alarm_blocks(run))),
         Section("Scope of the evidence", tuple(evidence_blocks(run))),
-        Section("Published limits", tuple(limit_blocks(run.findings))),
+        Section("Published limits", tuple(limit_blocks(run.findings, is_table=is_of_table(run.facts)))),
         Section(
-            "Intended use", tuple(_paragraphs(run.bundle.reference.intended_use or intended_use(run.bundle.sheet)))
+            "Intended use",
+            tuple(_paragraphs(run.bundle.reference.intended_use or intended_use(run.bundle.sheet))),
         ),
         Section("Limitations", (Bullets(limits(run.facts)),)),
-        Section("Definition of default, scale and bands", tuple(_scale(run.bundle))),
+        Section("Definition of default, scale and bands", tuple(_scale(run))),
         Section("Data", tuple(data_blocks(run))),
         Section("Performance", tuple(_performance(run))),
-        *(Section(finding.title, tuple(_finding(finding))) for finding in run.findings),
+        *(Section(each.title, tuple(_finding(each))) for each in run.findings if each.summary != NOT_FOR_TABLE),
         Section("Direction of each feature", tuple(_directions(run.bundle))),
-        Section(f"Reasons for {borrower(run.facts)}s", (_reasons(run),)),
+        Section("Reasons", (_reasons(run),))
+        if is_of_table(run.facts)
+        else Section("Reasons for sellers", (_reasons(run),)),
         Section("How to reproduce the model", tuple(_reproduce(run))),
     )
 
@@ -108,11 +112,12 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[Block]:
     yield Bullets(tuple(bullets))
 
 
-def _scale(bundle: Bundle) -> Iterator[Block]:
-    scale = bundle.policy.scale
+def _scale(run: Run) -> Iterator[Block]:
+    bundle, scale = run.bundle, run.bundle.policy.scale
+    good = "a good outcome" if is_of_table(run.facts) else "repaying"
     yield Text(
         f"Bad (a default) means: {bundle.policy.default_definition}. A score of {number(scale.points)} "
-        f"points means odds of {number(scale.odds)}:1 of repaying. {number(scale.double)} more points double the odds. "
+        f"points means odds of {number(scale.odds)}:1 of {good}. {number(scale.double)} more points double the odds. "
         f"Scores range from {scale.min} to {scale.max}. The points of all features and the base add up exactly to the "
         "score."
     )
@@ -129,10 +134,11 @@ def _scale(bundle: Bundle) -> Iterator[Block]:
 
 
 def _performance(run: Run) -> Iterator[Block]:
+    unit = "group, or with equal features," if is_of_table(run.facts) else "seller"
     yield Text(
-        "Metrics on the test rows with 95% bootstrap intervals; all rows of a seller are drawn together. Gini is 2 AUC "
-        "- 1. KS is the largest gap between the score distributions of good and bad loans. Slope and intercept are "
-        "those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are "
+        f"Metrics on the test rows with 95% bootstrap intervals; all rows of a {unit} are drawn together. Gini is 2 AUC "
+        "- 1. KS is the largest gap between the score distributions of good and bad "
+        f"{words_of(run.facts).rows}. Slope and intercept are those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are "
         "right. The scorecard benchmark is a logistic regression on binned features of the same training rows."
     )
     rows = tuple(
@@ -180,19 +186,22 @@ def _directions(bundle: Bundle) -> Iterator[Block]:
 def _reasons(run: Run) -> Block:
     bundle = run.bundle
     side = {entry.name: code_of(entry.name, entry.side) for entry in bundle.sheet.scored_entries}
-    rows = tuple(
+    rows: tuple[tuple[str, ...], ...] = tuple(
         (side[entry.feature], entry.side.bank.en, entry.side.seller.en, entry.missing.bank.en)
         for entry in bundle.reasons.entries
         if entry.feature in side
     )
     title = f"Version {bundle.reasons.version}, at most four with a score"
-    headings = (
+    headings: tuple[str, ...] = (
         "code",
         "text for a bank",
-        f"text for the {borrower(run.facts)}",
+        "text for the seller",
         "text for a bank if the value is missing",
     )
-    return Table(title, headings, rows, (False,) * 4)
+    if is_of_table(run.facts):  # the texts for banks and sellers are the same
+        headings = ("code", "text", "text if the value is missing")
+        rows = tuple((code, text, missing) for code, text, _, missing in rows)
+    return Table(title, headings, rows, (False,) * len(headings))
 
 
 def _reproduce(run: Run) -> Iterator[Block]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from training.dataset import UNDATED
+from training.dataset import SELLER_LOANS, TABLE_ROWS, UNDATED, Words
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 from training.evidence.metrics import Estimate
 from training.evidence.report_blocks import Block, Bullets, Table, Text, number, text_lines
+from training.evidence.study import NOT_FOR_TABLE
 from training.split import Evidence
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def is_of_table(facts: Facts) -> bool:
     return facts.get("kind") == "table"
 
 
-def borrower(facts: Facts) -> str:
-    """Return the word for a person or firm that the model of a run scores."""
-    return "borrower" if is_of_table(facts) else "seller"
+def words_of(facts: Facts) -> Words:
+    """Return what the card of a run calls the rows."""
+    return TABLE_ROWS if is_of_table(facts) else SELLER_LOANS
 
 
 def alarm_blocks(run: Run) -> Iterator[Block]:
@@ -41,7 +42,7 @@ def alarm_blocks(run: Run) -> Iterator[Block]:
     alarms = [(finding, alarm) for finding in run.findings for alarm in finding.alarms]
     yield Text(_NOT_REGISTERED) if is_of_table(run.facts) else Text(NOT_APPROVED, "approval")
     if not alarms:
-        yield Text(f"None of the {len(run.findings)} studies raised an alarm.")
+        yield Text("No study raised an alarm.")
     for finding, alarm in alarms:
         yield Text(f"{finding.title}: {alarm}", "alarm", finding.name)
     notes = [
@@ -51,8 +52,12 @@ def alarm_blocks(run: Run) -> Iterator[Block]:
         if check.note and check.standing is not Standing.ALARM
     ]
     notes += [
-        f"{each.title}: {each.summary}" for each in run.findings if not (each.figures or each.tables or each.plots)
+        f"{each.title}: {each.summary}"
+        for each in run.findings
+        if not (each.figures or each.tables or each.plots or each.summary == NOT_FOR_TABLE)
     ]
+    if others := [each.title for each in run.findings if each.summary == NOT_FOR_TABLE]:
+        notes.append(f"Studies that need operating data of sellers do not apply to a table: {', '.join(others)}.")
     if notes:
         yield Text("These figures are beyond a limit without an alarm, or could not be measured:")
         yield Bullets(tuple(notes))
@@ -61,6 +66,7 @@ def alarm_blocks(run: Run) -> Iterator[Block]:
 def evidence_blocks(run: Run) -> Iterator[Block]:
     """Yield the origin of the data and what the number of defaults can show."""
     rows, bad, auc = int(run.facts["test_rows"]), int(run.facts["test_bad"]), run.figures["auc"]
+    words = words_of(run.facts)
     paired: Mapping[str, float] = next((each.figures for each in run.findings if each.name == _STUDY), {})
     least = ""
     if "auc_difference" in paired:
@@ -69,23 +75,27 @@ def evidence_blocks(run: Run) -> Iterator[Block]:
         "scope.txt",
         facts=run.facts,
         is_of_table=is_of_table(run.facts),
-        borrower=borrower(run.facts),
+        words=words,
         rows=rows,
         bad=bad,
         few=_FEW,
-        defaults=quantity(bad, "default"),
+        defaults=quantity(bad, words.bad),
         rate=Estimate.share(bad, rows),
-        uncertain=uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high)),
+        uncertain=uncertainty(auc.low, auc.high),
         least=least,
     )
     yield Bullets(lines)
 
 
-def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
+def limit_blocks(findings: tuple[Finding, ...], *, is_table: bool = False) -> Iterator[Block]:
     """Yield a table of every published limit, the measured figure, and the result."""
     yield Text(
-        "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. An alarm blocks a "
-        "promotion unless the gates file accepts the alarms of its study by name."
+        "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit."
+        + (
+            ""
+            if is_table
+            else " An alarm blocks a promotion unless the gates file accepts the alarms of its study by name."
+        )
     )
     rows = tuple(
         (finding.title, f"{check.figure[0].upper()}{check.figure[1:]}", check.found, check.limit, str(check.standing))
@@ -113,26 +123,41 @@ def data_blocks(run: Run) -> Iterator[Block]:
         **_samples(run),
         **_served(facts),
         "test method": str(facts["evidence"]).replace("_", " "),
-        "excluded: outcome still open": number(facts["censored"]),
-        "excluded: without instalments": number(facts["unscheduled"]),
-        f"excluded: between the samples, or of {borrower(run.facts)}s kept apart": number(facts["set_apart"]),
-        "origin of the operating data": str(facts["origin"]),
-        "operating data through": str(facts["data_through"]),
+        **(_origin_of_table(facts) if is_of_table(run.facts) else _origin_of_operating_data(run)),
         "outcomes from": str(facts["outcomes"]),
-        "required tables": ", ".join(bundle.sheet.required_tables),
-        "optional tables": ", ".join(bundle.sheet.optional_tables),
-        "version of the operating data": str(facts["data_version"]),
         "digest of the rows": str(facts["dataset"]),
-        "digest of the catalogue": str(facts["catalogue"]),
     }
     yield Table("Rows and versions", ("item", "value"), tuple(rows.items()), (False, False))
+
+
+def _origin_of_table(facts: Facts) -> dict[str, str]:
+    return {
+        "excluded: between the samples, or of groups kept apart": number(facts["set_apart"]),
+        "origin of the rows": str(facts["origin"]),
+    }
+
+
+def _origin_of_operating_data(run: Run) -> dict[str, str]:
+    facts, sheet = run.facts, run.bundle.sheet
+    return {
+        "excluded: outcome still open": number(facts["censored"]),
+        "excluded: without instalments": number(facts["unscheduled"]),
+        "excluded: between the samples, or of sellers kept apart": number(facts["set_apart"]),
+        "origin of the operating data": str(facts["origin"]),
+        "operating data through": str(facts["data_through"]),
+        "required tables": ", ".join(sheet.required_tables),
+        "optional tables": ", ".join(sheet.optional_tables),
+        "version of the operating data": str(facts["data_version"]),
+        "digest of the catalogue": str(facts["catalogue"]),
+    }
 
 
 def _samples(run: Run) -> dict[str, str]:
     """Return the training and test rows with their period; out-of-fold rows have one day or no date."""
     facts = run.facts
     size = {
-        name: f"{number(facts[f'{name}_rows'])} ({number(facts[f'{name}_bad'])} defaults)" for name in ("train", "test")
+        name: f"{number(facts[f'{name}_rows'])} ({number(facts[f'{name}_bad'])} {words_of(run.facts).bads})"
+        for name in ("train", "test")
     }
     if facts["evidence"] != Evidence.OUT_OF_FOLD:
         train, test = f"as of before {facts['train_before']}", f"as of {facts['test_from']} or later"

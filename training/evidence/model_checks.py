@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.limits import Limit, LimitCheck, alarm_if, first_names
-from training.evidence.metrics import auc, build_table
+from training.evidence.discrimination import TOO_WELL
+from training.evidence.limits import Limit, LimitCheck, Standing, alarm_if, figures, first_names
+from training.evidence.metrics import Estimate, auc, build_table, evaluate, paired_auc
 from training.evidence.statistics import logistic, predict_by_single_features, predict_out_of_fold
 from training.evidence.study import Finding, draw_positions, log_odds
+from training.table_directions import FALLING, RISING
 
 if TYPE_CHECKING:
     from scoring.bundle import Bundle
@@ -25,15 +27,17 @@ TOO_GOOD: Final = 0.95
 TOO_MUCH: Final = 0.10
 """Largest plausible AUC that one feature adds to a hundred others, because similar features replace it."""
 
-TOO_WELL: Final = 0.95
-"""Largest plausible AUC of a model of operating data on later loans. It reveals several blurred copies of the outcome,
-which the tests of single features miss."""
-
 ROWS: Final = 8_000
 """Most training rows to examine: leakage is visible on far fewer."""
 
 MOVES: Final = 10_000
 """Random moves of each feature: enough to cross each of its splits from many sides."""
+
+SEPARATES: Final = 0.99
+"""AUC from which a feature separates the outcomes almost completely."""
+
+_MANY: Final = 10
+"""Number of other features from which the loss of a single one is judged: few cannot replace each other."""
 
 _LEAST_OF_A_KIND: Final = 20
 _NAMED: Final = 3
@@ -46,91 +50,157 @@ _FIND_OUT: Final = "Find out when its values became known."
 
 @dataclass(frozen=True)
 class SingleFeatureAuc:
-    """AUC of one feature alone, on all rows and on the rows with a value (NaN if too few outcomes are known)."""
+    """AUC of one feature alone, on all rows and on the rows with a value (None if too few outcomes are known).
+
+    `best` is the larger of both, with its interval if it is beyond the limit: a copy of the outcome that only some rows
+    have is perfect on those.
+    """
 
     feature: str
-    auc_alone: float
-    auc_where_known: float
-
-    @property
-    def best(self) -> float:
-        """The larger of both: a copy of the outcome that only some rows have is perfect on those."""
-        return float(np.fmax(self.auc_alone, self.auc_where_known))
+    all_rows: float
+    known_rows: float | None
+    best: Estimate
 
 
 def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
     """Rank training outcomes by each feature alone, and measure the AUC lost without the most used feature."""
     rows = _sample(subject, most)
-    ranked = sorted(_single_feature_aucs(rows, subject.seed), key=lambda feature: -feature.best)
+    ranked = sorted(_single_feature_aucs(rows, subject.seed), key=lambda feature: -feature.best.value)
     most_used, lost = _most_used(subject, rows)
-    model_auc = auc(subject.bad, subject.probability)
+    sellers, row = subject.test.rows["seller_id"], rows.words.row
+    model_auc = evaluate(subject.bad, subject.probability, subject.seed, ("auc",), sellers)["auc"]
+    sizes = (f"{len(rows.rows):,} training {row}s", f"{len(subject.bad):,} test {row}s")
     return Finding(
         "leaks",
         "Target leakage",
-        f"Does a feature contain the outcome? Each of {len(ranked)} features alone ranked the outcomes of "
-        f"{len(rows.rows):,} training rows, by a shallow tree trained on other {rows.borrowers}. The best, "
-        f"{ranked[0].feature}, reaches an AUC of {ranked[0].best:.3f}; the limit is {TOO_GOOD}. Without {most_used}, "
-        f"the feature that the model uses most, the AUC of a small model falls by {lost:.3f}; the limit is {TOO_MUCH}. "
-        f"The AUC of the model itself is {model_auc:.3f} on the test rows; the limit is {TOO_WELL}.",
-        figures={"best_alone_auc": ranked[0].best, "lost_without_one_auc": lost, "model_auc": model_auc},
-        tables={"Features alone": build_table(vars(feature) for feature in ranked)},
-        checks=(*_check_single_features(ranked), *_check_model(most_used, lost, model_auc, ranked)),
+        f"Does a feature contain the outcome? Each of {len(ranked)} features alone ranked the outcomes of {sizes[0]}, "
+        f"by a shallow tree trained on {rows.words.of_others}. The best, {ranked[0].feature}, reaches an AUC of "
+        f"{ranked[0].best.value:.3f}; the limit is {TOO_GOOD}. Without {most_used}, the feature that the model uses "
+        f"most, the AUC of a small model falls by {lost.value:.3f}; the limit is {TOO_MUCH}. The AUC of the model "
+        f"itself is {model_auc.value:.3f} on the test rows; the limit is {TOO_WELL}. An alarm is raised if the whole "
+        "95% interval is beyond the limit.",
+        figures={
+            "best_alone_auc": ranked[0].best.value,
+            "lost_without_one_auc": lost.value,
+            "model_auc": model_auc.value,
+        },
+        tables={
+            "Features alone": build_table(
+                {
+                    "feature": feature.feature,
+                    "auc_alone": feature.all_rows,
+                    "auc_where_known": np.nan if feature.known_rows is None else feature.known_rows,
+                }
+                for feature in ranked
+            )
+        },
+        checks=(
+            *_check_single_features(ranked, rows, sizes[0]),
+            _check_most_used(most_used, lost, len(ranked) - 1, sizes[0]),
+            _check_model(most_used, model_auc, ranked, sizes[1]),
+        ),
     )
 
 
 def _sample(subject: ReviewedModel, most: int) -> Dataset:
+    """Return at most this many training rows; a column of a table that is two features is one again."""
     train = subject.train
+    if train.is_table:
+        features = train.features.rename(columns=_column)
+        train = replace(train, features=features.loc[:, ~features.columns.duplicated()])
     drawn = draw_positions(np.arange(len(train.rows)), most, subject.seed)
     return train.select(train.rows.index.to_series().isin(drawn))
 
 
+def _column(feature: str) -> str:
+    """Return the column of a feature of a table, which may be one of two with the same values."""
+    return feature.removesuffix(RISING).removesuffix(FALLING)
+
+
 def _single_feature_aucs(rows: Dataset, seed: int) -> Iterator[SingleFeatureAuc]:
-    bad = rows.rows["bad"].to_numpy()
-    for name, probability in predict_by_single_features(rows.features, bad, rows.rows["seller_id"], seed).items():
+    bad, sellers = rows.rows["bad"].to_numpy(), rows.rows["seller_id"]
+    for name, probability in predict_by_single_features(rows.features, bad, sellers, seed).items():
         known = rows.features[name].notna().to_numpy()
         enough = min(bad[known].sum(), (~bad[known]).sum()) >= _LEAST_OF_A_KIND
-        yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else np.nan)
+        on_all, on_known = auc(bad, probability), auc(bad[known], probability[known]) if enough else None
+        best = Estimate.exact(max(on_all, on_known or 0.0))
+        if best.value > TOO_GOOD:
+            chosen = known if on_known == best.value else np.ones(len(bad), dtype=bool)
+            best = evaluate(bad[chosen], probability[chosen], seed, ("auc",), sellers[chosen])["auc"]
+        yield SingleFeatureAuc(name, on_all, on_known, best)
 
 
-def _most_used(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:
+def _most_used(subject: ReviewedModel, rows: Dataset) -> tuple[str, Estimate]:
     """Return the feature that the reviewed model uses most, and the AUC that a small model loses without it."""
     bad, sellers = rows.rows["bad"].to_numpy(), rows.rows["seller_id"]
     if len(rows.features.columns) == 1:  # without its only feature, there is no model to compare with
-        return str(rows.features.columns[0]), 0.0
+        return str(rows.features.columns[0]), Estimate.exact(0.0)
     name = subject.bundle.sheet.names[int(subject.bundle.model.booster.feature_importance("gain").argmax())]
+    name = _column(name) if rows.is_table else name
     with_it, without = (
-        auc(bad, predict_out_of_fold(features, bad, sellers, subject.seed))
+        predict_out_of_fold(features, bad, sellers, subject.seed)
         for features in (rows.features, rows.features.drop(columns=name))
     )
-    return name, with_it - without
+    return name, paired_auc(bad, (with_it, without), sellers, subject.seed)[2]
 
 
-def _check_single_features(ranked: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
-    beyond = [feature for feature in ranked if feature.best > TOO_GOOD]
-    for feature in beyond or ranked[:1]:
-        note = (
-            f"{feature.feature} alone ranks outcomes with an AUC of {feature.best:.3f}, above the limit of {TOO_GOOD}. "
-            f"No feature that is known before the outcome ranks that well. {_FIND_OUT}"
+def _check_single_features(ranked: list[SingleFeatureAuc], rows: Dataset, sample: str) -> Iterator[LimitCheck]:
+    exclude = "Leave it out with --leave-out." if rows.is_table else "Exclude it with features.exclude."
+    limit = Limit("AUC of one feature alone", TOO_GOOD)
+    for each in [each for each in ranked if limit.is_beyond(each.best.value)] or ranked[:1]:
+        if each.best.low > SEPARATES:
+            why = (
+                "It separates the outcomes almost completely, so it is probably known only after the decision. "
+                f"{exclude}"
+            )
+        else:
+            why = f"No feature that is known before the outcome ranks that well. {_FIND_OUT}"
+        check = limit.check(each.best, "", sample)
+        beyond = (
+            f"{each.feature} alone ranks outcomes with an AUC of {figures(each.best)}, above the limit of {TOO_GOOD}."
         )
-        yield alarm_if(beyond, "AUC of one feature alone", f"{feature.best:.3f}", f"at most {TOO_GOOD}", note)
+        note = {Standing.ALARM: f"{beyond} {why}", Standing.UNCERTAIN: f"{beyond} {_reaches(sample)} {_FIND_OUT}"}
+        yield replace(check, note=note.get(check.standing, ""))
 
 
-def _check_model(most_used: str, lost: float, model_auc: float, ranked: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
-    strongest = first_names([f"{each.feature} ({each.best:.3f})" for each in ranked[:_NAMED]])
+def _check_most_used(most_used: str, lost: Estimate, others: int, sample: str) -> LimitCheck:
     limit = Limit("AUC lost without the most used feature", TOO_MUCH)
-    note = (
-        f"{most_used} alone adds {lost:.3f} of AUC to all other features, above the limit of {TOO_MUCH}. That is too "
-        f"much for one of many features. {_FIND_OUT}"
-    )
-    yield alarm_if(limit.is_beyond(lost), limit.figure, f"{lost:.3f}", str(limit), note)
+    check = limit.check(lost, "", sample)
+    beyond = f"{most_used} alone adds {figures(lost)} of AUC to all other features, above the limit of {TOO_MUCH}."
+    if check.standing is Standing.ALARM and others < _MANY:
+        note = (
+            f"{beyond} It raises no alarm, because few other features ({others}) cannot replace one that matters. "
+            f"{_FIND_OUT}"
+        )
+        return replace(check, standing=Standing.EXEMPT, note=note)
+    notes = {
+        Standing.ALARM: f"{beyond} That is too much for one of many features. {_FIND_OUT}",
+        Standing.UNCERTAIN: f"{beyond} {_reaches(sample)}",
+    }
+    return replace(check, note=notes.get(check.standing, ""))
+
+
+def _check_model(most_used: str, model_auc: Estimate, ranked: list[SingleFeatureAuc], sample: str) -> LimitCheck:
+    strongest = first_names([f"{each.feature} ({each.best.value:.3f})" for each in ranked[:_NAMED]])
     limit = Limit("AUC of the model on the test rows", TOO_WELL)
-    note = (
-        f"The model ranks the outcomes of the test rows with an AUC of {model_auc:.3f}, above the limit of {TOO_WELL}. "
-        "No model of features that are known before the outcome ranks that well. Several features may each contain a "
-        f"part of the outcome. The strongest features alone, with their AUC: {strongest}. The model uses {most_used} "
-        "most. Find out when the values of these features became known."
-    )
-    yield alarm_if(limit.is_beyond(model_auc), limit.figure, f"{model_auc:.3f}", str(limit), note)
+    check = limit.check(model_auc, "", sample)
+    found = f"The model ranks the outcomes of the test rows with an AUC of {figures(model_auc)}"
+    beyond = f"{found}, above the limit of {TOO_WELL}."
+    note = {
+        Standing.ALARM: f"{beyond} {ranked[0].feature} alone reaches {figures(ranked[0].best)}. Train again without it."
+        if ranked[0].best.low > TOO_GOOD
+        else (
+            f"{beyond} No model of features that are known before the outcome ranks that well. Several features may "
+            f"each contain a part of the outcome. The strongest features alone, with their AUC: {strongest}. The model "
+            f"uses {most_used} most. Find out when the values of these features became known."
+        ),
+        Standing.UNCERTAIN: f"{beyond} {_reaches(sample)}",
+    }
+    return replace(check, note=note.get(check.standing, ""))
+
+
+def _reaches(sample: str) -> str:
+    return f"It raises no alarm, because its 95% interval reaches the limit: {sample} are too few to decide."
 
 
 @dataclass(frozen=True)

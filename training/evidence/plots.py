@@ -134,7 +134,7 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
         false_positive, true_positive, _ = roc_curve(bad, probability)
         axes.plot(false_positive, true_positive, color=colour, label=f"{name}, AUC {auc(bad, probability):.3f}")
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1)
-    axes.set(xlabel="Share of good loans flagged", ylabel="Share of bad loans flagged", title="Discrimination")
+    axes.set(xlabel="Share of good rows flagged", ylabel="Share of bad rows flagged", title="Discrimination")
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -151,6 +151,7 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
     observed = np.array([bad[rows].mean() for rows in bins])
     low, high = wilson_interval([bad[rows].sum() for rows in bins], [len(rows) for rows in bins])
     begin, end = _axis_ends(np.concatenate([expected, observed, high]))
+    expected = np.clip(expected, begin, end)  # a mark outside of the axes would leave no space for them
     axes.plot([begin, end], [begin, end], color=FAINT, linestyle=":", linewidth=1)
     axes.vlines(expected, np.clip(low, begin, end), np.clip(high, begin, end), color=GOOD, linewidth=1.5)
     none = observed < begin
@@ -172,5 +173,5 @@ def _axis_ends(rates: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def score_distribution(bad: NDArray[np.bool_], scores: NDArray[np.int64]) -> Figure:
-    """Draw the scores of repaid and defaulted loans, each as a share of its kind."""
-    return histogram({"repaid": scores[~bad], "defaulted": scores[bad]}, "loans")
+    """Draw the scores of good and bad rows, each as a share of its kind."""
+    return histogram({"good": scores[~bad], "bad": scores[bad]}, "rows")

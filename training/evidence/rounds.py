@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset import SELLER_LOANS, Words
 from training.evidence.plots import BAD, FAINT, GOOD, new_plot
 from training.evidence.study import Finding
 
@@ -28,11 +29,19 @@ _TRAINING, _LEFT_OUT = "training", "left_out"
 
 @dataclass(frozen=True)
 class LossCurve:
-    """Log-loss after each round on the training rows and on the rows left out, which may be later ones."""
+    """Log-loss after each round, shape (rounds,) each.
+
+    Attributes:
+        training: on the rows that the trees are trained on.
+        left_out: on later rows of other sellers, or on a fold of sellers.
+        is_later: whether the rows left out are later.
+        words: what reports call the rows.
+    """
 
     training: NDArray[np.float64]
     left_out: NDArray[np.float64]
     is_later: bool
+    words: Words = SELLER_LOANS
 
     @property
     def best(self) -> int:
@@ -61,16 +70,24 @@ def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
         callbacks=[lightgbm.early_stopping(config.patience, verbose=False), lightgbm.record_evaluation(losses)],
     )
     training, outside_loss = (np.array(losses[name]["binary_logloss"]) for name in (_TRAINING, _LEFT_OUT))
-    return LossCurve(training, outside_loss, bool(later))
+    return LossCurve(training, outside_loss, bool(later), sample.words)
 
 
 def study_boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding:
-    """Report the loss by round, and whether `fit.max_rounds` limited the number of `rounds` in the model's recipe."""
-    rows = "later rows of other borrowers" if curve.is_later else "a fold of borrowers"
+    """Report the loss by round, and whether `fit.max_rounds` limited the number of rounds.
+
+    Args:
+        curve: the recorded losses.
+        rounds: number of rounds in the recipe of the model.
+        config: the settings of the fit.
+    """
+    words = curve.words
+    rows = f"later {words.of_others}" if curve.is_later else f"a fold of {words.units}"
     at_limit = curve.best > 0.98 * config.max_rounds
-    alarm = (
-        f"The loss was still falling at the limit of {config.max_rounds:,} rounds (fit.max_rounds): raise the limit or "
-        "fit.learning_rate."
+    alarm = f"The loss was still falling at the limit of {config.max_rounds:,} rounds. " + (
+        "Raise fit.max_rounds or fit.learning_rate."
+        if words == SELLER_LOANS
+        else "A column that separates the outcomes almost completely has this effect: read the study of target leakage."
     )
     return Finding(
         NAME,

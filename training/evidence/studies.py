@@ -16,7 +16,7 @@ from training.evidence.model_checks import study_leaks, study_monotonicity
 from training.evidence.reason_stability import study_reasons
 from training.evidence.segments import study_segments
 from training.evidence.selection import study_selection
-from training.evidence.study import Finding, ReviewedModel
+from training.evidence.study import NOT_FOR_TABLE, Finding, ReviewedModel
 from training.evidence.table_coverage import study_table_coverage
 from training.evidence.withholding import study_withholding
 
@@ -41,6 +41,7 @@ STUDIES: Final[Mapping[str, Study]] = {
 
 NOT_FOR_TABLES: Final[Mapping[str, str]] = {
     "segments": "Performance by segment",
+    "begins": "Coverage of tables over time",
     "reasons": "Stability of reasons",
     "fairness": "Fairness between groups",
     "selection": "Selection bias",
@@ -55,5 +56,5 @@ def table_finding(name: str) -> Finding:
     return Finding(
         name,
         NOT_FOR_TABLES[name],
-        "Does not apply: the rows come from a table, without operating data and reasons of sellers.",
+        NOT_FOR_TABLE,
     )

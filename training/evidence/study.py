@@ -32,6 +32,9 @@ _DIGITS: Final = 6
 """Points are rounded to a millionth before they are rounded to whole points, so that floating-point noise moves no
 score."""
 
+NOT_FOR_TABLE: Final = "Does not apply to a table: the study needs operating data of sellers."
+"""The summary of a study that does not apply to a table."""
+
 UNKNOWN: Final = "unknown"
 OTHERS: Final = "others"
 MOST_GROUPS: Final = 12

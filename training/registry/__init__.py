@@ -12,7 +12,7 @@ from training.registry.aliases import (
     set_challenger,
     set_champion,
 )
-from training.registry.artifacts import load_predictions, write_approval
+from training.registry.artifacts import load_predictions, locate_card, write_approval
 from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
 from training.registry.provenance import LabelFile, Provenance, login_name
 from training.registry.runs import (
@@ -60,6 +60,7 @@ __all__ = [
     "load_bundle",
     "load_predictions",
     "load_tested",
+    "locate_card",
     "locked",
     "log_monitoring",
     "log_table_run",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
 from training.evidence.model_card import HTML, MARKDOWN
@@ -23,6 +24,19 @@ PREDICTIONS: Final = "predictions"
 TEST: Final = "test.parquet"
 
 _APPROVE: Final = {MARKDOWN: approve_markdown, HTML: approve_html}
+
+
+def locate_card(registry: Registry, run_id: str) -> str:
+    """Return the path of a run's model card, or the command that downloads it from a tracking server.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    with connected(registry) as client:
+        address = urlsplit(client.get_run(run_id).info.artifact_uri)
+    if address.scheme in {"", "file"}:
+        return str(Path(unquote(address.path)) / HTML)
+    return f"mlflow artifacts download --run-id {run_id} --artifact-path {HTML}"
 
 
 def log_files(folder: str, files: Mapping[str, bytes]) -> None:

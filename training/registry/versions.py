@@ -44,16 +44,16 @@ class Version:
     record: Mapping[str, str] = field(repr=False)
 
 
-def find_version(registry: Registry, wanted: str = LATEST) -> Version:
+def find_version(registry: Registry, wanted: str | int = LATEST) -> Version:
     """Return the version with a number or alias; the latest one by default.
 
-    Example: `find_version(registry, "3")`, `find_version(registry, "champion")`.
+    Example: `find_version(registry, 3)`, `find_version(registry, "champion")`.
 
     Raises:
         RegistryError: there is no such version or alias, or the registry cannot be reached.
     """
     with connected(registry) as client:
-        number = _number(client, wanted)
+        number = _number(client, str(wanted))
         version = client.get_model_version(MODEL_NAME, str(number))
         run = client.get_run(version.run_id).data
     metrics = {name.replace("/", ".", 1): value for name, value in run.metrics.items()}

@@ -63,9 +63,9 @@ def test_figures_are_of_both_draws_together(fitted: FittedModel, repeated: LeftO
     own, card = (np.concatenate([draw.margins[kind] for draw in draws]) for kind in kinds)
     assert finding.figures["auc"] == pytest.approx(auc(bad, own))
     assert finding.figures["auc_difference"] == pytest.approx(auc(bad, own) - auc(bad, card))
-    assert finding.figures["defaults"] == bad.sum() == finding.tables["By draw of borrowers"]["bad"].sum()
+    assert finding.figures["defaults"] == bad.sum() == finding.tables["By draw of sellers"]["bad"].sum()
     assert (finding.tables["By period"]["bad"] >= LEAST_BAD).all()
-    assert "with two draws of borrowers" in finding.summary
+    assert "with two draws of sellers" in finding.summary
 
 
 def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: FittedModel, repeated: LeftOut) -> None:
@@ -81,7 +81,7 @@ def test_without_dates_nothing_is_repeated(sample: Sample) -> None:
     assert repeat_origins(undated, CONFIG, fitted) is None
     finding = study_backtest(fitted.choice, None, seed=7)
     assert finding.tables == {}
-    assert finding.title == "Backtest on folds of borrowers"
-    assert finding.summary.startswith("Fitted without each of several folds of borrowers in turn, the ")
+    assert finding.title == "Backtest on folds of sellers"
+    assert finding.summary.startswith("Fitted without each of several folds of sellers in turn, the ")
     assert "two draws" not in finding.summary
     assert "origin" not in finding.summary + finding.checks[0].figure

@@ -106,4 +106,4 @@ def test_only_what_is_certain_raises_an_alarm(
 def test_an_empty_band_has_no_line_and_is_counted() -> None:
     finding = study_rates({0.01: 0.01, 0.3: 0.3})
     assert finding.tables["By band"]["band"].tolist() == ["A", "E"]
-    assert "3 of 5 bands hold no loans" in finding.summary
+    assert "3 of 5 bands hold no rows" in finding.summary

@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from tests.training.evidence.subjects import first_rows, subject
 from training.evidence.discrimination import compare_ranking, study_discrimination
 from training.evidence.limits import Standing, two_digits
+from training.evidence.metrics import evaluate
+from training.evidence.study import ReviewedModel
 
 
 def loans(rows: int) -> tuple[np.ndarray, np.ndarray, pd.Series]:
@@ -25,7 +27,7 @@ def loans(rows: int) -> tuple[np.ndarray, np.ndarray, pd.Series]:
 def test_aucs_are_those_of_scikit_learn_with_ties() -> None:
     bad, risk, sellers = loans(400)
     other = np.random.default_rng(3).integers(0, 5, 400).astype(float)
-    found = compare_ranking(bad, (risk, other), sellers, 7, draws=50)
+    found = compare_ranking(bad, (risk, other), sellers, 7)
     assert found.model.value == pytest.approx(roc_auc_score(bad, risk))
     assert found.scorecard.value == pytest.approx(roc_auc_score(bad, other))
     assert found.difference.value == pytest.approx(found.model.value - found.scorecard.value)
@@ -44,6 +46,25 @@ def test_intervals_are_those_of_drawing_sellers_with_all_their_loans_for_both_mo
         drawn.append((*aucs, aucs[0] - aucs[1]))
     ends = [(each.low, each.high) for each in (found.model, found.scorecard, found.difference)]
     assert np.array(ends) == pytest.approx(np.quantile(drawn, [0.025, 0.975], axis=0).T, abs=0.02)
+
+
+def test_the_auc_has_the_interval_of_the_metrics_of_the_run() -> None:
+    sellers = subject().test.rows["seller_id"]
+    for model in (subject(), with_sellers(subject(), [f"S-{row}" for row in range(len(sellers))])):
+        figures = study_discrimination(model).figures
+        metrics = evaluate(model.bad, model.probability, model.seed, ("auc",), model.test.rows["seller_id"])
+        assert metrics["auc"].figures("auc") == {name: figures[name] for name in ("auc", "auc_low", "auc_high")}
+
+
+def with_sellers(model: ReviewedModel, sellers: list[str]) -> ReviewedModel:
+    return replace(model, test=replace(model.test, rows=model.test.rows.assign(seller_id=sellers)))
+
+
+def test_an_auc_that_no_honest_feature_reaches_is_no_proof_of_a_better_model() -> None:
+    model = subject()
+    summary = study_discrimination(replace(model, probability=np.where(model.bad, 0.9, 0.1))).summary
+    assert "is a sign that a feature contains the outcome: read the study of target leakage" in summary
+    assert "ranks better." not in summary
 
 
 def test_a_sound_model_raises_no_alarm() -> None:

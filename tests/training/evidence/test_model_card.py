@@ -169,7 +169,7 @@ def test_alarms_are_first_and_in_the_section_of_their_study(cards: dict[str, str
     assert cards[MARKDOWN].count("> **Alarm (broken)** ") == 2
     assert cards[HTML].count('<p class="alarm"><strong>Alarm (broken)</strong> ') == 2
     calm = write_card(card_input(Finding("calm", "Calm", "Nothing.")))
-    assert "None of the 1 studies raised an alarm." in calm[MARKDOWN]
+    assert "No study raised an alarm." in calm[MARKDOWN]
     assert 'class="alarm"' not in calm[HTML]
 
 
@@ -220,10 +220,11 @@ def test_few_defaults_are_stated_as_weak_evidence() -> None:
 
 
 def test_the_smallest_difference_that_can_be_seen_is_computed_and_not_written_as_zero() -> None:
-    figures = {"auc_low": 0.7, "auc_high": 0.94, "auc_difference": 0.0, "auc_difference_low": -0.1}
+    ends = {"auc_difference": 0.0, "auc_difference_low": -0.1, "auc_difference_high": 0.14}
+    compared = Finding("discrimination", "Ranking", "Compared.", ends)
     wide, narrow = (
-        section(SCOPE, Finding("discrimination", "Ranking", "Compared.", ends))
-        for ends in (figures | {"auc_difference_high": 0.14}, {"auc_low": 0.99, "auc_high": 0.9986})
+        write_card(replace(card_input(compared), figures={"auc": auc}))[MARKDOWN]
+        for auc in (Estimate(0.8, 0.7, 0.94), Estimate(0.995, 0.99, 0.9986))
     )
     assert "the AUC measured on them is uncertain by about ±0.12." in wide
     assert "can be distinguished only if their AUC differs by more than about 0.12." in wide
@@ -241,9 +242,10 @@ def test_out_of_fold_rows_have_no_later_test_period() -> None:
 def test_a_table_without_dates_shows_none() -> None:
     undated = {"test_from": "1970-01-01", "train_before": "1970-01-02", "command": "sellerscore train-table x"}
     data = section("Data", kind="table", evidence="out_of_fold", **undated)
-    assert "| training rows | 12,345 (678 defaults), without dates |" in data
-    assert "1970" not in data
-    assert "of borrowers kept apart" in data
+    assert "| training rows | 12,345 (678 bad rows), without dates |" in data
+    assert "of groups kept apart" in data
+    for words in ("1970", "operating data through", "catalogue", "required tables", "instalments |"):
+        assert words not in data
 
 
 def test_settings_are_a_file_that_reads_back_and_needs_no_search() -> None:

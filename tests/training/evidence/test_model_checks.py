@@ -85,7 +85,7 @@ def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(hon
 
 def test_many_rows_are_sampled_by_the_seed(honest: ReviewedModel) -> None:
     first, second = examined(honest, 300), examined(honest, 300)
-    assert "of 300 training rows" in first.summary
+    assert "of 300 training loans" in first.summary
     assert first.figures == second.figures
 
 

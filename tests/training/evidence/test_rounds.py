@@ -44,7 +44,7 @@ def test_a_number_of_rounds_that_the_limit_decided_is_stated(sample: Sample, mos
     config = replace(CONFIG, learning_rate=0.3, max_rounds=most, patience=20)
     curve = loss_curve(sample, config)
     finding = study_boosting_rounds(curve, curve.best, config)
-    stated = "raise the limit or fit.learning_rate" in finding.summary
+    stated = "Raise fit.max_rounds or fit.learning_rate" in finding.summary
     assert (finding.figures["at_limit"], stated, bool(finding.alarms)) == (at_limit, at_limit, at_limit)
     table = finding.tables[TABLE]
     assert len(table) <= 51

@@ -149,7 +149,7 @@ def test_a_run_has_the_duration_of_the_training_and_its_label_table(registered: 
 def test_a_run_logs_every_finding(registered: Registration) -> None:
     data = registered.logged(1).data
     assert (data.metrics["drift/score_psi"], data.metrics["leaks/best_alone_auc"]) == (0.04, 0.99)
-    assert find_version(registered.registry, "1").metrics["drift.score_psi"] == 0.04
+    assert find_version(registered.registry, 1).metrics["drift.score_psi"] == 0.04
     assert data.tags["alarm.leaks"] == "A leaks. B leaks."
     assert data.tags["not_measured.fake_orders"].startswith("These were not measured")
     assert data.tags["declined.withholding"] == "This was not asked for."
