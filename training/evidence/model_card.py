@@ -136,10 +136,11 @@ def _scale(run: Run) -> Iterator[Block]:
 def _performance(run: Run) -> Iterator[Block]:
     unit = "group, or with equal features," if is_of_table(run.facts) else "seller"
     yield Text(
-        f"Metrics on the test rows with 95% bootstrap intervals; all rows of a {unit} are drawn together. Gini is 2 AUC "
-        "- 1. KS is the largest gap between the score distributions of good and bad "
-        f"{words_of(run.facts).rows}. Slope and intercept are those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are "
-        "right. The scorecard benchmark is a logistic regression on binned features of the same training rows."
+        f"Metrics on the test rows with 95% bootstrap intervals; all rows of a {unit} are drawn together. Gini is 2 "
+        f"AUC - 1. KS is the largest gap between the score distributions of good and bad {words_of(run.facts).rows}. "
+        "Slope and intercept are those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 "
+        "if the probabilities are right. The scorecard benchmark is a logistic regression on binned features of the same "
+        "training rows."
     )
     rows = tuple(
         (_NAMES.get(name, name.replace("_", " ")), str(figure), str(run.logistic_figures.get(name, "–")))

@@ -223,7 +223,7 @@ def test_the_smallest_difference_that_can_be_seen_is_computed_and_not_written_as
     ends = {"auc_difference": 0.0, "auc_difference_low": -0.1, "auc_difference_high": 0.14}
     compared = Finding("discrimination", "Ranking", "Compared.", ends)
     wide, narrow = (
-        write_card(replace(card_input(compared), figures={"auc": auc}))[MARKDOWN]
+        write_card(SimpleNamespace(**{**vars(card_input(compared)), "figures": {"auc": auc}}))[MARKDOWN]
         for auc in (Estimate(0.8, 0.7, 0.94), Estimate(0.995, 0.99, 0.9986))
     )
     assert "the AUC measured on them is uncertain by about ±0.12." in wide
