@@ -139,8 +139,8 @@ def _performance(run: Run) -> Iterator[Block]:
         f"Metrics on the test rows with 95% bootstrap intervals; all rows of a {unit} are drawn together. Gini is 2 "
         f"AUC - 1. KS is the largest gap between the score distributions of good and bad {words_of(run.facts).rows}. "
         "Slope and intercept are those of the logistic regression of outcomes on predicted log-odds; they are 1 and 0 "
-        "if the probabilities are right. The scorecard benchmark is a logistic regression on binned features of the same "
-        "training rows."
+        "if the probabilities are right. The scorecard benchmark is a logistic regression on binned features of the "
+        "same training rows."
     )
     rows = tuple(
         (_NAMES.get(name, name.replace("_", " ")), str(figure), str(run.logistic_figures.get(name, "–")))
