@@ -18,6 +18,7 @@ from tests.api.conftest import migrated_database
 
 MASTER = bytes(range(32))
 NOW = datetime(2026, 2, 1, 9, 30, 0, 5, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
 CHAINS = ("bank-甲", "bank-b")
 ROWS = 9
 LAST = ROWS + 1
@@ -31,14 +32,14 @@ class OpenLedger:
     engine: Engine
     ledger: Ledger
 
-    def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 0) -> Row:
+    def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 60) -> Row:
         draft = EntryDraft(chain, "note", content, NOW + timedelta(seconds=seconds))
         with transaction(self.engine, writes=True) as connection:
             return self.ledger.append(connection, self.ledger.seller(connection, seller_id), draft)
 
     def erase(self, seller_id: str) -> dict[str, list[int]]:
         with transaction(self.engine, writes=True) as connection:
-            return dict(erase_subject(connection, seller_id, "asked for it", NOW))
+            return dict(erase_subject(connection, seller_id, "asked for it", LATER))
 
     def rows(self, chain: str) -> list[Row]:
         with transaction(self.engine) as connection:
