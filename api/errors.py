@@ -72,8 +72,8 @@ class UnknownKeyError(SignatureError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The key of the signature is not among the trusted keys. Get the current response of /.well-known/jwks.json "
-            "from the service that signed it."
+            "The key of the signature is not among the trusted keys. Get the current response of "
+            "/.well-known/jwks.json from the service that signed it."
         )
 
 

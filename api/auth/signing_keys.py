@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -191,8 +192,11 @@ class PublicKeys:
             header, _, signature = signed.split(".")
             key = self._key(json.loads(urlsafe_b64decode(header.encode())), kind)
             signed_bytes = header.encode() + b"." + urlsafe_b64encode(payload)
-            key.get_op_key("verify").verify(urlsafe_b64decode(signature.encode()), signed_bytes)
-        except (JoseError, InvalidSignature, ValueError, KeyError, TypeError, AttributeError) as error:
+            public = key.get_op_key("verify")
+            if not isinstance(public, Ed25519PublicKey):
+                raise TypeError
+            public.verify(urlsafe_b64decode(signature.encode()), signed_bytes)
+        except (JoseError, InvalidSignature, ValueError, KeyError, TypeError) as error:
             raise SignatureError(_INVALID) from error
 
     def _key(self, header: Mapping[str, Any], kind: str) -> OKPKey:

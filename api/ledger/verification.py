@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Engine, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
@@ -30,8 +30,8 @@ _ATTEMPTS: Final = 3
 """How often a chain is verified while erasures or retentions change it."""
 
 _COLUMNS: Final = len(rows.c)
-_RAW_POSITION = literal_column("ledger.position")
-_RAW_CHAIN = literal_column("ledger.chain")
+_RAW_POSITION: Final[ColumnElement[Any]] = literal_column("ledger.position")
+_RAW_CHAIN: Final[ColumnElement[Any]] = literal_column("ledger.chain")
 """As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
 
 _SELECT = (
@@ -207,7 +207,8 @@ class Verifier:
             stored = list(connection.execute(select(_RAW_CHAIN).select_from(rows).distinct()).scalars())
             tips = store.tips(connection)
         names = sorted({*stored, *tips, *self.scope.chains})
-        counts, faults, found = _Counts(), [], 0
+        counts, found = _Counts(), 0
+        faults: list[LedgerFault] = []
         for name in names:
             chain_counts, chain_faults = self._chain_with_attempts(name)
             found += chain_counts.rows > 0
@@ -215,9 +216,7 @@ class Verifier:
                 setattr(counts, each, getattr(counts, each) + getattr(chain_counts, each))
             faults += chain_faults
             if name in stored and not chain_counts.rows:
-                faults.append(
-                    LedgerFault(str(name), 0, "the name of the chain was damaged, so its rows are unreadable")
-                )
+                faults.append(LedgerFault(str(name), 0, "the name of the chain was damaged"))
         with self.connect() as connection:
             for check in self.checks:
                 faults += check.other_chains(connection, set(names))
@@ -239,7 +238,8 @@ class Verifier:
 
     def _chain(self, name: str, removals: RemovalRecords) -> tuple[_Counts, list[LedgerFault]]:
         first = self.scope.first(name)
-        check, counts, faults = ChainCheck(name, first), _Counts(), []
+        check, counts = ChainCheck(name, first), _Counts()
+        faults: list[LedgerFault] = []
         known, last, after, raw = self.scope.tips(name), 0, None if first == 1 else first - 1, None
         most = max((tip.position for tip in known), default=0)
         while True:
@@ -337,9 +337,9 @@ def verify(
         ledger: The ledger with its master key.
         checks: Further checks.
         scope: Checkpoints to compare with, and where to start.
-        options: `advance`, called with the number of rows verified so far.
+        advance: Called with the number of rows verified so far.
 
     Raises:
         DatabaseUnavailable: The database does not respond.
     """
-    return Verifier(partial(snapshot, engine), ledger, checks, scope, **options).run()
+    return Verifier(partial(snapshot, engine), ledger, checks, scope, advance).run()

@@ -54,8 +54,8 @@ class ScoreIndexCheck:
         unknown, self._of_unknown_keys = self._of_unknown_keys, []
         if unknown:
             yield unknown[0].fault(
-                f"{len(unknown):,} receipts from here on are signed by keys that are not among the trusted keys. If you "
-                "use --jwks, take a file with all keys of the service"
+                f"{len(unknown):,} receipts from here on are signed by keys that are not among the trusted keys; if "
+                "--jwks was used, it must hold all keys of the service"
             )
 
     def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
