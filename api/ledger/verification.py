@@ -13,12 +13,13 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, literal_column, select
+from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
 from api.ledger.chain import PLAIN, START, ChainCheck, EntryKind, Header, LedgerFault, Row, Tip
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.receipts import split_canonical
 from api.ledger.records import RemovalRecords, listed_ranges, read_removals
 from api.ledger.store import Ledger, cast_columns, read_content, to_row
 from api.ledger.store import ledger as rows
@@ -30,8 +31,8 @@ _ATTEMPTS: Final = 3
 """How often a chain is verified while erasures or retentions change it."""
 
 _COLUMNS: Final = len(rows.c)
-_RAW_POSITION: Final[ColumnElement[Any]] = literal_column("ledger.position")
-_RAW_CHAIN: Final[ColumnElement[Any]] = literal_column("ledger.chain")
+_RAW_POSITION: Final[ColumnClause[Any]] = literal_column("ledger.position")
+_RAW_CHAIN: Final[ColumnClause[Any]] = literal_column("ledger.chain")
 """As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
 
 _SELECT = (
@@ -57,12 +58,33 @@ class CheckedRow:
     key: bytes | None = None
 
     @cached_property
-    def fields(self) -> dict[str, Any] | None:
-        """The parsed content; None if it cannot be read or is not a JSON object."""
-        try:
-            return None if self.content is None else msgspec.json.decode(self.content, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+    def _parts(self) -> dict[str, bytes]:
+        return split_canonical(self.content or b"")
+
+    @cached_property
+    def envelope(self) -> dict[str, bytes]:
+        """The values of the envelope of a score as JSON. Most of them is the assessment, which is slow to parse.
+
+        Raises:
+            ValueError: The content is not a score.
+        """
+        return split_canonical(self._parts.get("envelope", b""))
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
+
+        Raises:
+            ValueError: The content is not a JSON object of its kind.
+        """
+        if self.row.header.kind != EntryKind.SCORE:
+            return _parse(self._parts)
+        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
+        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
+
+
+def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +348,11 @@ def _examine(
 
 
 def verify(
-    engine: Engine, ledger: Ledger, checks: Sequence[Check] = (), scope: Scope = Scope(), **options: Any
+    engine: Engine,
+    ledger: Ledger,
+    checks: Sequence[Check] = (),
+    scope: Scope = Scope(),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Verify the ledger of a database, while the service may go on writing.
 

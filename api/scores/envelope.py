@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-import msgspec
-from msgspec import Raw
 from pydantic import TypeAdapter
 
 from api.auth.signing_keys import KeyRing
@@ -47,13 +45,9 @@ def rebuild_response(stored: Mapping[str, Any], row: Row, receipt: str) -> bytes
     return join_canonical({**payload, "receipt": canonical_json(attach_payload(receipt, join_canonical(payload)))})
 
 
-def signed_payload(content: bytes, row: Row) -> bytes:
-    """Return the payload that the receipt of a score signs, from the content of its ledger row.
-
-    The values are taken over byte by byte, because parsing and formatting them takes longer than all other checks.
-    """
-    parts = msgspec.json.decode(msgspec.json.decode(content, type=dict[str, Raw])["envelope"], type=dict[str, Raw])
-    return join_canonical({**{name: bytes(value) for name, value in parts.items()}, "ledger": _position(row)})
+def signed_payload(envelope: Mapping[str, bytes], row: Row) -> bytes:
+    """Return the payload that the receipt of a score signs."""
+    return join_canonical({**envelope, "ledger": _position(row)})
 
 
 def parse_content(content: bytes) -> dict[str, Any]:

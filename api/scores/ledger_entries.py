@@ -71,8 +71,8 @@ class ScoreIndexCheck:
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
         try:
-            expected |= {} if row.content is None else _fields(row.fields or {})
-        except (KeyError, TypeError):
+            expected |= {} if row.content is None else _fields(row.fields)
+        except (ValueError, KeyError, TypeError):
             yield "the content is not a score"
             return
         yield from compare_row("the index", expected, entry, "the score")
@@ -84,12 +84,12 @@ class ScoreIndexCheck:
         elif entry["receipt"] is None:
             yield "the receipt is missing"
         elif row.content is not None:
-            yield from self._receipt_faults(row, row.content, entry)
+            yield from self._receipt_faults(row, entry)
 
-    def _receipt_faults(self, row: CheckedRow, content: bytes, entry: Mapping[str, Any]) -> Iterator[str]:
+    def _receipt_faults(self, row: CheckedRow, entry: Mapping[str, Any]) -> Iterator[str]:
         try:
             receipt = envelope.open_receipt(row.key or b"", entry["id"], entry["receipt"])
-            self._keys.verify_detached(receipt, envelope.signed_payload(content, row.row), RECEIPT)
+            self._keys.verify_detached(receipt, envelope.signed_payload(row.envelope, row.row), RECEIPT)
         except UnknownKeyError:
             self._of_unknown_keys.append(row.row.header)
         except (DecryptionError, SignatureError, ValueError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import api.ledger.chain
 from api.kit.fields import format_timestamp
 from api.ledger.chain import START, ChainCheck, Header, LedgerFault, Row, Tip, commit, head, salted
 from tests.api.ledger.conftest import NOW
@@ -89,3 +91,12 @@ def test_rows_out_of_order_are_found() -> None:
 
 def test_a_salt_hides_equal_contents() -> None:
     assert len({commit(salted(b"{}")) for _ in range(50)}) == 50
+
+
+def test_checking_a_row_takes_the_same_work_however_long_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    monkeypatch.setattr(api.ledger.chain, "head", lambda *given: computed.append(given) or head(*given))
+    rows = chain_of(50)
+    computed.clear()
+    assert faults(rows, rows[-1].tip) == []
+    assert len(computed) == len(rows)
