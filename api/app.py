@@ -16,7 +16,7 @@ from api.consents.endpoints import router as consents_router
 from api.kit import openapi
 from api.kit.background import DegradedConditions, RepeatingTask
 from api.kit.batching import RequestBatcher
-from api.kit.idempotency import IdempotencyKeys
+from api.kit.idempotency import open_idempotency_keys
 from api.kit.middleware import BodyChecks, RequestContext, RequestMetrics
 from api.kit.problems import install_handlers
 from api.ledger.checkpoints import CheckpointSender, SentCheckpoints
@@ -156,7 +156,9 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             auth=open_auth(settings, engine, batcher),
             ledger=ledger,
             batcher=batcher,
-            idempotency=IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days)),
+            idempotency=open_idempotency_keys(
+                settings.keys_path, ledger.master.current, timedelta(days=settings.idempotency_days)
+            ),
             degraded=DegradedConditions(),
             metrics=metrics,
             sent_checkpoints=SentCheckpoints(),

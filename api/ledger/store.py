@@ -38,12 +38,10 @@ from api.ledger import chain as hashing
 from api.ledger import encryption
 from api.ledger.chain import PLAIN, START, Header, Row, Tip
 from api.ledger.encryption import DecryptionError, SellerKey, WrappedSellerKey, decrypt, encrypt
+from api.ledger.master_key import MASTER, MasterKeys
 from api.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-MASTER: Final = "ledger-master"
-"""Name of the file of the master key, in the folder of keys."""
 
 PORTIONS: Final = {"yield_per": 200}
 """Rows of twenty kilobytes each are read in portions."""
@@ -111,7 +109,7 @@ class Ledger:
         ...     row = ledger.append(connection, seller, EntryDraft("bank-1", EntryKind.SCORE, content, now))
     """
 
-    master: bytes
+    master: MasterKeys
 
     @classmethod
     def open(cls, folder: Path, engine: Engine) -> Ledger:
@@ -126,7 +124,7 @@ class Ledger:
             sample = encryption.sample_seller_keys(connection)
         if sample and not path.exists():
             raise LedgerKeyError(f"The ledger key {path} is missing. Restore it from a backup.")
-        opened = cls(encryption.master_key(path))
+        opened = cls(MasterKeys.open(folder))
         # a single damaged key is for `ledger verify` to report
         if sample and not any(map(opened._can_unwrap, sample)):
             raise LedgerKeyError(f"The key {path} belongs to another ledger. Restore the right one from a backup.")
@@ -146,7 +144,7 @@ class Ledger:
         """
         key = encryption.seller_key(connection, seller_id)
         if key is None:
-            key = encryption.create_seller_key(connection, self.master, seller_id)
+            key = encryption.create_seller_key(connection, self.master.current, seller_id)
         return SellerKey(key.subject, self.unwrapped(key))
 
     def sellers(self, connection: Connection, seller_ids: Sequence[str]) -> dict[str, SellerKey]:
@@ -160,7 +158,7 @@ class Ledger:
         Raises:
             DecryptionError: It was changed, or wrapped by another master key.
         """
-        return encryption.unwrap(self.master, key)
+        return self.master.unwrap(key)
 
     def lock_chain(self, connection: Connection, chain: str) -> Tip:
         """Return the tip of a chain, and lock the chain until the transaction ends.

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
-from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, String, literal_column, select, type_coerce
 
 from api.kit.database import snapshot
 from api.ledger import store
@@ -31,12 +31,12 @@ _ATTEMPTS: Final = 3
 """How often a chain is verified while erasures or retentions change it."""
 
 _COLUMNS: Final = len(rows.c)
-_RAW_POSITION: Final[ColumnClause[Any]] = literal_column("ledger.position")
-_RAW_CHAIN: Final[ColumnClause[Any]] = literal_column("ledger.chain")
+_raw_position: Final[ColumnClause[Any]] = literal_column("ledger.position")
+_raw_chain: Final[ColumnClause[Any]] = literal_column("ledger.chain")
 """As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
 
 _SELECT = (
-    select(*cast_columns(rows, seller_keys), _RAW_POSITION)
+    select(*cast_columns(rows, seller_keys), _raw_position)
     .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
     .order_by(rows.c.position)
 )
@@ -226,7 +226,7 @@ class Verifier:
     def run(self) -> Report:
         """Verify every row of every chain."""
         with self.connect() as connection:
-            stored = list(connection.execute(select(_RAW_CHAIN).select_from(rows).distinct()).scalars())
+            stored = list(connection.execute(select(_raw_chain).select_from(rows).distinct()).scalars())
             tips = store.tips(connection)
         names = sorted({*stored, *tips, *self.scope.chains})
         counts, found = _Counts(), 0
@@ -295,19 +295,23 @@ class Verifier:
         return counts, faults
 
     def _read(self, connection: Connection, chain: str, after: Any, first: int) -> Sequence[Any]:
-        query = _SELECT.where(chain == _RAW_CHAIN).limit(self.page_rows)
+        query = _SELECT.where(_raw_chain == chain).limit(self.page_rows)
         if after is not None:
-            query = query.where(after < _RAW_POSITION)
+            query = query.where(_raw_position > after)
         elif first > 1:
-            query = query.where(first <= _RAW_POSITION)
+            query = query.where(_raw_position >= first)
         return connection.execute(query).all()
 
     def _remember(self, connection: Connection, chain: str, first: int, removals: RemovalRecords) -> None:
-        query = _SELECT.where(chain == _RAW_CHAIN, first > _RAW_POSITION, rows.c.kind.in_(STATE_KINDS))
+        query = _SELECT.where(_raw_chain == chain, _raw_position < first, rows.c.kind.in_(STATE_KINDS))
         for values in connection.execute(query):
             row, _ = _examine(self.ledger, removals, _Counts(), to_row(values[:_COLUMNS]), values[_COLUMNS:-1])
             for check in self.checks:
                 check.remember([row])
+
+
+def _chain_is(chain: str) -> ColumnElement[bool]:
+    return type_coerce(_raw_chain, String) == chain
 
 
 def _head_faults(row: Row, known: Sequence[Tip]) -> Iterator[LedgerFault]:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
+from api.ledger.master_key import MasterKeys
 from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import Report, verify
@@ -62,7 +63,7 @@ def positions(report: Report) -> set[tuple[str, int]]:
 
 
 def _fill(address: str) -> OpenLedger:
-    filled = OpenLedger(open_database(address), Ledger(MASTER))
+    filled = OpenLedger(open_database(address), Ledger(MasterKeys((MASTER,))))
     for number in range(ROWS):
         for chain in CHAINS:
             filled.append(chain, f"S-{number % 6}", b'{"n":%d}' % number, number)
@@ -72,7 +73,7 @@ def _fill(address: str) -> OpenLedger:
 
 @pytest.fixture
 def empty(database: str) -> Iterator[OpenLedger]:
-    opened = OpenLedger(open_database(database), Ledger(MASTER))
+    opened = OpenLedger(open_database(database), Ledger(MasterKeys((MASTER,))))
     yield opened
     opened.engine.dispose()
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
+from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger, append_plain, tips
 from api.ledger.verification import Report, Scope, Verifier
 from tests.api.ledger.conftest import CHAINS, LAST, LATER, OpenLedger, positions
@@ -240,5 +241,5 @@ def test_a_chained_erasure_that_lists_nothing_excuses_no_row(filled: OpenLedger,
 
 
 def test_another_master_key_opens_nothing(filled: OpenLedger) -> None:
-    report = OpenLedger(filled.engine, Ledger(bytes(32))).verify()
+    report = OpenLedger(filled.engine, Ledger(MasterKeys((bytes(32),)))).verify()
     assert {fault.what for fault in report.faults} == {"the key of the seller was changed"}
