@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
-from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, String, literal_column, select, type_coerce
+from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
@@ -40,6 +40,7 @@ _SELECT = (
     .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
     .order_by(rows.c.position)
 )
+_CHAINS = select(_raw_chain).select_from(rows).distinct()
 _NO_KEY: Final = "the content cannot be decrypted, and no erasure of its seller is recorded"
 _BAD_KEY: Final = "the key of the seller was changed"
 _BAD_CONTENT: Final = "the content does not match its commitment"
@@ -89,7 +90,7 @@ def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Consecutive rows of a chain. `after` is the position before them; None at the start of the chain.
+    """Consecutive rows of a chain. `after` is the last position before them; None at the start of the chain.
 
     `is_last` is true for the last page of a chain, which may be empty.
     """
@@ -226,7 +227,7 @@ class Verifier:
     def run(self) -> Report:
         """Verify every row of every chain."""
         with self.connect() as connection:
-            stored = list(connection.execute(select(_raw_chain).select_from(rows).distinct()).scalars())
+            stored = list(connection.execute(_CHAINS).scalars())
             tips = store.tips(connection)
         names = sorted({*stored, *tips, *self.scope.chains})
         counts, found = _Counts(), 0
@@ -240,8 +241,10 @@ class Verifier:
             if name in stored and not chain_counts.rows:
                 faults.append(LedgerFault(str(name), 0, "the name of the chain was damaged"))
         with self.connect() as connection:
+            # also the chains that were created meanwhile
+            chains = {*names, *connection.execute(_CHAINS).scalars()}
             for check in self.checks:
-                faults += check.other_chains(connection, set(names))
+                faults += check.other_chains(connection, chains)
         return Report(counts.rows, found, counts.erased, counts.retained, counts.uncovered, tuple(faults))
 
     def _chain_with_attempts(self, name: str) -> tuple[_Counts, list[LedgerFault]]:
@@ -259,40 +262,24 @@ class Verifier:
         return counts, faults
 
     def _chain(self, name: str, removals: RemovalRecords) -> tuple[_Counts, list[LedgerFault]]:
-        first = self.scope.first(name)
-        check, counts = ChainCheck(name, first), _Counts()
-        faults: list[LedgerFault] = []
-        known, last, after, raw = self.scope.tips(name), 0, None if first == 1 else first - 1, None
-        most = max((tip.position for tip in known), default=0)
+        chain, first, after = _ChainRows(name, self.ledger, self.scope, removals), self.scope.first(name), None
         while True:
             with self.connect() as connection:
-                values = self._read(connection, name, raw, first)
-                if raw is None and first > 1:
+                values = self._read(connection, name, after, first)
+                if after is None and first > 1:
                     self._remember(connection, name, first, removals)
-                checked: list[CheckedRow] = []
-                for each in values:
-                    row = to_row(each[:_COLUMNS])
-                    last = max(last, row.header.position)
-                    faults += check.check(row)
-                    faults += _head_faults(row, known)
-                    each_checked, found = _examine(self.ledger, removals, counts, row, each[_COLUMNS:-1])
-                    checked.append(each_checked)
-                    faults += map(row.header.fault, found)
-                    counts.uncovered += row.header.position > self.scope.covered(name)
-                page = Page(name, after, checked, is_last=len(values) < self.page_rows)
+                before = chain.last
+                checked = [chain.check(each) for each in values]
+                page = Page(name, before, checked, is_last=len(values) < self.page_rows)
                 for other in self.checks:
-                    faults += other.page(connection, page)
-                counts.rows += len(values)
-                self.advance(self._done + counts.rows)
+                    chain.faults += other.page(connection, page)
+                self.advance(self._done + chain.counts.rows)
                 if page.is_last:
-                    faults += check.end(store.tips(connection, name).get(name, Tip(0, START)))
+                    chain.end(store.tips(connection, name).get(name, Tip(0, START)))
                     for other in self.checks:
-                        faults += other.end_chain(connection, name)
-                    break
-            after, raw = last, values[-1][-1]
-        if last < most:
-            faults.append(LedgerFault(name, last + 1, f"the chain was cut: the checkpoint has rows up to {most}"))
-        return counts, faults
+                        chain.faults += other.end_chain(connection, name)
+                    return chain.counts, chain.faults
+            after = values[-1][-1]
 
     def _read(self, connection: Connection, chain: str, after: Any, first: int) -> Sequence[Any]:
         query = _SELECT.where(_raw_chain == chain).limit(self.page_rows)
@@ -310,13 +297,39 @@ class Verifier:
                 check.remember([row])
 
 
-def _chain_is(chain: str) -> ColumnElement[bool]:
-    return type_coerce(_raw_chain, String) == chain
+class _ChainRows:
+    """The rows of one chain, checked in order: their links, checkpoints and contents."""
 
+    def __init__(self, name: str, ledger: Ledger, scope: Scope, removals: RemovalRecords) -> None:
+        first = scope.first(name)
+        self.counts = _Counts()
+        self.faults: list[LedgerFault] = []
+        self.last: int | None = None if first == 1 else first - 1
+        self._links = ChainCheck(name, first)
+        self._name, self._ledger, self._removals = name, ledger, removals
+        self._tips, self._covered = scope.tips(name), scope.covered(name)
 
-def _head_faults(row: Row, known: Sequence[Tip]) -> Iterator[LedgerFault]:
-    if any(tip.position == row.header.position and tip.head != row.head for tip in known):
-        yield row.header.fault(_OTHER_HEAD)
+    def check(self, values: Sequence[Any]) -> CheckedRow:
+        """Check the next row, with the key of its seller."""
+        row = to_row(values[:_COLUMNS])
+        position = row.header.position
+        self.last = position if self.last is None else max(self.last, position)
+        self.faults += self._links.check(row)
+        if any(tip.position == position and tip.head != row.head for tip in self._tips):
+            self.faults.append(row.header.fault(_OTHER_HEAD))
+        checked, found = _examine(self._ledger, self._removals, self.counts, row, values[_COLUMNS:-1])
+        self.faults += map(row.header.fault, found)
+        self.counts.rows += 1
+        self.counts.uncovered += position > self._covered
+        return checked
+
+    def end(self, tip: Tip) -> None:
+        """Check the end of the chain."""
+        self.faults += self._links.end(tip)
+        last, most = self.last or 0, max((each.position for each in self._tips), default=0)
+        if last < most:
+            what = f"the chain was cut: the checkpoint has rows up to {most}"
+            self.faults.append(LedgerFault(self._name, last + 1, what))
 
 
 def _examine(

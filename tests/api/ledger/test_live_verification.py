@@ -17,14 +17,18 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import snapshot, transaction
 from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import tips
 from api.ledger.verification import Report, Scope, Verifier
+from api.reviews.ledger_entries import ReviewCheck
+from api.scores.ledger_entries import ScoreIndexCheck
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, LAST, OpenLedger, positions
 from tests.api.scores.conftest import Bank, assert_problem
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,6 +65,25 @@ def test_rows_may_be_appended_and_sellers_erased_at_any_time(filled: OpenLedger,
     assert stepwise.run().faults == ()
     assert stepwise.reads >= read
     assert filled.verify().rows == 2 * LAST + 4
+
+
+def test_a_bank_may_get_its_first_rows_meanwhile(stored_in: Settings, open_client: Opener) -> None:
+    with open_client(stored_in, consenting=()) as client:
+        bank, reads = Bank(client), 0
+
+        @contextmanager
+        def connect() -> Iterator[Connection]:
+            nonlocal reads
+            reads += 1
+            if reads == 2:  # the chains were listed
+                consent(bank.services, bank.id, SELLERS[0])
+                bank.score()
+            with snapshot(bank.services.engine) as connection:
+                yield connection
+
+        checks = [ScoreIndexCheck(bank.services.receipts.jwks), ConsentCheck(), ReviewCheck()]
+        assert Verifier(connect, bank.services.ledger, checks).run().faults == ()
+        assert (reads, bank.verify().rows) == (2, 3)
 
 
 def test_no_read_keeps_the_log_of_sqlite_from_being_emptied(filled: OpenLedger) -> None:
