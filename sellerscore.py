@@ -18,6 +18,7 @@ import training.cli
 import training.monitor.cli
 from api.errors import ApiError, StartError
 from features.errors import FeaturesError
+from features.home import keep_private, state_folder
 from scoring.errors import BundleError, ScoringError
 from training.errors import TrainingError
 
@@ -83,6 +84,7 @@ for commands in (
 
 def main() -> None:
     """Run the command line; print expected errors as one sentence on standard error, without a traceback."""
+    keep_private(state_folder())
     try:
         app()
     except (FeaturesError, ScoringError, TrainingError, ApiError) as error:
