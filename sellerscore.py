@@ -84,8 +84,8 @@ for commands in (
 
 def main() -> None:
     """Run the command line; print expected errors as one sentence on standard error, without a traceback."""
-    keep_private(state_folder())
     try:
+        keep_private(state_folder())
         app()
     except (FeaturesError, ScoringError, TrainingError, ApiError) as error:
         print(f"sellerscore: {error}", file=sys.stderr)  # noqa: T201 - the only place that prints errors

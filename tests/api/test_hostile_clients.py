@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import socket
@@ -24,6 +23,10 @@ from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
 from tests.api.test_killed import ROOT, SERVE
 
 BODY = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+FORM = (
+    b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 29\r\n\r\ngrant_type=client_credentials"
+)
 DESCRIPTORS = 1_024
 
 
@@ -104,8 +107,7 @@ def test_idle_and_aborted_connections_neither_stop_the_service_nor_leak(home: Se
             b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\n",
             b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
             b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            b"Content-Length: 29\r\n\r\ngrant_type=client_credentials",
+            FORM,
         ]
         for number in range(1_000):
             with server.connect() as caller, suppress(ConnectionError):
@@ -132,5 +134,5 @@ def test_other_users_have_no_access_to_the_state(home: Settings, tmp_path: Path)
             for path in home.home.rglob("*")
             if path.stat().st_mode & 0o077
         }
-        assert os.path.exists(home.home / "sellerscore.db-wal")
+        assert (home.home / "sellerscore.db-wal").exists()
     assert list(others) == ["simulated"]

@@ -122,11 +122,15 @@ def test_a_client_that_does_not_send_a_request_is_disconnected(
 
 def test_a_head_that_trickles_in_is_disconnected(start: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_REQUEST_SECONDS", 0.5)
-    with socket.create_connection(start(), timeout=5) as caller, pytest.raises(ConnectionError):
+
+    def trickle(caller: socket.socket) -> None:
         caller.sendall(HEAD)
         for _ in range(40):
             time.sleep(0.1)
             caller.sendall(b"X-H: 1\r\n")
+
+    with socket.create_connection(start(), timeout=5) as caller, pytest.raises(ConnectionError):
+        trickle(caller)
 
 
 def test_a_client_that_does_not_receive_is_disconnected(start: Server, monkeypatch: pytest.MonkeyPatch) -> None:
