@@ -152,7 +152,7 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             shadow=shadow,
             vectors=VectorStore(settings.vectors_path),
             engine=engine,
-            auth=open_auth(settings, engine, batcher),
+            auth=open_auth(settings, engine, batcher, ledger.master),
             ledger=ledger,
             batcher=batcher,
             idempotency=IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days)),

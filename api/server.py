@@ -109,7 +109,10 @@ def _example_call(services: Services, address: str) -> str:
     if example is None:
         return "The service cannot score yet: the latest snapshot has no sellers. Run `sellerscore ingest`."
     settings = services.settings
-    credentials = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
+    credentials = None
+    if settings.demo_bank:
+        secrets, now = services.auth.secrets, datetime.now(UTC)
+        credentials = demo_bank(settings.demo_bank_path, services.engine, secrets, now)
     if credentials is None:
         return 'Call it as one of your banks. Create one with `sellerscore bank create "Example name"`.'
     demo_products(credentials, services.engine, services.champion.bundle.policy.bands)

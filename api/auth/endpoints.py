@@ -77,7 +77,7 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     expect_form(request.headers.get("content-type", ""))
     token_request = read_request(request.headers.get("authorization"), await request.body())
     address, now = request.client.host if request.client else "", datetime.now(UTC)
-    authenticated = await auth.hash_in_thread(
+    authenticated = await auth.run_in_thread(
         partial(authenticate_client, auth, token_request.proof, address=address, now=now)
     )
     # the middleware adds these to every response, errors included

@@ -10,7 +10,7 @@ from typing import Final
 
 from api.auth import clients
 from api.auth.clients import Client
-from api.auth.credentials import public_key, secret_name, subject_of, verify_assertion, verify_secret
+from api.auth.credentials import is_outdated, public_key, secret_name, subject_of, verify_assertion
 from api.auth.rate_limits import RateLimits, RateLimitStatus
 from api.auth.scopes import ClientKind, Scope, format_scopes, scopes_of
 from api.auth.signing_keys import TOKEN_LIFETIME
@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_ID: Final = re.compile(r"[a-z]{1,20}-[0-9a-f]{16}")
 _UNKNOWN_CLIENT: Final = "nobody-0000000000000000"
+_OUTDATED: Final = (
+    "This secret was issued by a former version of the service and is no longer accepted. Ask the operator for a new "
+    "one: sellerscore bank rotate, or platform or operator rotate."
+)
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,11 @@ def _authenticate_by_secret(auth: Auth, secret: str, client_id: str, now: dateti
     with transaction(auth.engine) as connection:
         client = clients.find_client(connection, client_id)
         stored = clients.find_secret_hash(connection, client_id, secret_name(secret) or "", now)
-    # outside the transaction, because it is slow; and always, so that the time reveals nothing
-    valid = verify_secret(secret, stored)
+    if is_outdated(stored):
+        logger.warning("the client %s has a secret of a former version. Issue a new one with rotate.", client_id)
+        raise InvalidClientError(_OUTDATED)
+    # always, so that the time reveals nothing
+    valid = auth.secrets.verify(secret, stored)
     if client is None or client.revoked_at is not None or not valid:
         raise InvalidClientError
     return client
