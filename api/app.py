@@ -16,10 +16,11 @@ from api.consents.endpoints import router as consents_router
 from api.kit import openapi
 from api.kit.background import DegradedConditions, RepeatingTask
 from api.kit.batching import RequestBatcher
-from api.kit.idempotency import IdempotencyKeys
+from api.kit.idempotency import open_idempotency_keys
 from api.kit.middleware import BodyChecks, RequestContext, RequestMetrics
 from api.kit.problems import install_handlers
 from api.ledger.checkpoints import CheckpointSender, SentCheckpoints
+from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import open_ledger
 from api.models.endpoints import router as model_router
 from api.models.registry import load_challenger, load_champion
@@ -97,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings, metrics) as services:
             app.state.services = services
-            with run_reloader(app.state) as app.state.reloader, _send_checkpoints(app):
+            with run_reloader(app.state) as app.state.reloader, _save_checkpoints(app), _send_checkpoints(app):
                 yield
 
     app = FastAPI(
@@ -155,7 +156,9 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             auth=open_auth(settings, engine, batcher, ledger.master),
             ledger=ledger,
             batcher=batcher,
-            idempotency=IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days)),
+            idempotency=open_idempotency_keys(
+                settings.keys_path, ledger.master.current, timedelta(days=settings.idempotency_days)
+            ),
             degraded=DegradedConditions(),
             metrics=metrics,
             sent_checkpoints=SentCheckpoints(),
@@ -165,6 +168,23 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
         if shadow is not None:
             shadow.close()
         engine.dispose()
+
+
+@contextmanager
+def _save_checkpoints(app: FastAPI) -> Iterator[None]:
+    """Write checkpoints to the state folder in the background during the block, and a last one after it."""
+    services: Services = app.state.services
+    checkpoints = LocalCheckpoints(
+        services.settings.checkpoints_path,
+        services.engine,
+        # the keys may be replaced while the service runs
+        keys=lambda: app.state.services.receipts,
+        degraded=services.degraded,
+    )
+    checkpoints.keep_conflict()
+    with closing(RepeatingTask("local checkpoints", checkpoints.save)):
+        yield
+    checkpoints.save()
 
 
 def _send_checkpoints(app: FastAPI) -> AbstractContextManager[object]:

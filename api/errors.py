@@ -67,6 +67,16 @@ class SignatureError(ApiError):
     """A signature is invalid: the content was changed or truncated, or the key is unknown."""
 
 
+class UnknownKeyError(SignatureError):
+    """No trusted key has the ID that the signature names."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The key of the signature is not among the trusted keys. Get the current response of "
+            "/.well-known/jwks.json from the service that signed it."
+        )
+
+
 class InputError(ApiError):
     """An input file cannot be read or has the wrong content. Nothing was done."""
 
@@ -313,6 +323,13 @@ class ScoreNotExplained(Problem, status=500, slug="score-not-explained", title="
 
 class LedgerDamaged(Problem, status=500, slug="ledger-damaged", title="The stored score is damaged"):
     """The stored score differs from what was written, so it is not returned. Report the request_id to the operator."""
+
+
+class ClockSetBack(Problem, status=503, slug="clock-set-back", title="The clock of the service is wrong"):
+    """The clock of the service is behind the last entry of the ledger, so nothing was stored.
+
+    Ask the operator to correct the clock, then try again.
+    """
 
 
 class VectorsUnavailable(Problem, status=503, slug="no-vectors", title="No feature vectors"):

@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         return self.home / "operating"
 
     @property
+    def checkpoints_path(self) -> Path:
+        """The folder of the checkpoints that the service writes every few seconds."""
+        return self.home / "checkpoints"
+
+    @property
     def keys_path(self) -> Path:
         """The folder of the service's own keys."""
         return self.home / "keys"

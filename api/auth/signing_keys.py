@@ -19,11 +19,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
-from api.errors import KeyRingError, SignatureError
+from api.errors import KeyRingError, SignatureError, UnknownKeyError
 from api.kit.files import AccessibleToOthersError, create_private, read_private
 from api.settings import Settings
 
@@ -38,6 +41,7 @@ services that share the keys reload them about once per minute."""
 _SUFFIX: Final = ".jwk"
 _TIME_FORMAT: Final = "%Y%m%dT%H%M%S%fZ"
 _FIRST: Final = "0"
+_INVALID: Final = "The signature is invalid: the content was changed or truncated."
 
 
 class Use(StrEnum):
@@ -146,25 +150,67 @@ class KeyRing:
         Raises:
             SignatureError: It was changed, is of another key or kind, or is not a JWS.
         """
-        return verify_jws(signed, kind, self.jwks)
+        return self._public.verify(signed, kind)
+
+    @cached_property
+    def _public(self) -> PublicKeys:
+        return PublicKeys(self.jwks)
 
 
 def verify_jws(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
     """Return the payload of a JWS that a key of the set signed.
 
     Raises:
-        SignatureError: It was changed, is of another key or kind, or is not a JWS.
+        UnknownKeyError: No key of the set has the ID that the JWS names.
+        SignatureError: It was changed, is of another kind, or is not a JWS.
     """
-    try:
-        header = jws.extract_compact(signed.encode()).headers()
-        matching = [key for key in jwks["keys"] if key["kid"] == header.get("kid")]
-        if not matching or header.get("typ") != kind or header.get("alg") != ALGORITHM:
-            raise SignatureError("The signature is of an unknown key, or of another kind of document.")
-        key = OKPKey.import_key({name: matching[0][name] for name in ("kty", "crv", "x")})
-        payload: bytes = jws.deserialize_compact(signed, key, algorithms=[ALGORITHM]).payload
-    except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise SignatureError("The signature is invalid: the content was changed or truncated.") from error
-    return payload
+    return PublicKeys(jwks).verify(signed, kind)
+
+
+class PublicKeys:
+    """A JWK set that verifies signatures.
+
+    Example: `PublicKeys(ring.jwks).verify(signed, "receipt+jws")` is the payload.
+    """
+
+    def __init__(self, jwks: Mapping[str, Any]) -> None:
+        self._jwks = {key["kid"]: key for key in jwks["keys"]}
+        self._keys: dict[str, OKPKey] = {}
+
+    def verify(self, signed: str, kind: str) -> bytes:
+        """Return the payload of a JWS; raises as `verify_jws`."""
+        try:
+            key = self._key(jws.extract_compact(signed.encode()).headers(), kind)
+            payload: bytes = jws.deserialize_compact(signed, key, algorithms=[ALGORITHM]).payload
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise SignatureError(_INVALID) from error
+        return payload
+
+    def verify_detached(self, signed: str, payload: bytes, kind: str) -> None:
+        """Verify a JWS without its payload (`header..signature`) over a payload; raises as `verify_jws`."""
+        try:
+            header, _, signature = signed.split(".")
+            key = self._key(json.loads(urlsafe_b64decode(header.encode())), kind)
+            signed_bytes = header.encode() + b"." + urlsafe_b64encode(payload)
+            public = key.get_op_key("verify")
+            if not isinstance(public, Ed25519PublicKey):
+                raise TypeError
+            public.verify(urlsafe_b64decode(signature.encode()), signed_bytes)
+        except (JoseError, InvalidSignature, ValueError, KeyError, TypeError) as error:
+            raise SignatureError(_INVALID) from error
+
+    def _key(self, header: Mapping[str, Any], kind: str) -> OKPKey:
+        if header.get("typ") != kind or header.get("alg") != ALGORITHM:
+            raise SignatureError("The signature is of another kind of document.")
+        kid = str(header.get("kid"))
+        if kid not in self._jwks:
+            raise UnknownKeyError
+        if kid not in self._keys:
+            key = OKPKey.import_key({name: self._jwks[kid][name] for name in ("kty", "crv", "x")})
+            if key.thumbprint() != kid:
+                raise SignatureError("The ID of a trusted key does not fit the key: the key set was changed.")
+            self._keys[kid] = key
+        return self._keys[kid]
 
 
 def key_files(folder: Path) -> list[KeyFile]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from api.auth.scopes import ClientKind
-from api.cli.output import OutputOption, print_result
+from api.cli.output import OutputOption, print_result, track_progress
 from features.output import Output
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _format_seconds(moment: datetime) -> str:
 
 keys_app = typer.Typer(
     no_args_is_help=True,
-    help="Signing keys of receipts and of tokens: list, rotate.\n\nExample: sellerscore keys list",
+    help="Keys of receipts, tokens and the ledger: list, rotate.\n\nExample: sellerscore keys list",
 )
 
 _MAX_DELAY: Final = 60 * 24 * 30
@@ -238,7 +238,10 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
 
 @keys_app.command("rotate")
 def rotate_keys(
-    use: Annotated[_Use, typer.Argument(help="The keys to rotate.")],
+    use: Annotated[
+        Literal["receipts", "tokens", "master"],
+        typer.Argument(help="The keys to rotate; `master` is the key that encrypts the keys of sellers."),
+    ],
     delay_minutes: Annotated[
         float,
         typer.Option(
@@ -255,8 +258,16 @@ def rotate_keys(
     It signs after the delay. Receipts of former keys verify as long as the keys are kept; tokens of former keys verify
     for ten minutes.
 
+    The master key is replaced at once, and all keys of sellers are wrapped again, which takes about a minute. If it is
+    interrupted, run it again: it continues. Backups from before need the former key: store it with them first.
+
     Example: sellerscore keys rotate receipts
+
+    Example: sellerscore keys rotate master
     """
+    if use == "master":
+        _rotate_master(output)
+        return
     from api.auth.signing_keys import KeyRing, Use, folder_of
     from api.settings import load_settings
 
@@ -264,6 +275,29 @@ def rotate_keys(
     KeyRing.rotate(folder_of(load_settings(), Use(use)), datetime.now(UTC), timedelta(minutes=delay_minutes))
     new = next(key for key in reversed(_list_ring(use)) if key["kid"] not in before)
     print_result(output, new, [f"Created {new['kid']}: {new['standing']}.", _ADVICE[use]])
+
+
+def _rotate_master(output: Output) -> None:
+    from sqlalchemy import func, select
+
+    from api.kit.database import transaction
+    from api.ledger.encryption import seller_keys
+    from api.ledger.master_key import rotate_master_key
+    from api.ledger.store import open_ledger, require_there
+    from api.settings import load_settings
+
+    settings = load_settings()
+    require_there(settings.database_url)
+    engine, _ = open_ledger(settings)
+    try:
+        with transaction(engine) as connection:
+            total = connection.execute(select(func.count()).select_from(seller_keys)).scalar_one()
+        with track_progress("Wrapping keys", total) as advance:
+            keys = rotate_master_key(settings.keys_path, engine, advance)
+    finally:
+        engine.dispose()
+    done = f"The master key was replaced, and {keys:,} keys of sellers were wrapped again."
+    print_result(output, {"keys": keys}, [done, "Make a new backup of the database and of the folder of keys."])
 
 
 def _list_ring(use: _Use) -> list[dict[str, str | None]]:

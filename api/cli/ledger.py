@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from api.ledger.store import Ledger
-    from api.ledger.verification import Report
+    from api.ledger.verification import Report, Scope
     from api.settings import Settings
 
 ledger_app = typer.Typer(
@@ -42,6 +42,10 @@ def verify(
         Path | None,
         typer.Option(help="File of `ledger checkpoint` from another place; it reveals a removed tail."),
     ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(help="File of a checkpoint up to which the ledger was verified; only later rows are verified."),
+    ] = None,
     jwks: Annotated[
         Path | None, typer.Option(help="File with the trusted public keys; by default those of the state folder.")
     ] = None,
@@ -49,11 +53,15 @@ def verify(
 ) -> None:
     """Verify every row, and report each fault. Exit code 0: whole; 1: faults; 2: it cannot be verified.
 
+    The service may run meanwhile. The checkpoints that it writes to the state folder are compared, too.
+
     Example: sellerscore ledger verify --checkpoint /elsewhere/checkpoint.json
+
+    Example: sellerscore ledger verify --since /elsewhere/yesterday.json
     """
-    report = _verify(checkpoint, jwks)
+    report, scope = _verify(checkpoint, since, jwks)
     value = {"whole": not report.faults, **asdict(report)}
-    print_result(output, value, _report_lines(report, checkpoint is not None))
+    print_result(output, value, _report_lines(report, scope))
     raise typer.Exit(1 if report.faults else 0)
 
 
@@ -220,25 +228,29 @@ def _sign_checkpoint() -> bytes:
             return make_checkpoint(connection, ring, datetime.now(UTC))
 
 
-def _verify(checkpoint: Path | None, jwks: Path | None) -> Report:
+def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> tuple[Report, Scope]:
     from api.consents.ledger_entries import ConsentCheck
     from api.kit.database import transaction
-    from api.ledger import checkpoints, store, verification
+    from api.ledger import store, verification
+    from api.ledger.checkpoints import read_checkpoint
+    from api.ledger.local_checkpoints import read_local_checkpoints
     from api.ledger.receipts import load_trusted_keys
     from api.reviews.ledger_entries import ReviewCheck
     from api.scores.ledger_entries import ScoreIndexCheck
 
     with _open() as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
-        tips = None if checkpoint is None else checkpoints.read_checkpoint(_read_file(checkpoint), keys)
+        given = None if checkpoint is None else read_checkpoint(_read_file(checkpoint), keys)
+        start = None if since is None else read_checkpoint(_read_file(since), keys)
+        scope = verification.Scope(given, read_local_checkpoints(settings.checkpoints_path, keys), start)
         with transaction(engine) as connection:
-            total = store.count(connection)
+            total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
             checks = (ScoreIndexCheck(keys), ConsentCheck(), ReviewCheck())
-            return verification.verify(engine, ledger, checks, tips, advance)
+            return verification.verify(engine, ledger, checks, scope, advance=advance), scope
 
 
-def _report_lines(report: Report, has_checkpoint: bool) -> Iterator[str]:
+def _report_lines(report: Report, scope: Scope) -> Iterator[str]:
     for fault in report.faults[:_MAX_LISTED]:
         yield f"{fault.chain}, row {fault.position}: {fault.what}"
     if len(report.faults) > _MAX_LISTED:
@@ -246,6 +258,9 @@ def _report_lines(report: Report, has_checkpoint: bool) -> Iterator[str]:
     yield f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} of them erased and recorded."
     if report.retained:
         yield f"{report.retained:,} contents were deleted after the retention period and recorded."
+    if scope.since is not None:
+        yield "Earlier rows were not verified: the checkpoint of --since was trusted."
+    has_checkpoint = scope.checkpoint is not None or scope.since is not None
     covered = "the checkpoint" if has_checkpoint else "a checkpoint, because none was given"
     yield f"{report.uncovered:,} rows are not covered by {covered}."
     yield f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole."

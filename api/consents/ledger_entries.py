@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, String, cast, select
 
 from api.consents.repository import Consent, consents
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import ContentCheck, compare_row, stored_rows
+from api.ledger.table_checks import compare_row, stored_rows
+from api.ledger.verification import ContentCheck
 from scoring.canonical import canonical_json
 
 
@@ -44,6 +45,7 @@ def revocation_entry(consent: Consent, by: str, replaced_by: str | None) -> byte
 
 
 _FIELDS: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "recorded_by")
+_NOT_IN_LEDGER: Final = "the table of consents has a consent that is not in the ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,24 @@ class ConsentCheck(ContentCheck):
 
     _consents: dict[str, _RecordedConsent] = field(default_factory=dict)
 
-    def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield the differences between the table of consents and the ledger."""
-        table = {row.pop("id"): row for row in stored_rows(connection, consents)}
-        for consent_id, recorded in self._consents.items():
-            row, header = table.pop(consent_id, None), recorded.header
-            for fault in compare_row("the table of consents", recorded.row, row, "the consent"):
-                yield header.fault(fault)
-        for row in table.values():
-            yield LedgerFault(str(row["bank_id"]), 0, "the table of consents has a consent that is not in the ledger")
+    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
+        """Yield the differences between the bank's consents in the table and in its chain."""
+        recorded, self._consents = self._consents, {}
+        for row in stored_rows(connection, consents, consents.c.bank_id == chain):
+            consent = recorded.pop(row.pop("id"), None)
+            if consent is None:
+                yield LedgerFault(chain, 0, _NOT_IN_LEDGER)
+                continue
+            for fault in compare_row("the table of consents", consent.row, row, "the consent"):
+                yield consent.header.fault(fault)
+        for consent in recorded.values():
+            yield consent.header.fault("the consent is missing in the table of consents")
+
+    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
+        """Yield the banks in the table that have no chain."""
+        for bank in connection.execute(select(cast(consents.c.bank_id, String)).distinct()).scalars():
+            if bank not in chains:
+                yield LedgerFault(bank, 0, _NOT_IN_LEDGER)
 
     def consent(self, header: Header, content: Mapping[str, Any]) -> str | None:
         """Return the fault of the row of a consent, or None."""

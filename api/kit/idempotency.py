@@ -2,7 +2,7 @@
 
 A key is stored in the same transaction as the resource that its request creates: if the process is killed, both are
 stored or neither. A failed request leaves the key unused. Neither keys nor requests are stored in clear, because a bank
-may put a seller ID into a key. The key is a MAC under the master key of the ledger. The request is a MAC under a key
+may put a seller ID into a key. The key is a MAC under a secret of the state folder. The request is a MAC under a key
 that the caller chooses, which is the key of the seller; after an erasure it reveals nothing.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -22,8 +23,9 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Column, Connection, Index, String, Table, bindparam, delete, select, text
 
-from api.errors import IdempotencyKeyInFlight
+from api.errors import IdempotencyKeyInFlight, KeyRingError
 from api.kit.database import UtcDateTime, metadata
+from api.kit.files import AccessibleToOthersError, create_private, read_private
 from scoring.canonical import canonical_json
 
 HEADER: Final = "Idempotency-Key"
@@ -60,8 +62,8 @@ class IdempotencyKeys:
         ...     ...  # a concurrent request with the same key fails
     """
 
-    def __init__(self, master: bytes, kept_for: timedelta) -> None:
-        self._secret = hmac.digest(master, b"idempotency keys", "sha256")
+    def __init__(self, secret: bytes, kept_for: timedelta) -> None:
+        self._secret = secret
         self._kept_for = kept_for
         self._in_progress: set[str] = set()
         self._lock = threading.Lock()
@@ -87,6 +89,25 @@ class IdempotencyKeys:
         finally:
             with self._lock:
                 self._in_progress.remove(key.name)
+
+
+def open_idempotency_keys(folder: Path, master: bytes, kept_for: timedelta) -> IdempotencyKeys:
+    """Return the idempotency keys under the secret of a folder of keys.
+
+    The secret is derived from the first master key and then stored, so that the names of keys outlive its rotation.
+
+    Raises:
+        KeyRingError: The file of the secret cannot be used.
+    """
+    path = folder / "idempotency"
+    try:
+        create_private(path, hmac.digest(master, b"idempotency keys", "sha256").hex().encode("ascii"))
+        secret = bytes.fromhex(read_private(path))
+    except AccessibleToOthersError as error:
+        raise KeyRingError(f"The secret {path} {error}") from error
+    except (OSError, ValueError) as error:
+        raise KeyRingError(f"The secret {path} cannot be used. Restore it from a backup.") from error
+    return IdempotencyKeys(secret, kept_for)
 
 
 def _validate(key: str | None) -> str | None:

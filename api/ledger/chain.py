@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -23,6 +24,9 @@ SALT_BYTES: Final = 32
 
 SELF_CHAIN: Final = "self"
 """The chain of all self views and review decisions. It stands for a bank there; no client ID has this form."""
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""How much earlier than the previous row a row may be: the clocks of several hosts differ a little."""
 
 DIGEST_BYTES: Final = 32
 """Length of a digest. An encrypted content is always longer, because its nonce, salt and tag alone are."""
@@ -97,15 +101,21 @@ class Row:
     @property
     def tip(self) -> Tip:
         """The tip of the chain if this is its last row."""
-        return Tip(self.header.position, self.head)
+        return Tip(self.header.position, self.head, self.header.recorded_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The position and head of the last row of a chain. `Tip(0, START)` is a chain without rows."""
+    """The position and head of the last row of a chain, and its time, if known. `Tip(0, START)` has no rows."""
 
     position: int
     head: bytes
+    recorded_at: str = field(default="", compare=False)
+
+
+def is_earlier(recorded_at: datetime, previous: str) -> bool:
+    """Return whether a time is earlier than the time of the previous row of its chain, beyond the tolerance."""
+    return bool(previous) and recorded_at < datetime.fromisoformat(previous) - CLOCK_TOLERANCE
 
 
 def salted(content: bytes) -> bytes:
@@ -146,16 +156,20 @@ def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> byt
 
 
 class ChainCheck:
-    """Checks the rows of one chain in order of position.
+    """Checks the rows of one chain in order of position. A changed head also makes the next row a fault.
 
     Example: `[fault for row in rows for fault in check.check(row)]`, then `check.end(tip)`.
+
+    Args:
+        chain: Name of the chain.
+        first: The position of the first row. The row before a later first row is not known, so its link is not checked.
     """
 
-    def __init__(self, chain: str) -> None:
+    def __init__(self, chain: str, first: int = 1) -> None:
         self._chain = chain
-        self._next = 1
-        # after a damaged row, the next row may follow from either its stored or its computed head
-        self._before: tuple[bytes, ...] = (START,)
+        self._next = first
+        self._before: bytes | None = START if first == 1 else None
+        self._time = ""
 
     def check(self, row: Row) -> Iterator[LedgerFault]:
         """Yield the faults of the next row."""
@@ -165,12 +179,17 @@ class ChainCheck:
             return
         if position > self._next:
             yield self._missing(position - 1)
-            self._before = ()
+            self._before = None
         self._next = position + 1
-        computed = [head(before, row.header, row.commitment, row.sealed) for before in self._before]
-        if self._before and row.head not in computed:
+        if self._before is not None and row.head != head(self._before, row.header, row.commitment, row.sealed):
             yield row.header.fault("the row does not follow from the previous row: it was changed or moved")
-        self._before = (row.head, *computed)
+        self._before = row.head
+        try:
+            if is_earlier(datetime.fromisoformat(row.header.recorded_at), self._time):
+                yield row.header.fault("the time is earlier than that of the previous row")
+        except ValueError:
+            return  # a damaged time no longer fits the head, which is a fault already
+        self._time = row.header.recorded_at
 
     def end(self, tip: Tip) -> Iterator[LedgerFault]:
         """Yield the faults between the last row and the tip of the chain."""
@@ -180,7 +199,7 @@ class ChainCheck:
             yield LedgerFault(
                 self._chain, tip.position + 1, "the row is after the end of its chain: it was added from outside"
             )
-        elif self._before and tip.head not in self._before[:1]:
+        elif self._before is not None and tip.head != self._before:
             yield LedgerFault(self._chain, tip.position, "the head of the last row is not the head of its chain")
 
     def _missing(self, last: int) -> LedgerFault:

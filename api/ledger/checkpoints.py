@@ -59,10 +59,11 @@ def make_checkpoint(connection: Connection, ring: KeyRing, now: datetime) -> byt
     Example:
     `{"chains":[{"chain":"bank-3f9c","head":"5f70...","position":4812}],"created_at":"...","signature":"..."}`.
     """
-    return _sign(store.tips(connection), ring, now)
+    return sign_checkpoint(store.tips(connection), ring, now)
 
 
-def _sign(tips: Mapping[str, Tip], ring: KeyRing, now: datetime) -> bytes:
+def sign_checkpoint(tips: Mapping[str, Tip], ring: KeyRing, now: datetime) -> bytes:
+    """Return a checkpoint of these tips; see `make_checkpoint`."""
     chains = [{"chain": name, "position": tip.position, "head": tip.head.hex()} for name, tip in tips.items()]
     fields = {"chains": canonical_json(chains), "created_at": canonical_json(format_timestamp(now))}
     signature = ring.sign(join_canonical(fields), _KIND)
@@ -183,7 +184,7 @@ class CheckpointSender:
         try:
             with snapshot(self._engine) as connection:
                 tips = store.tips(connection)
-            post(self._address, _sign(tips, self._keys(), now))
+            post(self._address, sign_checkpoint(tips, self._keys(), now))
         except (OutputError, DatabaseUnavailable) as error:
             since = "the service started" if latest is None else f"{latest.at:%Y-%m-%d %H:%M} UTC"
             self._degraded.report("checkpoints", f"none was accepted since {since}.", str(error))

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, Connection, LargeBinary, String, Table, bindparam, delete, select, text
 
-from api.errors import LedgerKeyError
 from api.kit.database import metadata
-from api.kit.files import AccessibleToOthersError, create_private, read_private
 from scoring.canonical import canonical_json
 
 KEY_BYTES: Final = 32
@@ -121,13 +118,18 @@ def sample_seller_keys(connection: Connection) -> list[WrappedSellerKey]:
 def create_seller_key(connection: Connection, master: bytes, seller_id: str) -> WrappedSellerKey:
     """Create and store the key of a seller; of two concurrent calls, both return the key of the first."""
     subject = secrets.token_hex(_SUBJECT_BYTES)
-    key = WrappedSellerKey(seller_id, subject, encrypt(master, new_key(), _bound(seller_id, subject)))
+    key = WrappedSellerKey(seller_id, subject, wrap(master, seller_id, subject, new_key()))
     stored = None
     # the key of a concurrent call may be erased before it is read
     while stored is None:
         connection.execute(_INSERT_KEY, key._asdict())
         stored = seller_key(connection, seller_id)
     return stored
+
+
+def wrap(master: bytes, seller_id: str, subject: str, key: bytes) -> bytes:
+    """Return the key of a seller, encrypted under the master key."""
+    return encrypt(master, key, _bound(seller_id, subject))
 
 
 def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
@@ -147,27 +149,3 @@ def destroy_key(connection: Connection, seller_id: str) -> None:
 def _bound(seller_id: str, subject: str) -> bytes:
     # so that no key can take the place of another seller's
     return canonical_json(["seller key", seller_id, subject])
-
-
-def master_key(path: Path) -> bytes:
-    """Return the master key, which wraps the keys of sellers. Create its file if it does not exist.
-
-    Raises:
-        LedgerKeyError: The file cannot be created or read, is accessible to others, or is not a key.
-    """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            create_private(path, f"{new_key().hex()}\n".encode("ascii"))
-        key = bytes.fromhex(read_private(path).strip())
-    except AccessibleToOthersError as error:
-        raise LedgerKeyError(f"The ledger key {path} {error}") from error
-    except OSError as error:
-        raise LedgerKeyError(
-            f"The ledger key {path} cannot be used ({error.strerror}). Give this user read and write access."
-        ) from error
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise LedgerKeyError(f"The file {path} is not a ledger key. Restore it from a backup.")
-    return key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,47 +107,53 @@ def to_ranges(positions: Sequence[int]) -> list[tuple[int, int]]:
 
 
 class Positions:
-    """A set of positions, given as ranges that may be long and may overlap.
+    """A set of positions, given as ranges in order of their first position; they may be long and may overlap.
 
     Example: `7 in Positions([(1, 3), (7, 9)])`.
     """
 
-    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
-        ordered = sorted(ranges)
-        self._firsts = [first for first, _ in ordered]
-        self._farthest = list(accumulate((last for _, last in ordered), max))
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._firsts = [first for first, _ in ranges]
+        self._farthest = list(accumulate((last for _, last in ranges), max))
 
     def __contains__(self, position: int) -> bool:
         """Return whether a range contains the position."""
         before = bisect_right(self._firsts, position)
         return before > 0 and self._farthest[before - 1] >= position
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both were built from the same ranges."""
+        return isinstance(other, Positions) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 @dataclass(frozen=True)
 class RemovalRecords:
-    """The positions that erasures and retentions list, by kind, chain and subject of the record."""
+    """The positions of a chain that erasures and retentions list, by kind and subject of the record."""
 
-    _positions: Mapping[tuple[str, str, str], Positions]
+    _positions: Mapping[tuple[str, str], Positions]
 
     def erased(self, header: Header) -> bool:
         """Return whether an erasure of its seller lists the row."""
-        return header.position in self._positions.get((EntryKind.ERASURE, header.chain, header.subject), ())
+        return header.position in self._positions.get((EntryKind.ERASURE, header.subject), ())
 
     def dropped(self, header: Header) -> bool:
         """Return whether a retention lists the row. The records themselves are never dropped."""
-        listed = self._positions.get((EntryKind.RETENTION, header.chain, _NO_SELLER), ())
+        listed = self._positions.get((EntryKind.RETENTION, _NO_SELLER), ())
         return header.kind not in PLAIN and header.position in listed
 
 
-def read_removals(connection: Connection) -> RemovalRecords:
-    """Return all valid records. Invalid ones are reported when their rows are verified."""
-    ranges: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
-    for row in map(to_row, connection.execute(select(*cast_columns(ledger)).where(ledger.c.kind.in_(PLAIN)))):
+def read_removals(connection: Connection, chain: str) -> RemovalRecords:
+    """Return all valid records of a chain. Invalid ones are reported when their rows are verified."""
+    ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    query = select(*cast_columns(ledger)).where(ledger.c.chain == chain, ledger.c.kind.in_(PLAIN))
+    for row in map(to_row, connection.execute(query)):
         header = row.header
         with suppress(DecryptionError):
             listed = listed_ranges(header, read_content(row, None)) or ()
-            ranges.setdefault((header.kind, header.chain, header.subject), []).extend(listed)
-    return RemovalRecords({key: Positions(listed) for key, listed in ranges.items()})
+            ranges.setdefault((header.kind, header.subject), []).extend(listed)
+    return RemovalRecords({key: Positions(sorted(listed)) for key, listed in ranges.items()})
 
 
 def listed_ranges(header: Header, content: bytes) -> list[tuple[int, int]] | None:

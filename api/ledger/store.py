@@ -5,6 +5,7 @@ Times are stored as text, because hashed values must be read back byte for byte.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -23,7 +24,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     cast,
-    func,
     insert,
     select,
     text,
@@ -31,17 +31,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 
-from api.errors import DatabaseSetupError, LedgerKeyError
+from api.errors import ClockSetBack, DatabaseSetupError, LedgerKeyError
 from api.kit.database import metadata, open_database, transaction
 from api.kit.fields import format_timestamp
 from api.ledger import chain as hashing
 from api.ledger import encryption
 from api.ledger.chain import PLAIN, START, Header, Row, Tip
 from api.ledger.encryption import DecryptionError, SellerKey, WrappedSellerKey, decrypt, encrypt
+from api.ledger.master_key import MASTER, MasterKeys
 from api.settings import Settings
 
-MASTER: Final = "ledger-master"
-"""Name of the file of the master key, in the folder of keys."""
+logger = logging.getLogger(__name__)
 
 PORTIONS: Final = {"yield_per": 200}
 """Rows of twenty kilobytes each are read in portions."""
@@ -52,6 +52,7 @@ chains: Final = Table(
     Column("name", String(80), primary_key=True),
     Column("position", BigInteger(), nullable=False),
     Column("head", LargeBinary(), nullable=False),
+    Column("recorded_at", String(27), nullable=False, server_default=""),
 )
 """The tip of each chain. Its row is the lock for appending."""
 
@@ -67,18 +68,25 @@ ledger: Final = Table(
     Column("sealed", LargeBinary(), nullable=False),
     Column("head", LargeBinary(), nullable=False),
     Index("ledger_subject", "subject"),
+    Index("ledger_kind", "chain", "kind", "position"),
 )
 
 # built once: building a statement takes longer than running it
-_LOCKED_TIP = select(chains.c.position, chains.c.head).where(chains.c.name == bindparam("chain")).with_for_update()
+_LOCKED_TIP = (
+    select(chains.c.position, chains.c.head, chains.c.recorded_at)
+    .where(chains.c.name == bindparam("chain"))
+    .with_for_update()
+)
 _INSERT = insert(ledger)
 _MOVE_TIP = (
     update(chains)
     .where(chains.c.name == bindparam("chain"))
-    .values(position=bindparam("to_position"), head=bindparam("to_head"))
+    .values(position=bindparam("to_position"), head=bindparam("to_head"), recorded_at=bindparam("to_time"))
 )
 # the syntax that both databases support
-_CREATE_CHAIN = text("INSERT INTO chains (name, position, head) VALUES (:name, 0, :head) ON CONFLICT DO NOTHING")
+_CREATE_CHAIN = text(
+    "INSERT INTO chains (name, position, head, recorded_at) VALUES (:name, 0, :head, '') ON CONFLICT DO NOTHING"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,7 @@ class Ledger:
         ...     row = ledger.append(connection, seller, EntryDraft("bank-1", EntryKind.SCORE, content, now))
     """
 
-    master: bytes
+    master: MasterKeys
 
     @classmethod
     def open(cls, folder: Path, engine: Engine) -> Ledger:
@@ -116,7 +124,7 @@ class Ledger:
             sample = encryption.sample_seller_keys(connection)
         if sample and not path.exists():
             raise LedgerKeyError(f"The ledger key {path} is missing. Restore it from a backup.")
-        opened = cls(encryption.master_key(path))
+        opened = cls(MasterKeys.open(folder))
         # a single damaged key is for `ledger verify` to report
         if sample and not any(map(opened._can_unwrap, sample)):
             raise LedgerKeyError(f"The key {path} belongs to another ledger. Restore the right one from a backup.")
@@ -136,7 +144,7 @@ class Ledger:
         """
         key = encryption.seller_key(connection, seller_id)
         if key is None:
-            key = encryption.create_seller_key(connection, self.master, seller_id)
+            key = encryption.create_seller_key(connection, self.master.current, seller_id)
         return SellerKey(key.subject, self.unwrapped(key))
 
     def sellers(self, connection: Connection, seller_ids: Sequence[str]) -> dict[str, SellerKey]:
@@ -150,7 +158,7 @@ class Ledger:
         Raises:
             DecryptionError: It was changed, or wrapped by another master key.
         """
-        return encryption.unwrap(self.master, key)
+        return self.master.unwrap(key)
 
     def lock_chain(self, connection: Connection, chain: str) -> Tip:
         """Return the tip of a chain, and lock the chain until the transaction ends.
@@ -179,7 +187,7 @@ def lock_chain(connection: Connection, chain: str) -> Tip:
     if row is None:
         connection.execute(_CREATE_CHAIN, {"name": chain, "head": START})
         row = connection.execute(_LOCKED_TIP, {"chain": chain}).one()
-    return Tip(row.position, row.head)
+    return Tip(row.position, row.head, row.recorded_at)
 
 
 def build_entry(seller: SellerKey, draft: EntryDraft, tip: Tip) -> Row:
@@ -193,6 +201,9 @@ def append_plain(connection: Connection, subject: str, draft: EntryDraft) -> Non
 
 
 def _build_row(draft: EntryDraft, tip: Tip, subject: str, key: bytes | None) -> Row:
+    if hashing.is_earlier(draft.recorded_at, tip.recorded_at):
+        logger.error("the clock was set back: the last row of the chain %s is of %s", draft.chain, tip.recorded_at)
+        raise ClockSetBack
     content = hashing.salted(draft.content)
     commitment = hashing.commit(content)
     header = Header(draft.chain, tip.position + 1, draft.kind, format_timestamp(draft.recorded_at), subject)
@@ -209,7 +220,10 @@ def append_rows(connection: Connection, rows: Sequence[Row]) -> None:
     ]
     connection.execute(_INSERT, values)
     last = {row.header.chain: row for row in rows}
-    moves = [{"chain": name, "to_position": row.header.position, "to_head": row.head} for name, row in last.items()]
+    moves = [
+        {"chain": name, "to_position": row.header.position, "to_head": row.head, "to_time": row.header.recorded_at}
+        for name, row in last.items()
+    ]
     connection.execute(_MOVE_TIP, moves)
 
 
@@ -240,15 +254,11 @@ def cast_columns(*tables: Table) -> list[Cast[Any]]:
     return [cast(column, column.type) for table in tables for column in table.c]
 
 
-def tips(connection: Connection) -> dict[str, Tip]:
-    """Return the tip of every chain, in order of name."""
-    rows = connection.execute(select(*cast_columns(chains)).order_by(chains.c.name))
-    return {name: Tip(position, head) for name, position, head in rows}
-
-
-def count(connection: Connection) -> int:
-    """Return the number of rows in all chains."""
-    return int(connection.execute(select(func.count()).select_from(ledger)).scalar_one())
+def tips(connection: Connection, chain: str | None = None) -> dict[str, Tip]:
+    """Return the tip of every chain, or of one, in order of name."""
+    query = select(*cast_columns(chains)).order_by(chains.c.name)
+    rows = connection.execute(query if chain is None else query.where(chains.c.name == chain))
+    return {name: Tip(position, head, recorded_at) for name, position, head, recorded_at in rows}
 
 
 def rows_of(connection: Connection, chain: str) -> Iterator[Row]:

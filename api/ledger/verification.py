@@ -1,28 +1,45 @@
-"""Verification of the whole ledger: checks every row of every chain, and changes nothing."""
+"""Verification of the ledger: checks the rows of every chain, and changes nothing.
+
+Rows are read in pages, each in a short transaction, so that the service keeps writing and memory stays bounded. All
+checks of a page, and of the end of a chain, read the other tables in the same transaction as the rows.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import groupby, islice
-from operator import itemgetter
+from functools import cached_property, partial
 from typing import Any, ClassVar, Final, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, String, Table, cast, select, type_coerce
+import msgspec
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Engine, String, literal_column, select, type_coerce
 
-from api.kit.database import UtcDateTime, snapshot
-from api.kit.fields import format_timestamp
+from api.kit.database import snapshot
 from api.ledger import store
-from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip
+from api.ledger.chain import PLAIN, START, ChainCheck, EntryKind, Header, LedgerFault, Row, Tip
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.receipts import split_canonical
 from api.ledger.records import RemovalRecords, listed_ranges, read_removals
-from api.ledger.store import PORTIONS, Ledger, cast_columns, read_content, to_row
+from api.ledger.store import Ledger, cast_columns, read_content, to_row
 from api.ledger.store import ledger as rows
 
-_BATCH: Final = 200
+_PAGE: Final = 200
+"""Rows of a page; a row has about 20 kB."""
+
+_ATTEMPTS: Final = 3
+"""How often a chain is verified while erasures or retentions change it."""
+
 _COLUMNS: Final = len(rows.c)
+_raw_position: Final[ColumnClause[Any]] = literal_column("ledger.position")
+_raw_chain: Final[ColumnClause[Any]] = literal_column("ledger.chain")
+"""As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
+
+_SELECT = (
+    select(*cast_columns(rows, seller_keys), _raw_position)
+    .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
+    .order_by(rows.c.position)
+)
 _NO_KEY: Final = "the content cannot be decrypted, and no erasure of its seller is recorded"
 _BAD_KEY: Final = "the key of the seller was changed"
 _BAD_CONTENT: Final = "the content does not match its commitment"
@@ -32,7 +49,7 @@ _KEY_STAYS: Final = "an erasure is recorded, but the key is still stored"
 _OTHER_HEAD: Final = "the head differs from the checkpoint"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedRow:
     """A row with its content, if that can be read, and the key of its seller."""
 
@@ -40,15 +57,67 @@ class CheckedRow:
     content: bytes | None = None
     key: bytes | None = None
 
+    @cached_property
+    def _parts(self) -> dict[str, bytes]:
+        return split_canonical(self.content or b"")
+
+    @cached_property
+    def envelope(self) -> dict[str, bytes]:
+        """The values of the envelope of a score as JSON. Most of them is the assessment, which is slow to parse.
+
+        Raises:
+            ValueError: The content is not a score.
+        """
+        return split_canonical(self._parts.get("envelope", b""))
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
+
+        Raises:
+            ValueError: The content is not a JSON object of its kind.
+        """
+        if self.row.header.kind != EntryKind.SCORE:
+            return _parse(self._parts)
+        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
+        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
+
+
+def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive rows of a chain. `after` is the position before them; None at the start of the chain.
+
+    `is_last` is true for the last page of a chain, which may be empty.
+    """
+
+    chain: str
+    after: int | None
+    rows: Sequence[CheckedRow]
+    is_last: bool
+
 
 class Check(Protocol):
-    """A further check of the ledger, such as of an index."""
+    """A further check of the ledger, such as of an index. It is told the rows of one chain after the other."""
 
-    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield the faults at these rows, which are of one chain and in order of position."""
+    def remember(self, rows: Sequence[CheckedRow]) -> None:
+        """Take in rows from before the first page: consents, revocations and decisions of verified rows."""
 
-    def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield the faults that belong to no row, after all rows."""
+    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
+        """Yield the faults at the rows of a page."""
+
+    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
+        """Yield the faults of the whole chain, and forget it."""
+
+    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
+        """Yield the faults of table rows whose chain is not one of the ledger's."""
+
+
+STATE_KINDS: Final = frozenset({EntryKind.CONSENT, EntryKind.REVOCATION, EntryKind.DECISION})
+"""The kinds to which later rows refer."""
 
 
 class ContentCheck:
@@ -60,57 +129,27 @@ class ContentCheck:
 
     methods: ClassVar[Mapping[str, Callable[[Any, Header, Any], str | None]]]
 
-    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield the faults of the contents of these rows."""
+    def remember(self, rows: Sequence[CheckedRow]) -> None:
+        """Take in rows whose faults were reported before."""
         for row in rows:
-            header = row.row.header
-            method = self.methods.get(header.kind)
-            if method is None or row.content is None:
-                continue
-            try:
-                fault = method(self, header, json.loads(row.content))
-            except (ValueError, KeyError, TypeError):
-                fault = f"the content is not a valid {header.kind}"
+            self._fault(row)
+
+    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield the faults of the contents of these rows."""
+        for row in page.rows:
+            fault = self._fault(row)
             if fault is not None:
-                yield header.fault(fault)
+                yield row.row.header.fault(fault)
 
-
-def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table by column name, with times formatted as in the ledger.
-
-    A damaged time is returned as it is stored, so that it differs from the ledger and does not stop the check.
-    """
-    times = {column.name for column in table.c if isinstance(column.type, UtcDateTime)}
-    columns = [type_coerce(column, String) if column.name in times else cast(column, column.type) for column in table.c]
-    for row in connection.execute(select(*columns).where(*where)):
-        values = zip(table.c.keys(), row, strict=True)
-        yield {name: _format_stored(value) if name in times else value for name, value in values}
-
-
-def _format_stored(stored: object) -> str | None:
-    if stored is None:
-        return None
-    try:
-        return format_timestamp(datetime.fromisoformat(f"{stored}+00:00"))
-    except ValueError:
-        return str(stored)
-
-
-def compare_row(table: str, expected: Mapping[str, Any], stored: Mapping[str, Any] | None, what: str) -> Iterator[str]:
-    """Yield the fault of a table row that the ledger records.
-
-    Example: the fault is `the consent is missing in the table of consents` if `stored` is None.
-
-    Args:
-        table: Name of the table for the message, such as `the table of consents`.
-        expected: The columns that the ledger records.
-        stored: The stored row, or None.
-        what: What the row holds, such as `the consent`.
-    """
-    if stored is None:
-        yield f"{what} is missing in {table}"
-    elif differing := sorted(name for name, value in expected.items() if stored[name] != value):
-        yield f"{table} differs from the ledger in {', '.join(differing)}"
+    def _fault(self, row: CheckedRow) -> str | None:
+        header = row.row.header
+        method = self.methods.get(header.kind)
+        if method is None or row.content is None:
+            return None
+        try:
+            return method(self, header, row.fields)
+        except (ValueError, KeyError, TypeError):
+            return f"the content is not a valid {header.kind}"
 
 
 @dataclass(frozen=True)
@@ -128,88 +167,198 @@ class Report:
     faults: tuple[LedgerFault, ...]
 
 
-@dataclass
-class Verifier:
-    """The state of a verification within one transaction."""
+@dataclass(frozen=True)
+class Scope:
+    """What a verification compares and where it starts.
 
-    connection: Connection
-    ledger: Ledger
-    checks: Sequence[Check]
-    checkpoint: Mapping[str, Tip]
-    removals: RemovalRecords
-    keys: dict[bytes, bytes | None] = field(default_factory=dict)
+    Attributes:
+        checkpoint: Former tips of the chains from another place. Only with them is a removed tail surely detected.
+        local: The checkpoints of the state folder, which detect a tail that the database lost.
+        since: A trusted checkpoint from which on rows are verified; the row of its tip is verified again.
+    """
+
+    checkpoint: Mapping[str, Tip] | None = None
+    local: Sequence[Mapping[str, Tip]] = ()
+    since: Mapping[str, Tip] | None = None
+
+    @property
+    def chains(self) -> set[str]:
+        """The chains of all checkpoints."""
+        return {chain for checkpoint in self._all for chain in checkpoint}
+
+    @property
+    def _all(self) -> tuple[Mapping[str, Tip], ...]:
+        return (self.checkpoint or {}, self.since or {}, *self.local)
+
+    def tips(self, chain: str) -> list[Tip]:
+        """Return the tips of all checkpoints that cover the chain."""
+        return [checkpoint[chain] for checkpoint in self._all if chain in checkpoint and checkpoint[chain].position]
+
+    def covered(self, chain: str) -> int:
+        """Return the position up to which checkpoints from another place cover the chain."""
+        return max(given.get(chain, Tip(0, START)).position for given in (self.checkpoint or {}, self.since or {}))
+
+    def first(self, chain: str) -> int:
+        """Return the position of the first row to verify."""
+        return max(1, (self.since or {}).get(chain, Tip(0, START)).position)
+
+
+@dataclass
+class _Counts:
     rows: int = 0
-    unreadable: int = 0
-    dropped: int = 0
+    erased: int = 0
+    retained: int = 0
     uncovered: int = 0
 
-    def chain(self, name: str, values: Iterator[Any], tip: Tip) -> Iterator[LedgerFault]:
-        """Yield the faults of one chain."""
-        check, last = ChainCheck(name), 0
-        while batch := list(islice(values, _BATCH)):
-            checked: list[CheckedRow] = []
-            for each in batch:
-                row = to_row(each[:_COLUMNS])
-                yield from check.check(row)
-                last = max(last, row.header.position)
-                yield from self._check_head(row)
-                yield from self._check_content(row, each[_COLUMNS:], checked)
-            for other in self.checks:
-                yield from other.batch(self.connection, checked)
-            self.rows += len(batch)
-        yield from check.end(tip)
-        covered = self.checkpoint.get(name, Tip(0, START)).position
-        if last < covered:
-            yield LedgerFault(name, last + 1, f"the chain was cut: the checkpoint has rows up to {covered}")
 
-    def _check_head(self, row: Row) -> Iterator[LedgerFault]:
-        covered = self.checkpoint.get(row.header.chain, Tip(0, START))
-        self.uncovered += row.header.position > covered.position
-        if row.header.position == covered.position and row.head != covered.head:
-            yield row.header.fault(_OTHER_HEAD)
+@dataclass
+class Verifier:
+    """A verification: `connect` begins a short transaction that reads a snapshot."""
 
-    def _check_content(self, row: Row, key: Sequence[Any], checked: list[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield the faults of a content, and add the row to the checked ones."""
-        header, has_key = row.header, key[0] is not None
-        is_plain = header.kind in PLAIN
-        erased, dropped = self.removals.erased(header), self.removals.dropped(header)
-        if has_key and (is_plain or erased):
-            yield header.fault(_KEY_STAYS)
-        if not has_key and not is_plain:
-            self.unreadable += erased
-            if not erased:
-                yield header.fault(_NO_KEY)
-        if row.is_dropped is not dropped:
-            yield header.fault(_DROPPED if row.is_dropped else _CONTENT_STAYS)
-        self.dropped += row.is_dropped and dropped
-        if row.is_dropped or not (has_key or is_plain):
-            checked.append(CheckedRow(row))
-            return
-        unwrapped = None if is_plain else self._unwrap(key)
-        has_bad_key = not is_plain and unwrapped is None
-        content = None if has_bad_key else _decrypt_row(row, unwrapped)
-        checked.append(CheckedRow(row, content, unwrapped))
-        if content is None or (is_plain and listed_ranges(header, content) is None):
-            yield header.fault(_BAD_KEY if has_bad_key else _BAD_CONTENT)
+    connect: Callable[[], AbstractContextManager[Connection]]
+    ledger: Ledger
+    checks: Sequence[Check] = ()
+    scope: Scope = Scope()
+    advance: Callable[[int], None] = lambda _: None
+    page_rows: int = _PAGE
+    _done: int = field(default=0, init=False)
 
-    def _unwrap(self, values: Sequence[Any]) -> bytes | None:
-        key = WrappedSellerKey(*values)
-        if key.wrapped not in self.keys:
-            try:
-                self.keys[key.wrapped] = self.ledger.unwrapped(key)
-            except DecryptionError:
-                self.keys[key.wrapped] = None
-        return self.keys[key.wrapped]
+    def run(self) -> Report:
+        """Verify every row of every chain."""
+        with self.connect() as connection:
+            stored = list(connection.execute(select(_raw_chain).select_from(rows).distinct()).scalars())
+            tips = store.tips(connection)
+        names = sorted({*stored, *tips, *self.scope.chains})
+        counts, found = _Counts(), 0
+        faults: list[LedgerFault] = []
+        for name in names:
+            chain_counts, chain_faults = self._chain_with_attempts(name)
+            found += chain_counts.rows > 0
+            for each in vars(counts):
+                setattr(counts, each, getattr(counts, each) + getattr(chain_counts, each))
+            faults += chain_faults
+            if name in stored and not chain_counts.rows:
+                faults.append(LedgerFault(str(name), 0, "the name of the chain was damaged"))
+        with self.connect() as connection:
+            for check in self.checks:
+                faults += check.other_chains(connection, set(names))
+        return Report(counts.rows, found, counts.erased, counts.retained, counts.uncovered, tuple(faults))
+
+    def _chain_with_attempts(self, name: str) -> tuple[_Counts, list[LedgerFault]]:
+        """Verify a chain; verify it again if an erasure or retention was recorded since, which explains faults."""
+        for attempt in range(_ATTEMPTS):
+            with self.connect() as connection:
+                removals = read_removals(connection, name)
+            counts, faults = self._chain(name, removals)
+            if not faults or attempt == _ATTEMPTS - 1:
+                break
+            with self.connect() as connection:
+                if read_removals(connection, name) == removals:
+                    break
+        self._done += counts.rows
+        return counts, faults
+
+    def _chain(self, name: str, removals: RemovalRecords) -> tuple[_Counts, list[LedgerFault]]:
+        first = self.scope.first(name)
+        check, counts = ChainCheck(name, first), _Counts()
+        faults: list[LedgerFault] = []
+        known, last, after, raw = self.scope.tips(name), 0, None if first == 1 else first - 1, None
+        most = max((tip.position for tip in known), default=0)
+        while True:
+            with self.connect() as connection:
+                values = self._read(connection, name, raw, first)
+                if raw is None and first > 1:
+                    self._remember(connection, name, first, removals)
+                checked: list[CheckedRow] = []
+                for each in values:
+                    row = to_row(each[:_COLUMNS])
+                    last = max(last, row.header.position)
+                    faults += check.check(row)
+                    faults += _head_faults(row, known)
+                    each_checked, found = _examine(self.ledger, removals, counts, row, each[_COLUMNS:-1])
+                    checked.append(each_checked)
+                    faults += map(row.header.fault, found)
+                    counts.uncovered += row.header.position > self.scope.covered(name)
+                page = Page(name, after, checked, is_last=len(values) < self.page_rows)
+                for other in self.checks:
+                    faults += other.page(connection, page)
+                counts.rows += len(values)
+                self.advance(self._done + counts.rows)
+                if page.is_last:
+                    faults += check.end(store.tips(connection, name).get(name, Tip(0, START)))
+                    for other in self.checks:
+                        faults += other.end_chain(connection, name)
+                    break
+            after, raw = last, values[-1][-1]
+        if last < most:
+            faults.append(LedgerFault(name, last + 1, f"the chain was cut: the checkpoint has rows up to {most}"))
+        return counts, faults
+
+    def _read(self, connection: Connection, chain: str, after: Any, first: int) -> Sequence[Any]:
+        query = _SELECT.where(_raw_chain == chain).limit(self.page_rows)
+        if after is not None:
+            query = query.where(_raw_position > after)
+        elif first > 1:
+            query = query.where(_raw_position >= first)
+        return connection.execute(query).all()
+
+    def _remember(self, connection: Connection, chain: str, first: int, removals: RemovalRecords) -> None:
+        query = _SELECT.where(_raw_chain == chain, _raw_position < first, rows.c.kind.in_(STATE_KINDS))
+        for values in connection.execute(query):
+            row, _ = _examine(self.ledger, removals, _Counts(), to_row(values[:_COLUMNS]), values[_COLUMNS:-1])
+            for check in self.checks:
+                check.remember([row])
+
+
+def _chain_is(chain: str) -> ColumnElement[bool]:
+    return type_coerce(_raw_chain, String) == chain
+
+
+def _head_faults(row: Row, known: Sequence[Tip]) -> Iterator[LedgerFault]:
+    if any(tip.position == row.header.position and tip.head != row.head for tip in known):
+        yield row.header.fault(_OTHER_HEAD)
+
+
+def _examine(
+    ledger: Ledger, removals: RemovalRecords, counts: _Counts, row: Row, key: Sequence[Any]
+) -> tuple[CheckedRow, list[str]]:
+    """Return a row with its content, and its faults; count it if it was erased or dropped."""
+    header, has_key = row.header, key[0] is not None
+    is_plain = header.kind in PLAIN
+    erased, dropped = removals.erased(header), removals.dropped(header)
+    faults = []
+    if has_key and (is_plain or erased):
+        faults.append(_KEY_STAYS)
+    if not has_key and not is_plain:
+        counts.erased += erased
+        if not erased:
+            faults.append(_NO_KEY)
+    if row.is_dropped is not dropped:
+        faults.append(_DROPPED if row.is_dropped else _CONTENT_STAYS)
+    counts.retained += row.is_dropped and dropped
+    if row.is_dropped or not (has_key or is_plain):
+        return CheckedRow(row), faults
+    try:
+        unwrapped = None if is_plain else ledger.unwrapped(WrappedSellerKey(*key))
+    except DecryptionError:
+        return CheckedRow(row), [*faults, _BAD_KEY]
+    try:
+        content = read_content(row, unwrapped)
+    except DecryptionError:
+        return CheckedRow(row, key=unwrapped), [*faults, _BAD_CONTENT]
+    if is_plain and listed_ranges(header, content) is None:
+        faults.append(_BAD_CONTENT)
+    return CheckedRow(row, content, unwrapped), faults
 
 
 def verify(
     engine: Engine,
     ledger: Ledger,
     checks: Sequence[Check] = (),
-    checkpoint: Mapping[str, Tip] | None = None,
-    advance: Callable[[int], None] | None = None,
+    scope: Scope = Scope(),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Verify every row of every chain in one snapshot.
+    """Verify the ledger of a database, while the service may go on writing.
 
     Example: `verify(engine, ledger).faults` is `()` if the ledger is whole.
 
@@ -217,52 +366,10 @@ def verify(
         engine: Engine of the database.
         ledger: The ledger with its master key.
         checks: Further checks.
-        checkpoint: Former tips of the chains. Only with them is a removed tail detected.
+        scope: Checkpoints to compare with, and where to start.
         advance: Called with the number of rows verified so far.
 
     Raises:
         DatabaseUnavailable: The database does not respond.
     """
-    with snapshot(engine) as connection:
-        return check_ledger(open_verifier(connection, ledger, checks, checkpoint), advance)
-
-
-def open_verifier(
-    connection: Connection, ledger: Ledger, checks: Sequence[Check] = (), checkpoint: Mapping[str, Tip] | None = None
-) -> Verifier:
-    """Return a verifier for a transaction. Records are read first, because they follow the rows that they list."""
-    return Verifier(connection, ledger, checks, checkpoint or {}, read_removals(connection))
-
-
-def check_ledger(verifier: Verifier, advance: Callable[[int], None] | None = None) -> Report:
-    """Verify every row of every chain in the transaction of the verifier."""
-    connection, tips, names = verifier.connection, store.tips(verifier.connection), set()
-    faults: list[LedgerFault] = []
-    for name, values in groupby(_iterate_rows(connection, advance), key=itemgetter(0)):
-        names.add(name)
-        faults += verifier.chain(name, values, tips.get(name, Tip(0, START)))
-    for name in sorted({*tips, *verifier.checkpoint} - names):
-        faults += verifier.chain(name, iter(()), tips.get(name, Tip(0, START)))
-    for check in verifier.checks:
-        faults += check.rest(connection)
-    counts = (verifier.rows, len(names), verifier.unreadable, verifier.dropped, verifier.uncovered)
-    return Report(*counts, tuple(faults))
-
-
-def _iterate_rows(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
-    query = (
-        select(*cast_columns(rows, seller_keys))
-        .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
-        .order_by(rows.c.chain, rows.c.position)
-    )
-    for done, values in enumerate(connection.execute(query, execution_options=PORTIONS), 1):
-        if advance is not None:
-            advance(done)
-        yield values
-
-
-def _decrypt_row(row: Row, key: bytes | None) -> bytes | None:
-    try:
-        return read_content(row, key)
-    except DecryptionError:
-        return None
+    return Verifier(partial(snapshot, engine), ledger, checks, scope, advance).run()

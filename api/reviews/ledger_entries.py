@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import ContentCheck, compare_row, stored_rows
+from api.ledger.table_checks import compare_row, stored_rows
+from api.ledger.verification import ContentCheck
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
 from scoring.canonical import canonical_json
@@ -88,8 +89,17 @@ class ReviewCheck(ContentCheck):
 
     _decisions: dict[str, _RecordedDecision] = field(default_factory=dict)
 
-    def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield the differences between the tables and the ledger."""
+    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
+        """Yield the differences between the tables and the chain `self`, which has all decisions."""
+        if chain == SELF_CHAIN:
+            yield from self._compare_tables(connection)
+        self._decisions = {}
+
+    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
+        """Yield the faults of the tables if no decision is in the ledger."""
+        return iter(()) if SELF_CHAIN in chains else self._compare_tables(connection)
+
+    def _compare_tables(self, connection: Connection) -> Iterator[LedgerFault]:
         review_rows = {row.pop("id"): row for row in stored_rows(connection, reviews)}
         correction_rows = {row.pop("review_id"): row for row in stored_rows(connection, corrections)}
         for review_id, decision in self._decisions.items():

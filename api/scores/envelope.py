@@ -45,9 +45,9 @@ def rebuild_response(stored: Mapping[str, Any], row: Row, receipt: str) -> bytes
     return join_canonical({**payload, "receipt": canonical_json(attach_payload(receipt, join_canonical(payload)))})
 
 
-def signed_payload(stored: Mapping[str, Any], row: Row) -> bytes:
+def signed_payload(envelope: Mapping[str, bytes], row: Row) -> bytes:
     """Return the payload that the receipt of a score signs."""
-    return join_canonical(_payload(stored, row))
+    return join_canonical({**envelope, "ledger": _position(row)})
 
 
 def parse_content(content: bytes) -> dict[str, Any]:

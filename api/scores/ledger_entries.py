@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any, Final
 
 from sqlalchemy import Connection, String, cast, select
 
-from api.errors import SignatureError
-from api.ledger import receipts
-from api.ledger.chain import EntryKind, LedgerFault
+from api.auth.signing_keys import PublicKeys
+from api.errors import SignatureError, UnknownKeyError
+from api.ledger.chain import EntryKind, Header, LedgerFault
 from api.ledger.encryption import DecryptionError
-from api.ledger.receipts import attach_payload, verify_strictly
-from api.ledger.store import ledger
-from api.ledger.verification import CheckedRow, compare_row, stored_rows
+from api.ledger.receipts import RECEIPT
+from api.ledger.table_checks import compare_row, stored_rows
+from api.ledger.verification import CheckedRow, Page
 from api.scores import envelope
 from api.scores.repository import scores
+
+_NOT_IN_LEDGER: Final = "the index has a score that is not in the ledger"
 
 
 class ScoreIndexCheck:
@@ -25,27 +27,42 @@ class ScoreIndexCheck:
     """
 
     def __init__(self, jwks: Mapping[str, Any]) -> None:
-        self._jwks = jwks
+        self._keys = PublicKeys(jwks)
+        self._of_unknown_keys: list[Header] = []
 
-    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
+    def remember(self, rows: Sequence[CheckedRow]) -> None:
+        """Ignore earlier rows: none of them is a score."""
+
+    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
         """Yield the differences between the index and these rows."""
-        if not rows:
-            return
-        first, last = rows[0].row.header, rows[-1].row.header
-        between = (scores.c.chain == first.chain) & scores.c.position.between(first.position, last.position)
-        index = {entry["position"]: entry for entry in stored_rows(connection, scores, between)}
-        for row in rows:
+        of_page = [scores.c.chain == page.chain]
+        if page.after is not None:
+            of_page.append(scores.c.position > page.after)
+        if not page.is_last:
+            of_page.append(scores.c.position <= page.rows[-1].row.header.position)
+        index = {entry["position"]: entry for entry in stored_rows(connection, scores, *of_page)}
+        for row in page.rows:
             header = row.row.header
             entry = index.pop(header.position, None)
             if entry is not None or header.kind == EntryKind.SCORE:
                 yield from map(header.fault, self._faults(row, entry))
+        for position in index:
+            yield LedgerFault(page.chain, position, _NOT_IN_LEDGER)
 
-    def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield the scores in the index that are not in the ledger."""
-        same_row = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
-        query = select(cast(scores.c.chain, String), scores.c.position).select_from(scores.outerjoin(ledger, same_row))
-        for chain, position in connection.execute(query.where(ledger.c.chain.is_(None))):
-            yield LedgerFault(chain, position, "the index has a score that is not in the ledger")
+    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield one fault for all receipts of unknown keys: most likely the given keys are incomplete."""
+        unknown, self._of_unknown_keys = self._of_unknown_keys, []
+        if unknown:
+            yield unknown[0].fault(
+                f"{len(unknown):,} receipts from here on are signed by keys that are not among the trusted keys; if "
+                "--jwks was used, it must hold all keys of the service"
+            )
+
+    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
+        """Yield the chains of the index that are not in the ledger."""
+        for chain in connection.execute(select(cast(scores.c.chain, String)).distinct()).scalars():
+            if chain not in chains:
+                yield LedgerFault(chain, 0, _NOT_IN_LEDGER)
 
     def _faults(self, row: CheckedRow, entry: Mapping[str, Any] | None) -> Iterator[str]:
         header = row.row.header
@@ -54,8 +71,7 @@ class ScoreIndexCheck:
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
         try:
-            content = None if row.content is None else envelope.parse_content(row.content)
-            expected |= {} if content is None else _fields(content)
+            expected |= {} if row.content is None else _fields(row.fields)
         except (ValueError, KeyError, TypeError):
             yield "the content is not a score"
             return
@@ -67,16 +83,17 @@ class ScoreIndexCheck:
                 yield "the content was dropped, but its receipt is still stored"
         elif entry["receipt"] is None:
             yield "the receipt is missing"
-        elif content is not None and not self._is_genuine(row, content, entry):
-            yield "the receipt was changed"
+        elif row.content is not None:
+            yield from self._receipt_faults(row, entry)
 
-    def _is_genuine(self, row: CheckedRow, content: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    def _receipt_faults(self, row: CheckedRow, entry: Mapping[str, Any]) -> Iterator[str]:
         try:
             receipt = envelope.open_receipt(row.key or b"", entry["id"], entry["receipt"])
-            payload = envelope.signed_payload(content, row.row)
-            return verify_strictly(attach_payload(receipt, payload), receipts.RECEIPT, self._jwks) == payload
+            self._keys.verify_detached(receipt, envelope.signed_payload(row.envelope, row.row), RECEIPT)
+        except UnknownKeyError:
+            self._of_unknown_keys.append(row.row.header)
         except (DecryptionError, SignatureError, ValueError):
-            return False
+            yield "the receipt was changed"
 
 
 def _fields(content: Mapping[str, Any]) -> dict[str, str]:

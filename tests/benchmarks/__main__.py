@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import api, explain, fake_orders, features, pages, reasons, simulation, train, trials
+from tests.benchmarks import api, explain, fake_orders, features, ledger, pages, reasons, simulation, train, trials
 
 GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "features": features.run,
     "explain": explain.run,
     "api": api.run,
+    "ledger": ledger.run,
     "simulation": simulation.run,
     "trials": trials.run,
     "fake_orders": fake_orders.run,

@@ -20,6 +20,7 @@ from api.consents.service import ConsentTerms
 from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
 from api.ledger.encryption import seller_key
+from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger, read_content, rows_of
 from api.ledger.verification import verify
 from api.services import Services
@@ -103,7 +104,7 @@ class Register:
 def register(database: str) -> Iterator[Register]:
     engine = open_database(database)
     banks = [access.create_client(engine, ClientKind.BANK, name, now=NOW).client.id for name in ("A", "B")]
-    yield Register(engine, Ledger(MASTER), *banks)
+    yield Register(engine, Ledger(MasterKeys((MASTER,))), *banks)
     engine.dispose()
 
 

@@ -17,6 +17,7 @@ from api.auth.signing_keys import KeyRing
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 from api.kit.database import metadata, open_database, transaction
 from api.ledger.chain import EntryKind
+from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger, tips
 from api.scores import envelope, repository
 from api.scores.repository import ScoreIndexEntry, StoredScore
@@ -29,7 +30,7 @@ NOW = datetime(2026, 2, 1, 9, 30, 0, 123456, tzinfo=UTC)
 BANK = "bank-1"
 SELLER = "卖家-1"
 SCORE_ID = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c01"
-LEDGER = Ledger(bytes(range(32)))
+LEDGER = Ledger(MasterKeys((bytes(range(32)),)))
 
 
 @pytest.fixture

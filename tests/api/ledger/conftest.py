@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
+from api.ledger.master_key import MasterKeys
 from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import Report, verify
@@ -18,6 +19,7 @@ from tests.api.conftest import migrated_database
 
 MASTER = bytes(range(32))
 NOW = datetime(2026, 2, 1, 9, 30, 0, 5, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
 CHAINS = ("bank-甲", "bank-b")
 ROWS = 9
 LAST = ROWS + 1
@@ -31,14 +33,14 @@ class OpenLedger:
     engine: Engine
     ledger: Ledger
 
-    def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 0) -> Row:
+    def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 60) -> Row:
         draft = EntryDraft(chain, "note", content, NOW + timedelta(seconds=seconds))
         with transaction(self.engine, writes=True) as connection:
             return self.ledger.append(connection, self.ledger.seller(connection, seller_id), draft)
 
     def erase(self, seller_id: str) -> dict[str, list[int]]:
         with transaction(self.engine, writes=True) as connection:
-            return dict(erase_subject(connection, seller_id, "asked for it", NOW))
+            return dict(erase_subject(connection, seller_id, "asked for it", LATER))
 
     def rows(self, chain: str) -> list[Row]:
         with transaction(self.engine) as connection:
@@ -61,7 +63,7 @@ def positions(report: Report) -> set[tuple[str, int]]:
 
 
 def _fill(address: str) -> OpenLedger:
-    filled = OpenLedger(open_database(address), Ledger(MASTER))
+    filled = OpenLedger(open_database(address), Ledger(MasterKeys((MASTER,))))
     for number in range(ROWS):
         for chain in CHAINS:
             filled.append(chain, f"S-{number % 6}", b'{"n":%d}' % number, number)
@@ -71,7 +73,7 @@ def _fill(address: str) -> OpenLedger:
 
 @pytest.fixture
 def empty(database: str) -> Iterator[OpenLedger]:
-    opened = OpenLedger(open_database(database), Ledger(MASTER))
+    opened = OpenLedger(open_database(database), Ledger(MasterKeys((MASTER,))))
     yield opened
     opened.engine.dispose()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from api.kit.database import open_database, transaction
+from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger
 from tests.api.ledger.conftest import CHAINS, MASTER, NOW, OpenLedger
 from tests.api.postgres import fresh_database
@@ -29,7 +30,7 @@ from datetime import UTC, datetime
 from api.kit.database import open_database, transaction
 from api.ledger.store import EntryDraft, Ledger
 
-engine, ledger = open_database(sys.argv[1]), Ledger(bytes.fromhex(sys.argv[2]))
+engine, ledger = open_database(sys.argv[1]), Ledger(MasterKeys((bytes.fromhex(sys.argv[2]),)))
 
 def work(chain):
     for number in range(100_000):
@@ -79,7 +80,7 @@ def test_erasures_among_concurrent_writers_leave_the_ledger_whole(empty: OpenLed
 def test_on_postgresql_one_bank_does_not_wait_for_another(postgres: str) -> None:
     """SQLite has one writer at a time, by design."""
     with fresh_database(postgres) as address:
-        opened = OpenLedger(open_database(address), Ledger(MASTER))
+        opened = OpenLedger(open_database(address), Ledger(MasterKeys((MASTER,))))
         with transaction(opened.engine, writes=True) as connection:
             seller = opened.ledger.seller(connection, "S-1")
             opened.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b"{}", NOW))

@@ -1,0 +1,198 @@
+"""Verification beside a working service: short reads, later changes, a trusted checkpoint, local checkpoints, clock."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from api.kit.database import snapshot, transaction
+from api.ledger.local_checkpoints import LocalCheckpoints
+from api.ledger.store import tips
+from api.ledger.verification import Report, Scope, Verifier
+from api.settings import Settings
+from tests.api.conftest import SELLERS, Opener, bank_of
+from tests.api.ledger.conftest import CHAINS, LAST, OpenLedger, positions
+from tests.api.scores.conftest import Bank, assert_problem
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Stepwise:
+    """A verification with pages of two rows that runs something before a page is read."""
+
+    def __init__(self, opened: OpenLedger, steps: dict[int, Callable[[], object]]) -> None:
+        self.opened = opened
+        self.steps = steps
+        self.reads = 0
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        self.reads += 1
+        self.steps.get(self.reads, lambda: None)()
+        with snapshot(self.opened.engine) as connection:
+            yield connection
+
+    def run(self) -> Report:
+        return Verifier(self.connect, self.opened.ledger, page_rows=2).run()
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("read", range(1, 17))
+def test_rows_may_be_appended_and_sellers_erased_at_any_time(filled: OpenLedger, read: int) -> None:
+    def change() -> None:
+        filled.append(CHAINS[0], "S-1", seconds=61)
+        filled.erase("S-2")
+        filled.append("bank-new", "S-3")
+
+    stepwise = Stepwise(filled, {read: change})
+    assert stepwise.run().faults == ()
+    assert stepwise.reads >= read
+    assert filled.verify().rows == 2 * LAST + 4
+
+
+def test_no_read_keeps_the_log_of_sqlite_from_being_emptied(filled: OpenLedger) -> None:
+    emptied = []
+
+    def checkpoint() -> None:
+        with sqlite3.connect(filled.engine.url.database) as connection:
+            filled.append(CHAINS[0], "S-1", seconds=61)
+            emptied.append(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+
+    assert Stepwise(filled, dict.fromkeys(range(2, 8), checkpoint)).run().faults == ()
+    assert emptied == [(0, 0, 0)] * 6
+
+
+@pytest.mark.databases
+def test_only_rows_from_a_trusted_checkpoint_on_are_verified(filled: OpenLedger) -> None:
+    with filled.engine.connect() as connection:
+        since = tips(connection)
+    for chain in (*CHAINS, CHAINS[0], "bank-new"):
+        filled.append(chain, "S-1")
+    report = filled.verify(scope=Scope(since=since))
+    assert (report.rows, report.uncovered, report.faults) == (6, 4, ())
+    # a change before the checkpoint is not seen; a change of its row, or after it, is
+    for position, seen in ((2, set()), (LAST, {LAST}), (LAST + 1, {LAST, LAST + 1})):
+        with filled.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE ledger SET commitment = :other WHERE chain = :chain AND position = :position"),
+                {"other": bytes(32), "chain": CHAINS[1], "position": position},
+            )
+        found = {place for chain, place in positions(filled.verify(scope=Scope(since=since)))}
+        assert found == seen
+
+
+@pytest.fixture
+def run(stored_in: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
+    monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
+    return lambda *given: CliRunner().invoke(app, ["ledger", *map(str, given)], catch_exceptions=False)
+
+
+def test_consents_from_before_a_trusted_checkpoint_are_known(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:2]) as client:
+        bank = Bank(client)
+        bank.score()
+        assert run("checkpoint", "--out", tmp_path / "since.json").exit_code == 0
+        bank.score()
+        done = run("verify", "--since", tmp_path / "since.json")
+        assert done.exit_code == 0
+        assert "2 rows in 1 chains" in done.stdout
+        assert "Earlier rows were not verified" in done.stdout
+        with transaction(bank.services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE consents SET purpose = 'account_review'"))
+        assert "table of consents differs" in run("verify", "--since", tmp_path / "since.json").stdout
+
+
+def test_rows_that_the_database_lost_are_found(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As if the -wal file was deleted and the service killed: the database is whole, but of an earlier time."""
+    file = Path(stored_in.database_url.removeprefix("sqlite:///"))
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        Bank(client).score()
+        bank = bank_of(client)
+    shutil.copy(file, tmp_path / "earlier.db")
+    with open_client(stored_in, consenting=()) as client:
+        Bank(client).score()
+    assert run("verify").exit_code == 0
+    shutil.copy(tmp_path / "earlier.db", file)
+    for other in file.parent.glob(f"{file.name}-*"):
+        other.unlink()
+    lost = run("verify")
+    assert lost.exit_code == 1
+    assert f"{bank}, row 4: the chain was cut: the checkpoint has rows up to 4" in lost.stdout
+    # the service says so, and the evidence outlives later rows and a second start
+    for _ in range(2):
+        with open_client(stored_in, consenting=()) as client:
+            degraded = client.get("/health/ready").json()["degraded"]
+            assert any("the database lacks rows of 1 chains" in each for each in degraded)
+            Bank(client).score()
+    found = run("verify")
+    assert "row 4: the head differs from the checkpoint" in found.stdout
+    (kept,) = stored_in.checkpoints_path.glob("conflict-*.json")
+    kept.unlink()
+    assert run("verify").exit_code == 0
+
+
+def test_a_local_checkpoint_follows_the_ledger_and_a_damaged_one_is_named(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any]
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        services = client.app.state.services
+        local = LocalCheckpoints(
+            stored_in.checkpoints_path, services.engine, keys=lambda: services.receipts, degraded=services.degraded
+        )
+        Bank(client).score()
+        local.save()
+        latest = stored_in.checkpoints_path / "latest.json"
+        assert json.loads(latest.read_bytes())["chains"][0]["position"] == 3
+        assert latest.stat().st_mode & 0o777 == 0o600
+    content = latest.read_bytes()
+    latest.write_bytes(content.replace(b'"position":3', b'"position":2'))
+    with pytest.raises(Exception, match=r"latest\.json cannot be used"):
+        run("verify")
+    latest.write_bytes(content)
+    assert run("verify").exit_code == 0
+
+
+@pytest.mark.databases
+def test_nothing_is_stored_while_the_clock_is_behind_the_ledger(
+    stored_in: Settings, open_client: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        bank, later = Bank(client), datetime.now(UTC) + timedelta(minutes=5)
+        with time_machine.travel(later, tick=True):
+            bank.score()
+        with time_machine.travel(later - timedelta(seconds=60), tick=True):
+            body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+            assert_problem(client.post("/v1/scores", json=body), 503, "clock-set-back")
+            assert "the clock was set back" in caplog.text
+        with time_machine.travel(later - timedelta(seconds=2), tick=True):
+            bank.score()
+        assert bank.verify().faults == ()
+
+
+def test_a_row_that_is_earlier_than_the_previous_one_is_found(
+    filled: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.ledger.chain.CLOCK_TOLERANCE", timedelta(days=1))
+    filled.append(CHAINS[0], "S-1", seconds=-3_600)
+    monkeypatch.undo()
+    (fault,) = filled.verify().faults
+    assert (fault.chain, fault.position) == (CHAINS[0], LAST + 1)
+    assert fault.what == "the time is earlier than that of the previous row"
