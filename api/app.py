@@ -153,7 +153,7 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             shadow=shadow,
             vectors=VectorStore(settings.vectors_path),
             engine=engine,
-            auth=open_auth(settings, engine, batcher, ledger.master),
+            auth=open_auth(settings, engine, batcher),
             ledger=ledger,
             batcher=batcher,
             idempotency=open_idempotency_keys(

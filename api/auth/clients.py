@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from api.auth.credentials import NewSecret, PublicKey
+from api.auth.credentials import ClientSecrets, NewSecret, PublicKey, is_outdated
 from api.auth.scopes import ClientKind
 from api.errors import AccessError
 from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
@@ -123,6 +124,18 @@ def find_active(connection: Connection, client_ids: Collection[str]) -> dict[str
 def any_client(connection: Connection) -> bool:
     """Return whether a client was ever created."""
     return connection.execute(select(clients.c.id).limit(1)).first() is not None
+
+
+def open_secrets(folder: Path, engine: Engine) -> ClientSecrets:
+    """Read the key of client secrets, creating it if the database has no client secrets yet.
+
+    Raises:
+        KeyRingError: The key is missing or cannot be used.
+        DatabaseUnavailable: The database does not respond.
+    """
+    with transaction(engine) as connection:
+        stored = connection.scalars(select(_secrets.c.hash)).all()
+    return ClientSecrets.open(folder, may_create=all(map(is_outdated, stored)))
 
 
 def find_secret_hash(connection: Connection, client_id: str, name: str, now: datetime) -> str | None:

@@ -27,7 +27,8 @@ from joserfc.jwk import Key, import_key
 from joserfc.util import urlsafe_b64decode
 
 from api.auth.token_request import InvalidClientError
-from api.errors import AccessError
+from api.errors import AccessError, KeyRingError
+from api.kit.files import AccessibleToOthersError, create_private, read_private
 
 MAX_LIFETIME: Final = timedelta(minutes=5)
 """How far in the future an assertion may expire."""
@@ -35,6 +36,8 @@ MAX_LIFETIME: Final = timedelta(minutes=5)
 _NAME_BYTES: Final = 6
 _SECRET_BYTES: Final = 32
 _SECRET: Final = re.compile(r"sellerscore_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+_KEY_FILE: Final = "client-secrets"
 
 _SCHEME: Final = "hmac-sha256"
 
@@ -59,9 +62,9 @@ class NewSecret:
 
 
 class ClientSecrets:
-    """Makes and verifies secrets. They are stored as MACs under a key that is derived from the master key.
+    """Makes and verifies secrets. They are stored as MACs under a key in the state folder.
 
-    Without the master key, nobody who can write to the database can store a valid secret.
+    Without the key, nobody who can write to the database can store a valid secret.
 
     Example:
         >>> secrets = ClientSecrets(bytes(32))
@@ -70,8 +73,41 @@ class ClientSecrets:
         (True, False)
     """
 
-    def __init__(self, master: bytes) -> None:
-        self._key = hmac.digest(master, b"client secrets", "sha256")
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, folder: Path, *, may_create: bool) -> ClientSecrets:
+        """Read the key in a folder.
+
+        Args:
+            folder: Folder of the keys.
+            may_create: Whether to create a key if there is none, because no secret is stored yet.
+
+        Raises:
+            KeyRingError: The key is missing or cannot be used.
+        """
+        path = folder / _KEY_FILE
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if may_create:
+                create_private(path, f"{secrets.token_hex(_SECRET_BYTES)}\n".encode("ascii"))
+            key = bytes.fromhex(read_private(path).strip())
+        except FileNotFoundError as error:
+            raise KeyRingError(
+                f"The key of client secrets {path} is missing. Copy it from a backup or from another service of this "
+                "database. If it is lost, write 64 random hexadecimal digits to the file (`openssl rand -hex 32`), set "
+                "its mode to 0600, and rotate the secret of every client."
+            ) from error
+        except AccessibleToOthersError as error:
+            raise KeyRingError(f"The key of client secrets {path} {error}") from error
+        except OSError as error:
+            raise KeyRingError(f"The key of client secrets {path} cannot be used ({error.strerror}).") from error
+        except ValueError:
+            key = b""
+        if len(key) != _SECRET_BYTES:
+            raise KeyRingError(f"The file {path} is not a key of client secrets. Restore it from a backup.")
+        return cls(key)
 
     def new(self) -> NewSecret:
         """Return a new secret of 256 random bits, such as `sellerscore_5f0c6f3e0f0b_Jq7…`."""

@@ -21,6 +21,7 @@ from anyio import CapacityLimiter
 from cachetools import LRUCache
 from sqlalchemy import Engine
 
+from api.auth.clients import open_secrets
 from api.auth.credentials import ClientSecrets
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
@@ -144,10 +145,9 @@ def open_auth(
     settings: Settings,
     engine: Engine,
     batcher: RequestBatcher,
-    master: bytes,
     clock: Callable[[], float] = time.monotonic,
 ) -> Auth:
-    """Read the signing keys, creating the first ones if there are none. `master` is the master key of the ledger.
+    """Read the signing keys, creating the first ones if there are none.
 
     Raises:
         KeyRingError: The keys cannot be used.
@@ -159,7 +159,7 @@ def open_auth(
         engine=engine,
         batcher=batcher,
         tokens=AccessTokens(open_ring(settings, Use.TOKENS), settings.issuer),
-        secrets=ClientSecrets(master),
+        secrets=open_secrets(settings.keys_path, engine),
         receipts=open_ring(settings, Use.RECEIPTS),
         limits=RateLimits(*(Limiter(policy, clock) for policy in (calls, failures, address))),
     )

@@ -160,20 +160,13 @@ def _database() -> Iterator[Engine]:
 @contextmanager
 def _credential(public_key: Path | None) -> Iterator[tuple[Engine, NewSecret | PublicKey]]:
     """Open the database, and return it with the public key in a file or a new secret."""
-    from api.auth.credentials import ClientSecrets, read_public_key
-    from api.ledger.store import open_ledger
+    from api.auth.clients import open_secrets
+    from api.auth.credentials import read_public_key
     from api.settings import load_settings
 
-    if public_key is not None:
-        key = read_public_key(public_key)
-        with _database() as engine:
-            yield engine, key
-        return
-    engine, ledger = open_ledger(load_settings())
-    try:
-        yield engine, ClientSecrets(ledger.master).new()
-    finally:
-        engine.dispose()
+    key = None if public_key is None else read_public_key(public_key)
+    with _database() as engine:
+        yield engine, key or open_secrets(load_settings().keys_path, engine).new()
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:

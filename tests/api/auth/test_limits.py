@@ -103,7 +103,7 @@ def strict(limited: Running, clock: Clock) -> Running:
     """The service with full buckets and the clock of the test."""
     services = limited.services
     limited.client.app.state.services = replace(
-        services, auth=open_auth(services.settings, services.engine, services.batcher, services.ledger.master, clock)
+        services, auth=open_auth(services.settings, services.engine, services.batcher, clock)
     )
     return limited
 

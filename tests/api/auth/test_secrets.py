@@ -1,14 +1,19 @@
-"""Client secrets: stored as MACs under the master key, and secrets of former versions."""
+"""Client secrets: stored as MACs under a key of the service, and secrets of former versions."""
 
 from __future__ import annotations
 
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from api.auth import clients
 from api.auth.credentials import ClientSecrets, secret_name
+from api.auth.scopes import ClientKind
+from api.errors import KeyRingError
 from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank
 from tests.api.auth.conftest import Known, Running
@@ -26,6 +31,29 @@ def test_only_the_secret_under_the_same_key_is_valid() -> None:
         assert not SECRETS.verify(text, new.hash)
         assert not SECRETS.verify(text, None)
         assert not SECRETS.verify(text, FORMER)
+
+
+def test_the_key_is_created_once_and_must_not_be_lost(tmp_path: Path) -> None:
+    engine, folder = open_database(f"sqlite:///{tmp_path}/scores.db"), tmp_path / "keys"
+    secrets = clients.open_secrets(folder, engine)
+    secret = secrets.new()
+    clients.create_client(engine, ClientKind.BANK, "Bank", credential=secret, now=datetime.now(UTC))
+    assert clients.open_secrets(folder, engine).verify(secret.text, secret.hash)
+    path = folder / "client-secrets"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = path.read_text()
+    for content, message in (("", "is not a key"), ("xyz", "is not a key"), (key[:-3], "is not a key")):
+        path.write_text(content)
+        with pytest.raises(KeyRingError, match=message):
+            clients.open_secrets(folder, engine)
+    path.chmod(0o644)
+    with pytest.raises(KeyRingError, match="accessible to other users"):
+        clients.open_secrets(folder, engine)
+    path.unlink()
+    with pytest.raises(KeyRingError, match=r"is missing\. Copy it from a backup or from another service"):
+        clients.open_secrets(folder, engine)
+    assert not path.exists()
+    engine.dispose()
 
 
 def replace_hash(running: Running, known: Known) -> None:
