@@ -11,7 +11,7 @@ from typing import Final
 from api.auth import clients
 from api.auth.clients import Client
 from api.auth.credentials import is_outdated, public_key, secret_name, subject_of, verify_assertion
-from api.auth.rate_limits import RateLimits, RateLimitStatus
+from api.auth.rate_limits import Proof, RateLimitStatus
 from api.auth.scopes import ClientKind, Scope, format_scopes, scopes_of
 from api.auth.signing_keys import TOKEN_LIFETIME
 from api.auth.token_request import AssertionProof, InvalidClientError, InvalidScopeError, SecretProof, TokenResponse
@@ -48,7 +48,9 @@ def authenticate_client(
         DatabaseUnavailable: The client cannot be looked up.
     """
     claimed = _claimed_client_id(proof)
-    _require_few_failures(auth.limits, claimed, address)
+    failures = auth.limits.failures.peek((claimed, address))
+    if not failures.allowed:
+        raise TooManyRequests(headers=failures.headers)
     try:
         if isinstance(proof, SecretProof):
             client = _authenticate_by_secret(auth, proof.secret, claimed, now)
@@ -56,9 +58,9 @@ def authenticate_client(
             client = _authenticate_by_assertion(auth, proof.assertion, claimed, now)
     except InvalidClientError:
         auth.limits.failures.consume((claimed, address))
-        auth.limits.failures_of_address.consume(address)
         # never text of the request, only an ID of the right form
         logger.warning("failed authentication of the client %s", claimed)
+        auth.limits.count_failure(Proof.CLIENT, address)
         raise
     return AuthenticatedClient(client, auth.limits.calls.consume(client.id))
 
@@ -91,12 +93,6 @@ def _claimed_client_id(proof: SecretProof | AssertionProof) -> str:
             claimed = None  # rejected and counted below, like all others
     # everything that is not one of our IDs counts as one unknown client
     return claimed if claimed is not None and _CLIENT_ID.fullmatch(claimed) else _UNKNOWN_CLIENT
-
-
-def _require_few_failures(limits: RateLimits, claimed: str, address: str) -> None:
-    for limit in (limits.failures.peek((claimed, address)), limits.failures_of_address.peek(address)):
-        if not limit.allowed:
-            raise TooManyRequests(headers=limit.headers)
 
 
 def _authenticate_by_secret(auth: Auth, secret: str, client_id: str, now: datetime) -> Client:
