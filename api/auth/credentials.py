@@ -64,7 +64,7 @@ class NewSecret:
 class ClientSecrets:
     """Makes and verifies secrets. They are stored as MACs under a key in the state folder.
 
-    Without the key, nobody who can write to the database can store a valid secret.
+    A thief who can write to the database, but lacks the key, cannot store a valid secret.
 
     Example:
         >>> secrets = ClientSecrets(bytes(32))

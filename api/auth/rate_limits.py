@@ -136,8 +136,8 @@ class Proof(StrEnum):
 class RateLimits:
     """The limits: calls per client, failed authentications per client and address, and per kind and address.
 
-    Nobody can lock others out: failures under the ID of a bank count only at their address, and an address over its
-    limit is only told so if a proof fails. A valid secret, token or link is always accepted.
+    Strangers cannot lock others out: failures under the ID of a bank count only at their own address, and an address
+    above its limit gets 429 only if a proof fails. A valid secret, token or link is always accepted.
     """
 
     calls: Limiter

@@ -191,7 +191,7 @@ def test_failures_at_an_address_do_not_lock_out_others_there(
     token = strict.token(bank)
     link = login_url(strict.services.engine, UserKind.SELLER, SELLERS[0], "", by="tests")
     assert fail(strict, 32) == [status] * 30 + [429] * 2
-    # whoever proves who they are is served, and failures of another kind are not refused
+    # valid proofs are accepted, and failures of another kind are not limited
     assert strict.request_token(bank).status_code == 200
     assert read(strict, token).status_code == 404
     assert strict.client.get(link).status_code == 200
