@@ -27,7 +27,7 @@ _WRITE = text("INSERT INTO write_checks (id, at) VALUES (1, :at) ON CONFLICT (id
 
 
 class WriteCheck:
-    """Commits a row at most once per few seconds, and waits for it for a short time.
+    """Commits a row, at most once per few seconds if that succeeds, and waits for it for a short time.
 
     Example: `WriteCheck(engine).passes()` is false if the disk is full, or if another program holds the write lock.
     """
@@ -42,10 +42,11 @@ class WriteCheck:
     def passes(self) -> bool:
         """Return whether the last write was committed."""
         with self._lock:
-            now = time.monotonic()
-            if self._write is None or (self._write.done() and now - self._since > _INTERVAL_SECONDS):
-                self._write, self._since = self._pool.submit(self._commit), now
-            write = self._write
+            now, write = time.monotonic(), self._write
+            # after a failure at once, so that the service is ready as soon as the database is
+            if write is None or (write.done() and (now - self._since > _INTERVAL_SECONDS or not write.result())):
+                write = self._write = self._pool.submit(self._commit)
+                self._since = now
         try:
             return write.result(_TIMEOUT_SECONDS)
         except TimeoutError:
