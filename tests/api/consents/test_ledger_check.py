@@ -55,10 +55,10 @@ def execute(register: Register, *statements: str) -> None:
 
 @pytest.mark.parametrize(("use", "purpose"), [(score, PURPOSE), (view, PURPOSE), (view, OTHER)])
 def test_uses_under_a_consent_have_no_fault(register: Register, use: Use, purpose: str) -> None:
-    consent = register.grant(granted_at=NOW - DAY, ends=NOW + DAY, purpose=purpose)
+    consent = register.grant(at=NOW - DAY, ends=NOW + DAY, purpose=purpose)
     for moment in (NOW - DAY, NOW, NOW + DAY - TICK):
         use(register, consent.id, at=moment)
-    register.revoke(consent)
+    register.revoke(consent, NOW + DAY)
     assert register.faults() == []
 
 
@@ -75,7 +75,7 @@ def replaced(register: Register, use: Use) -> int:
         (lambda register, use: use(register, "no such"), MISSING),
         (lambda register, use: use(register, register.grant().id, seller_id=OTHER_SELLER), MISSING),
         (lambda register, use: use(register, register.grant(bank_id=register.second).id), MISSING),
-        (lambda register, use: use(register, register.revoke(register.grant(), NOW + DAY).id), REVOKED),
+        (lambda register, use: use(register, register.revoke(register.grant()).id), REVOKED),
         (replaced, REVOKED),
         (lambda register, use: use(register, register.grant().id, at=NOW - TICK), INACTIVE),
         (lambda register, use: use(register, register.grant(ends=DAY).id, at=NOW + DAY), INACTIVE),
@@ -137,7 +137,6 @@ def test_a_forged_row_is_a_fault(register: Register, forge: Callable[[Register],
         ("recorded_at = '2020-01-01 00:00:00'", "recorded_at"),
         ("recorded_by = 'somebody'", "recorded_by"),
         ("seller_id = '卖家-2', purpose = 'account_review'", "purpose, seller_id"),
-        ("bank_id = 'bank-x'", "bank_id"),
     ],
 )
 def test_a_changed_row_of_the_table_is_found(register: Register, change: str, columns: str) -> None:
@@ -146,10 +145,11 @@ def test_a_changed_row_of_the_table_is_found(register: Register, change: str, co
     assert register.faults() == [(1, f"the table of consents differs from the ledger in {columns}")]
 
 
-def test_a_missing_and_an_extra_row_of_the_table_are_found(register: Register) -> None:
+@pytest.mark.parametrize("change", ["id = 'forged'", "bank_id = 'bank-x'"])
+def test_a_missing_and_an_extra_row_of_the_table_are_found(register: Register, change: str) -> None:
     register.grant()
-    execute(register, "UPDATE consents SET id = 'forged'")
-    assert register.faults() == [(1, "the consent is missing in the table of consents"), EXTRA_ROW]
+    execute(register, f"UPDATE consents SET {change}")
+    assert set(register.faults()) == {(1, "the consent is missing in the table of consents"), EXTRA_ROW}
 
 
 def test_an_erasure_must_delete_the_consents_and_ends_them(register: Register) -> None:
