@@ -73,8 +73,8 @@ real-data: setup
 	@$(BIN)/python -m training.real_data
 
 mlflow: setup
-	@mkdir -p $(HOME_FOLDER)
-	@set -a && SELLERSCORE_HOME=$(abspath $(HOME_FOLDER)) && . mlflow/server.env && exec $(BIN)/mlflow server
+	@mkdir -m 700 -p $(HOME_FOLDER)
+	@umask 077 && set -a && SELLERSCORE_HOME=$(abspath $(HOME_FOLDER)) && . mlflow/server.env && exec $(BIN)/mlflow server
 
 # Hashes pin the content, so the lock names no index
 lock:

@@ -18,6 +18,7 @@ import training.cli
 import training.monitor.cli
 from api.errors import ApiError, StartError
 from features.errors import FeaturesError
+from features.home import keep_private, state_folder
 from scoring.errors import BundleError, ScoringError
 from training.errors import TrainingError
 
@@ -84,6 +85,7 @@ for commands in (
 def main() -> None:
     """Run the command line; print expected errors as one sentence on standard error, without a traceback."""
     try:
+        keep_private(state_folder())
         app()
     except (FeaturesError, ScoringError, TrainingError, ApiError) as error:
         print(f"sellerscore: {error}", file=sys.stderr)  # noqa: T201 - the only place that prints errors

@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from api.auth.endpoints import keys_router, sessions_router, token_router
+from api.auth.shared_limits import SharedLimits
 from api.auth.token_request import install_token_errors
 from api.auth.tokens import open_auth
 from api.consents.endpoints import requests_router
@@ -19,6 +20,7 @@ from api.kit.batching import RequestBatcher
 from api.kit.idempotency import open_idempotency_keys
 from api.kit.middleware import BodyChecks, RequestContext, RequestMetrics
 from api.kit.problems import install_handlers
+from api.kit.write_check import WriteCheck
 from api.ledger.checkpoints import CheckpointSender, SentCheckpoints
 from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import open_ledger
@@ -98,7 +100,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings, metrics) as services:
             app.state.services = services
-            with run_reloader(app.state) as app.state.reloader, _save_checkpoints(app), _send_checkpoints(app):
+            shared_limits = SharedLimits(services.engine, services.auth.limits)
+            with (
+                closing(RepeatingTask("rate limits", shared_limits.exchange)),
+                run_reloader(app.state) as app.state.reloader,
+                _save_checkpoints(app),
+                _send_checkpoints(app),
+            ):
                 yield
 
     app = FastAPI(
@@ -145,7 +153,7 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
     # a promoted challenger would score every request twice
     if challenger is not None and challenger.bundle.digest != champion.bundle.digest:
         shadow = ShadowScorer(challenger, engine)
-    batcher = RequestBatcher()
+    batcher, write_check = RequestBatcher(), WriteCheck(engine)
     try:
         yield Services(
             settings=settings,
@@ -159,12 +167,14 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             idempotency=open_idempotency_keys(
                 settings.keys_path, ledger.master.current, timedelta(days=settings.idempotency_days)
             ),
+            write_check=write_check,
             degraded=DegradedConditions(),
             metrics=metrics,
             sent_checkpoints=SentCheckpoints(),
         )
     finally:
         batcher.close()
+        write_check.close()
         if shadow is not None:
             shadow.close()
         engine.dispose()

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.auth.sessions import UserKind, login_url
 from api.auth.tokens import TOKEN_PATH
 from api.errors import AddressTakenError
+from api.kit.connections import LimitedServer, connection_class
 from api.kit.fields import Purpose
 from api.operations.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
 from api.scores.inputs import example_vector
@@ -44,18 +46,28 @@ def run(settings: Settings, echo: Callable[[str], None]) -> None:
     with _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens contain it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
-        config = uvicorn.Config(
-            create_app(settings),
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level=logging.WARNING,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
+        config = server_config(create_app(settings), settings)
         # the loop of uvicorn's own start, which is not used here
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(config, listener, echo))
+
+
+def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return the configuration of the server: limits of connections, trusted proxies, and no log of its own."""
+    return uvicorn.Config(
+        app,
+        http=connection_class(settings.max_connections),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level=logging.WARNING,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        # otherwise uvicorn would believe each program on this host
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+    )
 
 
 def _exit(number: int, _frame: object) -> None:
@@ -86,7 +98,7 @@ async def _serve(config: uvicorn.Config, listener: socket.socket, echo: Callable
         echo(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
         echo(_example_call(app.state.services, address))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.reloader.wake)
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await LimitedServer(config).serve(sockets=[listener])
 
 
 def _example_call(services: Services, address: str) -> str:
@@ -97,7 +109,10 @@ def _example_call(services: Services, address: str) -> str:
     if example is None:
         return "The service cannot score yet: the latest snapshot has no sellers. Run `sellerscore ingest`."
     settings = services.settings
-    credentials = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
+    credentials = None
+    if settings.demo_bank:
+        secrets, now = services.auth.secrets, datetime.now(UTC)
+        credentials = demo_bank(settings.demo_bank_path, services.engine, secrets, now)
     if credentials is None:
         return 'Call it as one of your banks. Create one with `sellerscore bank create "Example name"`.'
     demo_products(credentials, services.engine, services.champion.bundle.policy.bands)

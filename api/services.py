@@ -12,6 +12,7 @@ from api.kit.background import DegradedConditions
 from api.kit.batching import RequestBatcher
 from api.kit.idempotency import IdempotencyKeys
 from api.kit.middleware import RequestMetrics, reject_duplicate_parameters
+from api.kit.write_check import WriteCheck
 from api.ledger.checkpoints import SentCheckpoints
 from api.ledger.store import Ledger
 from api.models.bundle_store import ServedModel
@@ -55,6 +56,7 @@ class Services:
     ledger: Ledger
     batcher: RequestBatcher
     idempotency: IdempotencyKeys
+    write_check: WriteCheck
     degraded: DegradedConditions
     metrics: RequestMetrics
     sent_checkpoints: SentCheckpoints

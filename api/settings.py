@@ -1,11 +1,12 @@
 """Settings of the service, from SELLERSCORE_* variables. No secret has a default."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from api.errors import SettingsError
@@ -44,6 +45,19 @@ def _address(url: str) -> str:
     return _web(url).rstrip("/")
 
 
+def _networks(listed: object) -> object:
+    if not isinstance(listed, str):
+        return listed
+    names = tuple(name.strip() for name in listed.split(","))
+    try:
+        # the canonical form, because the server compares it as text
+        return tuple(str(ip_network(name)) for name in names)
+    except ValueError as error:
+        raise ValueError(
+            "must be IP addresses or networks separated by commas, such as 127.0.0.1,10.0.0.0/8"
+        ) from error
+
+
 def _in_home(values: dict[str, Any], name: str) -> str:
     # `home` is absent if it was invalid; a path may hold characters that a URL must escape
     file = values.get("home", Path()) / name
@@ -71,6 +85,12 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65_535, description="0 selects a free port.")
     public_url: Annotated[str, AfterValidator(_address)] | None = Field(
         default=None, description="Address at which banks reach the service; tokens and assertions contain it."
+    )
+    max_connections: int = Field(
+        default=1_000, ge=1, le=100_000, description="Connections at the same time; beyond it, idle ones are closed."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = Field(
+        default=(), description="Addresses or networks whose X-Forwarded-For states the address of the caller."
     )
     score_validity_days: int = Field(default=30, ge=1, le=366)
     idempotency_days: int = Field(default=7, ge=1, le=366, description="How long an Idempotency-Key is stored.")

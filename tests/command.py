@@ -91,8 +91,12 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _exit_code() -> int:
+    umask = os.umask(0o022)
     try:
         sellerscore.main()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        # the command restricts its own files, not those of other tests
+        os.umask(umask)
     return 0

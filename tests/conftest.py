@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
-from api.auth import credentials
 from features import tiles
 from features.festivals import festival_days
 
@@ -60,14 +58,4 @@ def few_festivals() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "festival_days", lambda first=2017, last=2027: festival_days(first, last))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cheap_secrets() -> Iterator[None]:
-    """Hash client secrets at argon2's lowest cost; `tests/api/auth/test_secrets.py` checks the real one."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(credentials, "_hasher", cheap)
-        patch.setattr(credentials, "_DUMMY_HASH", cheap.hash("no secret"))
         yield

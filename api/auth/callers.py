@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from api import errors
 from api.auth import clients
 from api.auth.clients import Client
+from api.auth.rate_limits import Proof, address_of
 from api.auth.scopes import ClientKind, Scope
 from api.auth.tokens import TOKEN_PATH, Auth, Claims
 from api.kit.database import transaction
@@ -142,9 +143,7 @@ def _read_token(request: Request, auth: Auth, authorization: str | None) -> Clai
     try:
         return auth.tokens.read(token.strip(), datetime.now(UTC))
     except errors.InvalidToken:
-        limit = auth.limits.failures_of_address.consume(request.client.host if request.client else "")
-        if not limit.allowed:
-            raise errors.TooManyRequests(headers=limit.headers) from None
+        auth.limits.count_failure(Proof.TOKEN, address_of(request))
         raise
 
 

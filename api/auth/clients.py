@@ -1,7 +1,7 @@
 """API clients and their credentials: tables, and the operations create, rotate, revoke and list.
 
 A client is never deleted, only revoked, because scores name the bank that they were issued for. Secrets are stored as
-hashes.
+MACs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from api.auth.credentials import PublicKey, make_secret
+from api.auth.credentials import ClientSecrets, NewSecret, PublicKey, is_outdated
 from api.auth.scopes import ClientKind
 from api.errors import AccessError
 from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
@@ -99,7 +100,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class CreatedClient:
-    """A client and its new secret, which cannot be shown again. The secret is None if the client has a key."""
+    """A client and its new secret, which cannot be shown again. The secret is None if the client has none."""
 
     client: Client
     secret: str | None = field(repr=False)
@@ -123,6 +124,18 @@ def find_active(connection: Connection, client_ids: Collection[str]) -> dict[str
 def any_client(connection: Connection) -> bool:
     """Return whether a client was ever created."""
     return connection.execute(select(clients.c.id).limit(1)).first() is not None
+
+
+def open_secrets(folder: Path, engine: Engine) -> ClientSecrets:
+    """Read the key of client secrets, creating it if the database has no client secrets yet.
+
+    Raises:
+        KeyRingError: The key is missing or cannot be used.
+        DatabaseUnavailable: The database does not respond.
+    """
+    with transaction(engine) as connection:
+        stored = connection.scalars(select(_secrets.c.hash)).all()
+    return ClientSecrets.open(folder, may_create=all(map(is_outdated, stored)))
 
 
 def find_secret_hash(connection: Connection, client_id: str, name: str, now: datetime) -> str | None:
@@ -153,11 +166,12 @@ def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, un
 
 
 def create_client(
-    engine: Engine, kind: ClientKind, name: str, *, key: PublicKey | None = None, now: datetime
+    engine: Engine, kind: ClientKind, name: str, *, credential: NewSecret | PublicKey | None = None, now: datetime
 ) -> CreatedClient:
-    """Create a client with a secret, or with the public key that it registers.
+    """Create a client with a secret, or with the public key that it registers. Without either, it gets no token.
 
-    Example: `create_client(engine, ClientKind.BANK, "Bank of the North", now=now).secret` is the secret of the bank.
+    Example: `create_client(engine, ClientKind.BANK, "Bank of the North", credential=secrets.new(), now=now).secret` is
+    the secret of the bank.
 
     Raises:
         AccessError: The name is empty, too long or not printable.
@@ -168,11 +182,17 @@ def create_client(
     client = Client(f"{kind}-{secrets.token_hex(8)}", kind, name.strip(), now, None)
     with transaction(engine, writes=True) as connection:
         insert_row(connection, clients, client)
-        return CreatedClient(client, _add_credential(connection, client.id, key, now))
+        return CreatedClient(client, _add_credential(connection, client.id, credential, now))
 
 
 def rotate_credential(
-    engine: Engine, kind: ClientKind, client_id: str, *, key: PublicKey | None, overlap: timedelta, now: datetime
+    engine: Engine,
+    kind: ClientKind,
+    client_id: str,
+    *,
+    credential: NewSecret | PublicKey,
+    overlap: timedelta,
+    now: datetime,
 ) -> CreatedClient:
     """Give a client a new secret or public key. Its former credentials expire after the overlap.
 
@@ -185,7 +205,7 @@ def rotate_credential(
         if client.revoked_at is not None:
             raise AccessError(f"The {kind} {client_id} is revoked, which cannot be undone. Create a new one.")
         _expire_credentials(connection, client_id, now + overlap)
-        return CreatedClient(client, _add_credential(connection, client_id, key, now), now + overlap)
+        return CreatedClient(client, _add_credential(connection, client_id, credential, now), now + overlap)
 
 
 def revoke_client(engine: Engine, kind: ClientKind, client_id: str, now: datetime) -> Client:
@@ -229,17 +249,21 @@ def _expire_credentials(connection: Connection, client_id: str, at: datetime) ->
         connection.execute(table.update().where(*longer).values(expires_at=at))
 
 
-def _add_credential(connection: Connection, client_id: str, key: PublicKey | None, now: datetime) -> str | None:
-    """Store a key, or else a new secret, which is returned."""
+def _add_credential(
+    connection: Connection, client_id: str, credential: NewSecret | PublicKey | None, now: datetime
+) -> str | None:
+    """Store a credential. Return the text of a secret."""
     owned = {"client_id": client_id, "created_at": now}
-    if key is None:
-        secret = make_secret()
-        connection.execute(_secrets.insert().values(name=secret.name, hash=secret.hash, **owned))
-        return secret.text
-    # a key that the client had before becomes valid again
-    connection.execute(_keys.delete().where(_keys.c.client_id == client_id, _keys.c.thumbprint == key.thumbprint))
-    jwk = json.dumps(dict(key.members))
-    connection.execute(_keys.insert().values(thumbprint=key.thumbprint, jwk=jwk, **owned))
+    match credential:
+        case NewSecret(name, text, mac):
+            connection.execute(_secrets.insert().values(name=name, hash=mac, **owned))
+            return text
+        case PublicKey(members, thumbprint):
+            # a key that the client had before becomes valid again
+            former = _keys.c.client_id == client_id, _keys.c.thumbprint == thumbprint
+            connection.execute(_keys.delete().where(*former))
+            jwk = json.dumps(dict(members))
+            connection.execute(_keys.insert().values(thumbprint=thumbprint, jwk=jwk, **owned))
     return None
 
 

@@ -1,13 +1,16 @@
-"""Client credentials: secrets with argon2id hashes, registered public keys, and signed assertions.
+"""Client credentials: secrets that are stored as MACs, registered public keys, and signed assertions.
 
-A secret is `sellerscore_<name>_<random>`. The name is public and selects the one hash to compare with, so each attempt
-costs one comparison, also for unknown clients. An assertion (`private_key_jwt`, RFC 7523) is a JWT that the client
-signs for this service; it is valid for minutes and works once.
+A secret is `sellerscore_<name>_<random>`. The name is public and selects the one MAC to compare with. A secret is 256
+random bits, so a slow hash, which protects passwords, would only let strangers occupy the processor.
+
+An assertion (`private_key_jwt`, RFC 7523) is a JWT that the client signs for this service; it is valid for minutes and
+works once.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -17,8 +20,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
 from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwa import JWSAlgModel
@@ -26,21 +27,22 @@ from joserfc.jwk import Key, import_key
 from joserfc.util import urlsafe_b64decode
 
 from api.auth.token_request import InvalidClientError
-from api.errors import AccessError
+from api.errors import AccessError, KeyRingError
+from api.kit.files import AccessibleToOthersError, create_private, read_private
 
 MAX_LIFETIME: Final = timedelta(minutes=5)
 """How far in the future an assertion may expire."""
 
 _NAME_BYTES: Final = 6
 _SECRET_BYTES: Final = 32
-_MAX_SECRET: Final = 200
 _SECRET: Final = re.compile(r"sellerscore_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
-_hasher: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""The second of OWASP's settings for argon2id: 20 ms. A secret of 256 random bits needs no more."""
+_KEY_FILE: Final = "client-secrets"
 
-_DUMMY_HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$LLHthjBSyno8n5UUUOiOgg$Pf2rJF/knxRjkhFEcCvcgCkdcnzls4NMDS0cMzOAnC0"
-"""A hash of equal cost that no secret has, for clients without one."""
+_SCHEME: Final = "hmac-sha256"
+
+_FORMER_SCHEME: Final = "$argon2id$"
+"""The scheme of former versions, which is no longer accepted."""
 
 _MEMBERS: Final = {"OKP": ("kty", "crv", "x"), "EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e")}
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
@@ -59,25 +61,78 @@ class NewSecret:
     hash: str = field(repr=False)
 
 
-def make_secret() -> NewSecret:
-    """Return a new secret of 256 random bits, such as `sellerscore_5f0c6f3e0f0b_Jq7…`."""
-    name = secrets.token_hex(_NAME_BYTES)
-    text = f"sellerscore_{name}_{secrets.token_urlsafe(_SECRET_BYTES)}"
-    return NewSecret(name, text, _hasher.hash(text))
+class ClientSecrets:
+    """Makes and verifies secrets. They are stored as MACs under a key in the state folder.
+
+    A thief who can write to the database, but lacks the key, cannot store a valid secret.
+
+    Example:
+        >>> secrets = ClientSecrets(bytes(32))
+        >>> new = secrets.new()
+        >>> secrets.verify(new.text, new.hash), secrets.verify("another", new.hash)
+        (True, False)
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def open(cls, folder: Path, *, may_create: bool) -> ClientSecrets:
+        """Read the key in a folder.
+
+        Args:
+            folder: Folder of the keys.
+            may_create: Whether to create a key if there is none, because no secret is stored yet.
+
+        Raises:
+            KeyRingError: The key is missing or cannot be used.
+        """
+        path = folder / _KEY_FILE
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if may_create:
+                create_private(path, f"{secrets.token_hex(_SECRET_BYTES)}\n".encode("ascii"))
+            key = bytes.fromhex(read_private(path).strip())
+        except FileNotFoundError as error:
+            raise KeyRingError(
+                f"The key of client secrets {path} is missing. Copy it from a backup or from another service of this "
+                "database. If it is lost, write 64 random hexadecimal digits to the file (`openssl rand -hex 32`), set "
+                "its mode to 0600, and rotate the secret of every client."
+            ) from error
+        except AccessibleToOthersError as error:
+            raise KeyRingError(f"The key of client secrets {path} {error}") from error
+        except OSError as error:
+            raise KeyRingError(f"The key of client secrets {path} cannot be used ({error.strerror}).") from error
+        except ValueError:
+            key = b""
+        if len(key) != _SECRET_BYTES:
+            raise KeyRingError(f"The file {path} is not a key of client secrets. Restore it from a backup.")
+        return cls(key)
+
+    def new(self) -> NewSecret:
+        """Return a new secret of 256 random bits, such as `sellerscore_5f0c6f3e0f0b_Jq7…`."""
+        name = secrets.token_hex(_NAME_BYTES)
+        text = f"sellerscore_{name}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+        return NewSecret(name, text, self._mac(text))
+
+    def verify(self, text: str, stored: str | None) -> bool:
+        """Return whether the text is the secret with this MAC. Without a MAC, take the same time and return False."""
+        # the MAC of the empty text is no secret's
+        return hmac.compare_digest(self._mac(text), stored or self._mac("")) and stored is not None
+
+    def _mac(self, text: str) -> str:
+        return f"{_SCHEME}${hmac.digest(self._key, text.encode('utf-8', 'surrogatepass'), 'sha256').hex()}"
+
+
+def is_outdated(stored: str | None) -> bool:
+    """Return whether a stored hash is of a former version, whose secrets must be replaced."""
+    return stored is not None and stored.startswith(_FORMER_SCHEME)
 
 
 def secret_name(text: str) -> str | None:
     """Return the public name in a secret, or None if the text does not have the form of a secret."""
     match = _SECRET.fullmatch(text)
     return None if match is None else match[1]
-
-
-def verify_secret(text: str, stored: str | None) -> bool:
-    """Return whether the text is the secret with this hash. Without a hash, take the same time and return False."""
-    try:
-        return _hasher.verify(stored or _DUMMY_HASH, text[:_MAX_SECRET]) and stored is not None
-    except VerificationError:
-        return False
 
 
 @dataclass(frozen=True)

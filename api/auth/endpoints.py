@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import errors
 from api.auth import sessions
 from api.auth.callers import AuthenticatedRoute, Platform, require_scope
+from api.auth.rate_limits import address_of
 from api.auth.scopes import Scope
 from api.auth.sessions import LOGIN_PATH, SessionCreate, SessionLink, UserKind
 from api.auth.token_grant import authenticate_client, issue_token
@@ -76,8 +77,8 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     # before the body is read, so that a caller who sends JSON learns that a form is required
     expect_form(request.headers.get("content-type", ""))
     token_request = read_request(request.headers.get("authorization"), await request.body())
-    address, now = request.client.host if request.client else "", datetime.now(UTC)
-    authenticated = await auth.hash_in_thread(
+    address, now = address_of(request), datetime.now(UTC)
+    authenticated = await auth.run_in_thread(
         partial(authenticate_client, auth, token_request.proof, address=address, now=now)
     )
     # the middleware adds these to every response, errors included

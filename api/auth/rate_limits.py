@@ -1,4 +1,7 @@
-"""Rate limits of API calls and of failed authentications: token buckets in memory.
+"""Rate limits of API calls and of failed authentications: token buckets in memory, shared through the database.
+
+A request reads and changes only the buckets of its process. Once per second, `api.auth.shared_limits` exchanges what
+was consumed with the other processes that use the database.
 
 Responses state them in the headers of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` and `RateLimit`.
 """
@@ -9,9 +12,16 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
+
+from fastapi import Request
+
+from api.errors import TooManyRequests
 
 _MAX_BUCKETS: Final = 20_000
 """Strangers can create any number of buckets. Beyond this, the least recently used bucket is dropped, hence full."""
@@ -68,6 +78,7 @@ class Limiter:
         self.policy = policy
         self._clock = clock
         self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
+        self._consumed: dict[Hashable, float] = {}
         self._lock = threading.Lock()
 
     def consume(self, caller: Hashable) -> RateLimitStatus:
@@ -82,8 +93,22 @@ class Limiter:
         with self._lock:
             bucket = self._refilled(caller)
             allowed = bucket.left >= 1
-            bucket.left -= cost if allowed else 0
+            if allowed and cost:
+                bucket.left -= cost
+                self._consumed[caller] = self._consumed.get(caller, 0.0) + cost
             return RateLimitStatus(self.policy, allowed, bucket.left)
+
+    def take_consumed(self) -> dict[Hashable, float]:
+        """Return the calls by caller that were counted since the last time."""
+        with self._lock:
+            consumed, self._consumed = self._consumed, {}
+            return consumed
+
+    def set_left(self, left: Mapping[Hashable, float]) -> None:
+        """Set how many calls are left to callers, without those that were counted since `take_consumed`."""
+        with self._lock:
+            for caller, calls in left.items():
+                self._refilled(caller).left = calls - self._consumed.get(caller, 0.0)
 
     def _refilled(self, caller: Hashable) -> _Bucket:
         now = self._clock()
@@ -98,13 +123,50 @@ class Limiter:
         return bucket
 
 
+class Proof(StrEnum):
+    """What a caller can fail to prove. Failures of one kind do not count for another."""
+
+    CLIENT = "client"
+    TOKEN = "token"  # noqa: S105 - a word
+    LOGIN = "login"
+    SESSION = "session"
+
+
 @dataclass(frozen=True)
 class RateLimits:
-    """The limits: calls per client, failed authentications per client and address, and per address.
+    """The limits: calls per client, failed authentications per client and address, and per kind and address.
 
-    Failures under the ID of a bank from other addresses do not lock the bank out.
+    Strangers cannot lock others out: failures under the ID of a bank count only at their own address, and an address
+    above its limit gets 429 only if a proof fails. A valid secret, token or link is always accepted.
     """
 
     calls: Limiter
     failures: Limiter
     failures_of_address: Limiter
+
+    def count_failure(self, proof: Proof, address: str) -> None:
+        """Count a failed authentication of an address.
+
+        Raises:
+            TooManyRequests: The address has too many failures of this kind.
+        """
+        status = self.failures_of_address.consume((proof, address))
+        if not status.allowed:
+            raise TooManyRequests(headers=status.headers)
+
+
+def address_of(request: Request) -> str:
+    """Return the address by which failures of a caller are counted: of IPv6, the network of 64 bits that one owns."""
+    return _network(request.client.host if request.client else "")
+
+
+@lru_cache(4_096)
+def _network(host: str) -> str:
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ip_network((int(address), 64), strict=False))
+    return str(address)

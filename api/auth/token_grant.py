@@ -10,8 +10,8 @@ from typing import Final
 
 from api.auth import clients
 from api.auth.clients import Client
-from api.auth.credentials import public_key, secret_name, subject_of, verify_assertion, verify_secret
-from api.auth.rate_limits import RateLimits, RateLimitStatus
+from api.auth.credentials import is_outdated, public_key, secret_name, subject_of, verify_assertion
+from api.auth.rate_limits import Proof, RateLimitStatus
 from api.auth.scopes import ClientKind, Scope, format_scopes, scopes_of
 from api.auth.signing_keys import TOKEN_LIFETIME
 from api.auth.token_request import AssertionProof, InvalidClientError, InvalidScopeError, SecretProof, TokenResponse
@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 _CLIENT_ID: Final = re.compile(r"[a-z]{1,20}-[0-9a-f]{16}")
 _UNKNOWN_CLIENT: Final = "nobody-0000000000000000"
+_OUTDATED: Final = (
+    "This secret was issued by a former version of the service and is no longer accepted. Ask the operator for a new "
+    "one: sellerscore bank rotate, or platform or operator rotate."
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ def authenticate_client(
         DatabaseUnavailable: The client cannot be looked up.
     """
     claimed = _claimed_client_id(proof)
-    _require_few_failures(auth.limits, claimed, address)
+    failures = auth.limits.failures.peek((claimed, address))
+    if not failures.allowed:
+        raise TooManyRequests(headers=failures.headers)
     try:
         if isinstance(proof, SecretProof):
             client = _authenticate_by_secret(auth, proof.secret, claimed, now)
@@ -52,9 +58,9 @@ def authenticate_client(
             client = _authenticate_by_assertion(auth, proof.assertion, claimed, now)
     except InvalidClientError:
         auth.limits.failures.consume((claimed, address))
-        auth.limits.failures_of_address.consume(address)
         # never text of the request, only an ID of the right form
         logger.warning("failed authentication of the client %s", claimed)
+        auth.limits.count_failure(Proof.CLIENT, address)
         raise
     return AuthenticatedClient(client, auth.limits.calls.consume(client.id))
 
@@ -89,18 +95,15 @@ def _claimed_client_id(proof: SecretProof | AssertionProof) -> str:
     return claimed if claimed is not None and _CLIENT_ID.fullmatch(claimed) else _UNKNOWN_CLIENT
 
 
-def _require_few_failures(limits: RateLimits, claimed: str, address: str) -> None:
-    for limit in (limits.failures.peek((claimed, address)), limits.failures_of_address.peek(address)):
-        if not limit.allowed:
-            raise TooManyRequests(headers=limit.headers)
-
-
 def _authenticate_by_secret(auth: Auth, secret: str, client_id: str, now: datetime) -> Client:
     with transaction(auth.engine) as connection:
         client = clients.find_client(connection, client_id)
         stored = clients.find_secret_hash(connection, client_id, secret_name(secret) or "", now)
-    # outside the transaction, because it is slow; and always, so that the time reveals nothing
-    valid = verify_secret(secret, stored)
+    if is_outdated(stored):
+        logger.warning("the client %s has a secret of a former version. Issue a new one with rotate.", client_id)
+        raise InvalidClientError(_OUTDATED)
+    # always, so that the time reveals nothing
+    valid = auth.secrets.verify(secret, stored)
     if client is None or client.revoked_at is not None or not valid:
         raise InvalidClientError
     return client

@@ -21,6 +21,8 @@ from anyio import CapacityLimiter
 from cachetools import LRUCache
 from sqlalchemy import Engine
 
+from api.auth.clients import open_secrets
+from api.auth.credentials import ClientSecrets
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
 from api.auth.signing_keys import TOKEN_LIFETIME, KeyRing, Use, open_ring
@@ -36,8 +38,8 @@ _CACHE_SIZE: Final = 10_000
 
 _MAX_TOKEN: Final = 4_096
 
-_HASHING_THREADS: Final = 2
-"""Hashing takes one core and 19 MiB for 20 ms. More threads would only delay scores."""
+_TOKEN_THREADS: Final = 4
+"""Threads of token requests, apart from those of other requests: anyone can send token requests."""
 
 _ADDRESS_FACTOR: Final = 10
 """The limit of an address as a multiple of the limit of one client there, because banks may share an address."""
@@ -124,22 +126,26 @@ class AccessTokens:
 
 @dataclass(frozen=True)
 class Auth:
-    """The state that authentication needs: database, tokens, rate limits, hashing threads, keys of receipts."""
+    """The state that authentication needs: database, tokens, secrets, rate limits, threads, keys of receipts."""
 
     engine: Engine
     batcher: RequestBatcher
     tokens: AccessTokens
+    secrets: ClientSecrets
     receipts: KeyRing
     limits: RateLimits
-    _hashing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _HASHING_THREADS))
+    _threads: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _TOKEN_THREADS))
 
-    async def hash_in_thread(self, work: Callable[[], T]) -> T:
-        """Run a function that hashes in one of a few threads, without blocking other requests."""
-        return await anyio.to_thread.run_sync(work, limiter=self._hashing)
+    async def run_in_thread(self, work: Callable[[], T]) -> T:
+        """Run a function that authenticates a client in one of a few threads, without blocking other requests."""
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
 
 
 def open_auth(
-    settings: Settings, engine: Engine, batcher: RequestBatcher, clock: Callable[[], float] = time.monotonic
+    settings: Settings,
+    engine: Engine,
+    batcher: RequestBatcher,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Auth:
     """Read the signing keys, creating the first ones if there are none.
 
@@ -153,6 +159,7 @@ def open_auth(
         engine=engine,
         batcher=batcher,
         tokens=AccessTokens(open_ring(settings, Use.TOKENS), settings.issuer),
+        secrets=open_secrets(settings.keys_path, engine),
         receipts=open_ring(settings, Use.RECEIPTS),
         limits=RateLimits(*(Limiter(policy, clock) for policy in (calls, failures, address))),
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from api.auth.clients import Client, CreatedClient, Credential, Credentials
-    from api.auth.credentials import PublicKey
+    from api.auth.credentials import NewSecret, PublicKey
 
 _PLURALS: Final = {
     ClientKind.BANK: "Banks",
@@ -76,9 +76,8 @@ def create(
     """Create a client and print its secret."""
     from api.auth import clients
 
-    key = _read_key(public_key)
-    with _database() as engine:
-        created = clients.create_client(engine, _kind(context), name, key=key, now=datetime.now(UTC))
+    with _credential(public_key) as (engine, credential):
+        created = clients.create_client(engine, _kind(context), name, credential=credential, now=datetime.now(UTC))
     _print_client(created, "Created", output)
 
 
@@ -92,9 +91,11 @@ def rotate(
     """Give a client a new credential."""
     from api.auth import clients
 
-    key, overlap, now = _read_key(public_key), timedelta(hours=overlap_hours), datetime.now(UTC)
-    with _database() as engine:
-        rotated = clients.rotate_credential(engine, _kind(context), client_id, key=key, overlap=overlap, now=now)
+    overlap, now = timedelta(hours=overlap_hours), datetime.now(UTC)
+    with _credential(public_key) as (engine, credential):
+        rotated = clients.rotate_credential(
+            engine, _kind(context), client_id, credential=credential, overlap=overlap, now=now
+        )
     _print_client(rotated, "Rotated", output)
 
 
@@ -156,10 +157,16 @@ def _database() -> Iterator[Engine]:
         engine.dispose()
 
 
-def _read_key(path: Path | None) -> PublicKey | None:
+@contextmanager
+def _credential(public_key: Path | None) -> Iterator[tuple[Engine, NewSecret | PublicKey]]:
+    """Open the database, and return it with the public key in a file or a new secret."""
+    from api.auth.clients import open_secrets
     from api.auth.credentials import read_public_key
+    from api.settings import load_settings
 
-    return None if path is None else read_public_key(path)
+    key = None if public_key is None else read_public_key(public_key)
+    with _database() as engine:
+        yield engine, key or open_secrets(load_settings().keys_path, engine).new()
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:

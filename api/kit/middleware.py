@@ -94,6 +94,8 @@ class RequestMetrics:
 class RequestContext:
     """Middleware that assigns the request ID, logs the request, and counts it.
 
+    No browser may guess the type of a response.
+
     The ID is the `X-Request-Id` of the caller if that is 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     """
 
@@ -115,6 +117,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[_HEADER] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
                 headers.update(scope["state"].get("response_headers", {}))
             await send(message)
 

@@ -4,8 +4,10 @@ from alembic import context
 
 import api.auth.clients
 import api.auth.sessions
+import api.auth.shared_limits
 import api.consents.repository
 import api.kit.idempotency
+import api.kit.write_check
 import api.ledger.store
 import api.products.repository
 import api.reviews.repository

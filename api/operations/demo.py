@@ -14,6 +14,8 @@ from typing import Final
 from sqlalchemy import Engine
 
 from api.auth import clients
+from api.auth.clients import CreatedClient
+from api.auth.credentials import ClientSecrets, is_outdated, secret_name
 from api.auth.scopes import ClientKind
 from api.consents import repository as consents
 from api.consents.repository import ConsentState
@@ -35,8 +37,10 @@ _DURATION: Final = timedelta(days=90)
 _FORM: Final = re.compile(r"default login (\S+) password (\S+)\n")
 
 
-def demo_bank(path: Path, engine: Engine, now: datetime) -> Path | None:
+def demo_bank(path: Path, engine: Engine, secrets: ClientSecrets, now: datetime) -> Path | None:
     """Return the credentials file of the demo bank. Create both if no client was ever created.
+
+    A secret of a former version, which is no longer valid, is replaced.
 
     Return None if there is no usable demo bank: other clients were created first, or it was revoked.
 
@@ -44,15 +48,26 @@ def demo_bank(path: Path, engine: Engine, now: datetime) -> Path | None:
         AccessError: The file is accessible to others, has no credentials, or cannot be written.
         DatabaseUnavailable: Nothing was created.
     """
-    client_id = _read_client(path)
+    client_id, secret = _read_credentials(path) or ("", "")
     with transaction(engine) as connection:
-        client = clients.find_client(connection, client_id) if client_id else None
+        client = clients.find_client(connection, client_id)
+        stored = clients.find_secret_hash(connection, client_id, secret_name(secret) or "", now)
         is_new = not clients.any_client(connection)
     if client is not None:
+        if client.revoked_at is None and is_outdated(stored):
+            renewed = clients.rotate_credential(
+                engine, ClientKind.BANK, client_id, credential=secrets.new(), overlap=timedelta(), now=now
+            )
+            _write_credentials(path, engine, renewed, now)
         return None if client.revoked_at else path
     if not is_new:
         return None
-    created = clients.create_client(engine, ClientKind.BANK, _NAME, now=now)
+    created = clients.create_client(engine, ClientKind.BANK, _NAME, credential=secrets.new(), now=now)
+    _write_credentials(path, engine, created, now)
+    return path
+
+
+def _write_credentials(path: Path, engine: Engine, created: CreatedClient, now: datetime) -> None:
     try:
         line = f"default login {created.client.id} password {created.secret}\n"
         write_atomically(path, line.encode("ascii"), private=True)
@@ -61,7 +76,6 @@ def demo_bank(path: Path, engine: Engine, now: datetime) -> Path | None:
         raise AccessError(
             f"The credentials of the demo bank cannot be written to {path} ({error.strerror})."
         ) from error
-    return path
 
 
 def demo_consent(path: Path, engine: Engine, ledger: Ledger, seller_id: str, purpose: str) -> bool:
@@ -71,9 +85,10 @@ def demo_consent(path: Path, engine: Engine, ledger: Ledger, seller_id: str, pur
         AccessError: The credentials file cannot be used.
         DatabaseUnavailable: Nothing was recorded.
     """
-    bank_id, now = _read_client(path), datetime.now(UTC)
-    if bank_id is None:
+    credentials, now = _read_credentials(path), datetime.now(UTC)
+    if credentials is None:
         return False
+    bank_id = credentials[0]
     with transaction(engine) as connection:
         consent = consents.latest_consents(connection, seller_id, bank_id, purpose)
     if consent is None or consent.state(now) is ConsentState.ENDED:
@@ -91,9 +106,10 @@ def demo_products(path: Path, engine: Engine, bands: Bands) -> None:
         AccessError: The credentials file cannot be used.
         DatabaseUnavailable: Nothing was created.
     """
-    bank_id = _read_client(path)
-    if bank_id is None:
+    credentials = _read_credentials(path)
+    if credentials is None:
         return
+    bank_id = credentials[0]
     with transaction(engine, writes=True) as connection:
         if products.last_change(connection, bank_id) is None:
             replace_products(connection, bank_id, _products(bands))
@@ -113,7 +129,7 @@ def _products(bands: Bands) -> dict[str, Product]:
     }
 
 
-def _read_client(path: Path) -> str | None:
+def _read_credentials(path: Path) -> tuple[str, str] | None:
     try:
         match = _FORM.fullmatch(read_private(path))
     except FileNotFoundError:
@@ -124,4 +140,4 @@ def _read_client(path: Path) -> str | None:
         raise AccessError(f"The file {path} cannot be read ({error.strerror}). Delete it and retry.") from error
     if match is None:
         raise AccessError(f"The file {path} does not contain credentials. Delete it and retry.")
-    return match[1]
+    return match[1], match[2]

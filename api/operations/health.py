@@ -1,6 +1,7 @@
 """`GET /health/live` and `GET /health/ready`, without a token.
 
-The service is ready if the database responds, vectors are stored, and the current model can assess one of them.
+The service is ready if the database stores a row, the clock is not behind the ledger, vectors are stored, and the
+current model can assess one of them.
 """
 
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy import text
 
 from api.errors import DatabaseUnavailable, NotReady
 from api.kit.database import transaction
-from api.kit.fields import ResponseModel
+from api.kit.fields import ResponseModel, format_timestamp
 from api.kit.openapi import problem_responses
+from api.ledger.chain import is_earlier
+from api.ledger.store import tips
 from api.scores.inputs import to_vector
 from api.services import Services, ServicesDep
 from features.errors import StoreError
@@ -49,16 +51,16 @@ class ReadyStatus(ResponseModel):
     )
 
 
-def readiness(services: Services, today: date) -> ReadyStatus:
+def readiness(services: Services, now: datetime) -> ReadyStatus:
     """Check each component once.
 
-    Example: vectors as of 2026-01-31 have a `data_age_days` of 1 where `today` is 2026-02-01.
+    Example: vectors as of 2026-01-31 have a `data_age_days` of 1 where `now` is on 2026-02-01.
 
     Raises:
         NotReady: The detail names every component that failed, and no seller.
     """
-    vector = read_vector(services)
-    failed = list(_failures(services, vector, today))
+    today, vector = now.date(), read_vector(services)
+    failed = [*_database_failures(services, now), *_failures(services, vector, today)]
     if failed or vector is None:
         raise NotReady(" ".join(failed))
     champion, as_of = services.champion, vector.snapshot.as_of
@@ -85,12 +87,25 @@ def read_vector(services: Services) -> StoredVector | None:
         return None
 
 
-def _failures(services: Services, vector: StoredVector | None, today: date) -> Iterator[str]:
+def _database_failures(services: Services, now: datetime) -> Iterator[str]:
+    unavailable = (
+        "database: nothing can be stored. The database does not respond, is locked or read-only, or its disk is full; "
+        "the log states the cause."
+    )
+    if not services.write_check.passes():
+        yield unavailable
+        return
     try:
         with transaction(services.engine) as connection:
-            connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+            latest = max((tip.recorded_at for tip in tips(connection).values()), default="")
     except DatabaseUnavailable:
-        yield "database: the database does not respond."
+        yield unavailable
+        return
+    if is_earlier(now, latest):
+        yield f"clock: {format_timestamp(now)} is earlier than the last entry of the ledger ({latest}). Set the clock."
+
+
+def _failures(services: Services, vector: StoredVector | None, today: date) -> Iterator[str]:
     if vector is None:
         yield "vectors: there are no readable vectors. Run `sellerscore features` after an ingest."
         return
@@ -131,4 +146,4 @@ def get_ready(services: ServicesDep) -> ReadyStatus:
 
     If the data are too old for a score, the service is not ready.
     """
-    return readiness(services, datetime.now(UTC).date())
+    return readiness(services, datetime.now(UTC))

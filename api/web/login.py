@@ -13,12 +13,12 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from api import errors
 from api.auth import sessions
 from api.auth.oidc import CALLBACK_PATH, LoginAttempt, Provider
+from api.auth.rate_limits import Proof, address_of
 from api.auth.sessions import LOGIN_PATH, UserKind
 from api.services import Services, ServicesDep
 from api.web.rendering import (
     STATIC,
     Viewer,
-    address_of,
     assets,
     clear_session_cookie,
     page,
@@ -104,15 +104,11 @@ def _provider(services: Services) -> Provider:
 
 @contextmanager
 def _limit_failures(services: Services, request: Request) -> Iterator[None]:
-    """Count the failed logins of an address, and refuse further attempts after too many."""
-    failures, address = services.auth.limits.failures_of_address, address_of(request)
-    status = failures.peek(address)
-    if not status.allowed:
-        raise errors.TooManyRequests(headers=status.headers)
+    """Count the failed logins of an address; after too many, the response to a failed one is 429."""
     try:
         yield
     except (errors.LinkUsedUp, errors.LoginFailed):
-        failures.consume(address)
+        services.auth.limits.count_failure(Proof.LOGIN, address_of(request))
         raise
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from api import errors
 from api.auth import sessions
+from api.auth.rate_limits import Proof, address_of
 from api.auth.sessions import ActiveSession, UserKind
 from api.services import Services
 from api.web import charts, labels
@@ -140,11 +141,6 @@ def environment(language: Language) -> Environment:
     return environment
 
 
-def address_of(request: Request) -> str:
-    """Return the address of the client. Failures are counted by it."""
-    return request.client.host if request.client else ""
-
-
 def load_session(request: Request, connection: Connection) -> ActiveSession:
     """Return the session of a request and set `request.state.viewer`.
 
@@ -161,9 +157,7 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     try:
         signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
     except errors.NotSignedIn:
-        failed = limits.failures_of_address.consume(address_of(request))
-        if not failed.allowed:
-            raise errors.TooManyRequests(headers=failed.headers) from None
+        limits.count_failure(Proof.SESSION, address_of(request))
         raise
     # set before the limit is checked, so that an error page has the language of the session
     request.state.viewer = viewer_of(request, signed_in)

@@ -306,7 +306,7 @@ def open_client(started: Started) -> Opener:
         is_new = not settings.demo_bank_path.exists()
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             services = client.app.state.services
-            if demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)):
+            if demo_bank(settings.demo_bank_path, services.engine, services.auth.secrets, datetime.now(UTC)):
                 client.headers["Authorization"] = f"Bearer {token_for(client, settings)}"
                 if is_new:
                     consent(services, bank_of(client), *consenting)

@@ -78,7 +78,7 @@ class Started:
             url = _another_database(settings.database_url, f"started_{len(self._prepared)}")
         made = settings.model_copy(update={"home": home, "database_url": url, "mlflow_uri": self._registry})
         with open_services(made, RequestMetrics()) as services:
-            demo_bank(made.demo_bank_path, services.engine, datetime.now(UTC))
+            demo_bank(made.demo_bank_path, services.engine, services.auth.secrets, datetime.now(UTC))
             consent(services, demo_credentials(made)[0], *consenting)
         self._prepared[kind, _day(), consenting] = made
         return made

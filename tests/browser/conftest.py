@@ -79,7 +79,9 @@ class Site:
 
     def client(self, kind: ClientKind, name: str) -> tuple[str, str]:
         """Create a client, and return its id and secret."""
-        created = clients.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
+        created = clients.create_client(
+            self.services.engine, kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        )
         assert created.secret is not None
         return created.client.id, created.secret
 

@@ -167,6 +167,7 @@ def test_a_missing_or_old_java_exits_with_2(
         java = home / "java" / "bin" / "java"
         java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2023-07-18' >&2\n")
         java.chmod(0o755)
+    monkeypatch.setenv("SELLERSCORE_UMASK", "022")  # the mask of this process outlives the test
     monkeypatch.setenv("JAVA_HOME", str(home / "java"))
     arguments = ["features", "frame", "--engine", "spark", "--out", str(home / "frame")]
     monkeypatch.setattr(sys, "argv", ["sellerscore", *arguments])

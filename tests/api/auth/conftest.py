@@ -45,7 +45,9 @@ class Running:
         return services
 
     def new(self, kind: ClientKind = ClientKind.BANK, name: str = "A client") -> Known:
-        created = clients.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
+        created = clients.create_client(
+            self.services.engine, kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        )
         assert created.secret is not None
         return Known(created.client.id, created.secret, kind)
 

@@ -73,7 +73,7 @@ class Signer:
 def register(running: Running, algorithm: str = "Ed25519") -> Signer:
     key = KEYS[algorithm]()
     created = clients.create_client(
-        running.services.engine, ClientKind.BANK, "With a key", key=public(key), now=datetime.now(UTC)
+        running.services.engine, ClientKind.BANK, "With a key", credential=public(key), now=datetime.now(UTC)
     )
     assert created.secret is None
     return Signer(running, created.client.id, key, algorithm)
@@ -209,7 +209,7 @@ def test_a_bank_moves_from_a_secret_to_a_key_and_to_another_key(running: Running
 
     def rotate(key: Key, hours: float) -> Signer:
         overlap = timedelta(hours=hours)
-        clients.rotate_credential(engine, ClientKind.BANK, known.id, key=public(key), overlap=overlap, now=now)
+        clients.rotate_credential(engine, ClientKind.BANK, known.id, credential=public(key), overlap=overlap, now=now)
         return Signer(running, known.id, key)
 
     first = rotate(OKPKey.generate_key("Ed25519"), 1)

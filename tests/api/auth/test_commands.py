@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from api.auth import clients
+from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind
 from api.cli.main import app
 from api.errors import AccessError
@@ -29,6 +30,7 @@ from tests.api.conftest import Opener
 
 FORM = {"grant_type": "client_credentials"}
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
+SECRETS = ClientSecrets(bytes(32))
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_create_prints_credentials_that_work_and_are_stored_as_a_hash(
             tables = ("clients", "client_secrets")
             stored = str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables])
     assert secret not in stored
-    assert "$argon2id$" in stored
+    assert "hmac-sha256$" in stored
 
 
 @pytest.mark.parametrize("kind", ClientKind)
@@ -168,45 +170,45 @@ def test_the_demo_bank_is_created_once_with_a_private_file(settings: Settings, e
     # the file of another database is replaced
     path.touch(mode=0o600)
     path.write_text("default login bank-0123456789abcdef password old\n")
-    assert demo_bank(path, engine, NOW) == path
+    assert demo_bank(path, engine, SECRETS, NOW) == path
     content = path.read_text()
     assert (content.split()[2], stat.S_IMODE(path.stat().st_mode)) == (only_bank(engine).id, 0o600)
-    assert demo_bank(path, engine, NOW) == path
+    assert demo_bank(path, engine, SECRETS, NOW) == path
     assert (path.read_text(), only_bank(engine).id) == (content, content.split()[2])
     path.chmod(0o640)
     with pytest.raises(AccessError, match="accessible to other users"):
-        demo_bank(path, engine, NOW)
+        demo_bank(path, engine, SECRETS, NOW)
     path.chmod(0o600)
     path.write_text("something else")
     with pytest.raises(AccessError, match="does not contain credentials"):
-        demo_bank(path, engine, NOW)
+        demo_bank(path, engine, SECRETS, NOW)
 
 
 def test_a_revoked_or_deleted_demo_bank_is_not_created_again(settings: Settings, engine: Engine) -> None:
     path = settings.demo_bank_path
-    demo_bank(path, engine, NOW)
+    demo_bank(path, engine, SECRETS, NOW)
     clients.revoke_client(engine, ClientKind.BANK, only_bank(engine).id, NOW)
-    assert demo_bank(path, engine, NOW) is None
+    assert demo_bank(path, engine, SECRETS, NOW) is None
     path.unlink()
-    assert demo_bank(path, engine, NOW) is None
+    assert demo_bank(path, engine, SECRETS, NOW) is None
     assert not path.exists()
 
 
 def test_there_is_no_demo_bank_beside_other_clients(settings: Settings, engine: Engine) -> None:
     clients.create_client(engine, ClientKind.OPERATOR, "Somebody", now=NOW)
-    assert demo_bank(settings.demo_bank_path, engine, NOW) is None
+    assert demo_bank(settings.demo_bank_path, engine, SECRETS, NOW) is None
 
 
 def test_a_demo_bank_whose_file_cannot_be_written_is_revoked(settings: Settings, engine: Engine) -> None:
     with pytest.raises(AccessError, match="cannot be written"):
-        demo_bank(settings.home / "not-there" / "demo-bank.netrc", engine, NOW)
+        demo_bank(settings.home / "not-there" / "demo-bank.netrc", engine, SECRETS, NOW)
     assert only_bank(engine).revoked_at is not None
 
 
 def test_the_demo_bank_gets_products_once_and_can_withdraw_them(settings: Settings, engine: Engine) -> None:
     path, bands = settings.demo_bank_path, Bands((Band("A", 0.1), Band("B", 0.5), Band("C", 1.0)))
     demo_products(path, engine, bands)
-    demo_bank(path, engine, NOW)
+    demo_bank(path, engine, SECRETS, NOW)
     assert product_versions(engine, bands) == {}
     for _ in range(2):
         demo_products(path, engine, bands)
@@ -220,7 +222,7 @@ def test_the_demo_bank_gets_products_once_and_can_withdraw_them(settings: Settin
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_products_of_the_demo_bank_fit_any_bands(settings: Settings, engine: Engine, count: int) -> None:
     bands = Bands(tuple(Band(f"B{number}", number / count) for number in range(1, count + 1)))
-    demo_bank(settings.demo_bank_path, engine, NOW)
+    demo_bank(settings.demo_bank_path, engine, SECRETS, NOW)
     demo_products(settings.demo_bank_path, engine, bands)
     assert len(product_versions(engine, bands)) == 2
 

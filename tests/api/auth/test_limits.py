@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
 import api.auth.rate_limits
-from api.auth.rate_limits import Limiter, Policy
+from api.auth.rate_limits import Limiter, Policy, address_of
+from api.auth.sessions import UserKind, login_url
 from api.auth.tokens import open_auth
 from tests.api.auth.conftest import FORM, Known, Running
 from tests.api.conftest import SELLERS
@@ -162,17 +164,53 @@ def test_a_client_with_too_many_failures_waits_and_successes_do_not_count(strict
     assert strict.request_token(bank).status_code == 200
 
 
-def test_an_address_with_too_many_failures_keeps_its_valid_tokens(strict: Running) -> None:
+def fail_clients(running: Running, count: int) -> list[int]:
+    ids = [f"bank-{number:016x}" for number in range(count)]
+    return [running.client.post("/oauth/token", data=FORM, auth=(each, "x")).status_code for each in ids]
+
+
+def fail_tokens(running: Running, count: int) -> list[int]:
+    return [read(running, "wrong").status_code for _ in range(count)]
+
+
+def fail_links(running: Running, count: int) -> list[int]:
+    return [running.client.get(f"/seller/login/{number}").status_code for number in range(count)]
+
+
+def fail_sessions(running: Running, count: int) -> list[int]:
+    return [running.client.get("/seller").status_code for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("fail", "status"), [(fail_clients, 401), (fail_tokens, 401), (fail_links, 410), (fail_sessions, 401)]
+)
+def test_failures_at_an_address_do_not_lock_out_others_there(
+    strict: Running, fail: Callable[[Running, int], list[int]], status: int
+) -> None:
     bank = strict.new()
     token = strict.token(bank)
-    ids = [f"bank-{number:016x}" for number in range(31)]
-    assert [strict.client.post("/oauth/token", data=FORM, auth=(each, "x")).status_code for each in ids] == (
-        [401] * 30 + [429]
-    )
-    assert strict.request_token(bank).status_code == 429
-    assert [read(strict, each).status_code for each in (token, token + "x")] == [404, 429]
-
-
-def test_invalid_tokens_count_as_failures_of_the_address(strict: Running) -> None:
-    assert [read(strict, "wrong").status_code for _ in range(31)] == [401] * 30 + [429]
+    link = login_url(strict.services.engine, UserKind.SELLER, SELLERS[0], "", by="tests")
+    assert fail(strict, 32) == [status] * 30 + [429] * 2
+    # valid proofs are accepted, and failures of another kind are not limited
+    assert strict.request_token(bank).status_code == 200
+    assert read(strict, token).status_code == 404
+    assert strict.client.get(link).status_code == 200
     assert strict.client.get(UNKNOWN).status_code == 401
+    assert [fail_clients(strict, 1), fail_tokens(strict, 1)].count([429]) == (
+        status == 401 and fail is not fail_sessions
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(host: str, address: str) -> None:
+    assert address_of(Request({"type": "http", "client": (host, 1)})) == address

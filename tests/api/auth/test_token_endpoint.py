@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.auth import clients, credentials, token_grant
+from api.auth import clients
+from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind, format_scopes, scopes_of
 from api.errors import AccessError
 from tests.api.auth.conftest import FORM, Known, Running
@@ -47,8 +48,9 @@ def basic(client_id: str, secret: str) -> str:
 def rotate(running: Running, bank: Known, hours: float, now: datetime) -> Known:
     """Give a bank a new secret; the former ones expire after some hours."""
     overlap = timedelta(hours=hours)
+    secret = running.services.auth.secrets.new()
     created = clients.rotate_credential(
-        running.services.engine, ClientKind.BANK, bank.id, key=None, overlap=overlap, now=now
+        running.services.engine, ClientKind.BANK, bank.id, credential=secret, overlap=overlap, now=now
     )
     assert created.old_until == now + overlap
     return Known(bank.id, created.secret or "", ClientKind.BANK)
@@ -142,11 +144,12 @@ def test_all_faults_of_credentials_get_the_same_response_and_cost_one_comparison
     ]
     compared: list[str | None] = []
 
-    def verify(text: str, stored: str | None) -> bool:
+    def verify(secrets: ClientSecrets, text: str, stored: str | None) -> bool:
         compared.append(stored)
-        return credentials.verify_secret(text, stored)
+        return original(secrets, text, stored)
 
-    monkeypatch.setattr(token_grant, "verify_secret", verify)
+    original = ClientSecrets.verify
+    monkeypatch.setattr(ClientSecrets, "verify", verify)
     responses = [post(running, urlencode(FORM), basic(*each)) for each in attempts]
     assert len(compared) == len(attempts)
     responses += [post(running, urlencode(FORM), header) for header in ("Bearer x", "Basic", "Basic ???", "Basic YQ==")]
@@ -185,20 +188,18 @@ def test_a_revocation_is_final_and_keeps_its_time(running: Running) -> None:
         rotate(running, bank, 0, now)
 
 
-def test_other_requests_do_not_wait_while_secrets_are_hashed(
+def test_other_requests_do_not_wait_while_clients_are_authenticated(
     running: Running, bank: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     responded, in_time = threading.Event(), list[bool]()
 
-    class SlowHasher:
-        """Compares secrets only after another request was handled."""
+    def verify(secrets: ClientSecrets, text: str, stored: str | None) -> bool:
+        # only after another request was handled
+        in_time.append(responded.wait(0 if False in in_time else 5))
+        return original(secrets, text, stored)
 
-        def verify(self, *secrets: str) -> bool:
-            in_time.append(responded.wait(0 if False in in_time else 5))
-            return hasher.verify(*secrets)
-
-    hasher = credentials._hasher
-    monkeypatch.setattr(credentials, "_hasher", SlowHasher())
+    original = ClientSecrets.verify
+    monkeypatch.setattr(ClientSecrets, "verify", verify)
     with ThreadPoolExecutor(33) as pool:
         requests = [pool.submit(running.request_token, bank) for _ in range(64)]
         live = running.client.get("/health/live")
@@ -254,8 +255,11 @@ def test_no_log_line_has_a_secret_or_a_token(running: Running, caplog: pytest.Lo
     post(running, urlencode(FORM), basic(bank.id, bank.secret[:-1]))
     for bearer in (token, f"{token}x"):
         running.client.get("/v1/scores/x", headers={"Authorization": f"Bearer {bearer}"})
-    created = clients.create_client(running.services.engine, ClientKind.BANK, "One more", now=datetime.now(UTC))
-    log = caplog.text + repr(created)
+    secret = running.services.auth.secrets.new()
+    created = clients.create_client(
+        running.services.engine, ClientKind.BANK, "One more", credential=secret, now=datetime.now(UTC)
+    )
+    log = caplog.text + repr(created) + repr(secret)
     assert f"failed authentication of the client {bank.id}" in log
     assert "POST /oauth/token 200" in log
     hidden = [

@@ -122,7 +122,9 @@ class Desk:
         return services
 
     def _create_client(self, kind: ClientKind) -> Known:
-        created = access.create_client(self.services.engine, kind, "A client", now=datetime.now(UTC))
+        created = access.create_client(
+            self.services.engine, kind, "A client", credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        )
         return Known(created.client.id, created.secret or "", kind)
 
     def call(self, caller: Known, method: str, path: str, **fields: Any) -> Response:

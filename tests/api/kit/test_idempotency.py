@@ -102,7 +102,9 @@ def test_a_key_cannot_be_used_for_another_request(client: TestClient) -> None:
 def test_each_bank_has_its_own_keys(client: TestClient) -> None:
     first = post(client)
     services: Services = client.app.state.services
-    created = clients.create_client(services.engine, ClientKind.BANK, "Second", now=datetime.now(UTC))
+    created = clients.create_client(
+        services.engine, ClientKind.BANK, "Second", credential=services.auth.secrets.new(), now=datetime.now(UTC)
+    )
     consent(services, created.client.id, SELLERS[0])
     credentials = (created.client.id, created.secret or "")
     token = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=credentials).json()

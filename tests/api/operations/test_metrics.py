@@ -51,8 +51,9 @@ def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
 
 def scrape(client: TestClient) -> str:
     """Return the metrics as Prometheus gets them."""
-    engine, now = client.app.state.services.engine, datetime.now(UTC)
-    operator = clients.create_client(engine, ClientKind.OPERATOR, "Prometheus", now=now)
+    services, now = client.app.state.services, datetime.now(UTC)
+    secret = services.auth.secrets.new()
+    operator = clients.create_client(services.engine, ClientKind.OPERATOR, "Prometheus", credential=secret, now=now)
     form = {"grant_type": "client_credentials", "scope": "metrics:read"}
     token = client.post("/oauth/token", data=form, auth=(operator.client.id, str(operator.secret))).json()
     response = client.get("/metrics", headers={"Authorization": f"Bearer {token['access_token']}"})

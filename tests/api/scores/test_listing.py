@@ -94,7 +94,13 @@ def test_a_list_of_one_seller_has_no_other_scores(bank: Bank) -> None:
 def test_another_bank_has_another_list_and_cannot_use_the_cursor(bank: Bank) -> None:
     issued = issue(bank, *SELLERS[:1] * 3)
     cursor = bank.page(limit=1)["next_cursor"]
-    other = clients.create_client(bank.services.engine, ClientKind.BANK, "Another", now=datetime.now(UTC))
+    other = clients.create_client(
+        bank.services.engine,
+        ClientKind.BANK,
+        "Another",
+        credential=bank.services.auth.secrets.new(),
+        now=datetime.now(UTC),
+    )
     token = bank.client.post(
         "/oauth/token", data={"grant_type": "client_credentials"}, auth=(other.client.id, str(other.secret))
     )

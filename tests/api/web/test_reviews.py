@@ -195,7 +195,8 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
 @pytest.mark.databases
 def test_operators_list_and_decide_reviews_over_the_api(browser: Browser) -> None:
     api = browser.client
-    operator = clients.create_client(browser.services.engine, ClientKind.OPERATOR, "O", now=datetime.now(UTC))
+    engine, secret = browser.services.engine, browser.services.auth.secrets.new()
+    operator = clients.create_client(engine, ClientKind.OPERATOR, "O", credential=secret, now=datetime.now(UTC))
     assert operator.secret is not None
     credentials, form = (operator.client.id, operator.secret), {"grant_type": "client_credentials"}
     headers = {

@@ -335,6 +335,7 @@ def test_invalid_input_ends_with_exit_code_2(
     served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
+    monkeypatch.setenv("SELLERSCORE_UMASK", "022")  # the mask of this process outlives the test
     monkeypatch.setattr("sys.argv", ["sellerscore", "monitor", "--portfolio", "none.csv"])
     with pytest.raises(SystemExit) as ended:
         sellerscore.main()

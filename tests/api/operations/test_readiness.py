@@ -1,0 +1,95 @@
+"""Readiness: the service is not ready while it cannot store a score."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import time_machine
+from sqlalchemy import Engine, event, make_url
+from sqlalchemy.engine import Connection
+
+from api.kit import write_check
+from tests.api.conftest import NOW, SELLERS
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+BODY = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+
+
+@contextmanager
+def locked(engine: Engine) -> Iterator[None]:
+    """Hold the write lock, as another program does."""
+    with closing(sqlite3.connect(str(make_url(engine.url).database))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def full(_: Engine) -> Iterator[None]:
+    """Let no file of this process grow, as on a full disk."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+@contextmanager
+def read_only(engine: Engine) -> Iterator[None]:
+    def restrict(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = 1")
+
+    def permit(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA query_only = 0")
+
+    event.listen(engine, "begin", restrict)
+    try:
+        yield
+    finally:
+        event.remove(engine, "begin", restrict)
+        event.listen(engine, "begin", permit)
+
+
+@pytest.mark.parametrize("broken", [locked, full, read_only])
+def test_a_service_that_cannot_store_a_score_is_not_ready(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, broken: Callable[[Engine], AbstractContextManager[None]]
+) -> None:
+    monkeypatch.setattr(write_check, "_INTERVAL_SECONDS", 0)
+    assert client.get("/health/ready").status_code == 200
+    with broken(client.app.state.services.engine):
+        started = time.monotonic()
+        response = client.get("/health/ready")
+        assert time.monotonic() - started < 4
+    assert response.status_code == 503
+    assert response.json()["detail"].startswith("database: nothing can be stored.")
+    deadline = time.monotonic() + 10
+    while client.get("/health/ready").status_code != 200:
+        assert time.monotonic() < deadline
+    assert client.post("/v1/scores", json=BODY).status_code == 201
+
+
+def test_the_database_is_written_at_most_once_per_interval(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, commits = client.app.state.services.write_check, list[int]()
+    monkeypatch.setattr(check, "_commit", lambda: commits.append(1) or True)
+    monkeypatch.setattr(check, "_write", None)
+    assert [client.get("/health/ready").status_code for _ in range(20)] == [200] * 20
+    assert len(commits) == 1
+
+
+def test_a_service_whose_clock_is_behind_the_ledger_is_not_ready(client: TestClient) -> None:
+    assert client.post("/v1/scores", json=BODY).status_code == 201
+    with time_machine.travel(NOW - timedelta(hours=1)):
+        response = client.get("/health/ready")
+        assert response.status_code == 503
+        assert "clock: 2026-02-01T08:00:00" in response.json()["detail"]
+        assert "Set the clock" in response.json()["detail"]
+    assert client.get("/health/ready").status_code == 200
