@@ -28,6 +28,7 @@ WRITER = """
 import sys, threading
 from datetime import UTC, datetime
 from api.kit.database import open_database, transaction
+from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger
 
 engine, ledger = open_database(sys.argv[1]), Ledger(MasterKeys((bytes.fromhex(sys.argv[2]),)))

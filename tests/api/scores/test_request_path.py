@@ -24,6 +24,7 @@ HELPERS = {
     "api.kit.fields": "formats times",
     "api.kit.middleware": "numbers, measures and parses every request in the same way",
     "api.ledger.chain": "computes hashes",
+    "api.ledger.master_key": "unwraps the key of a seller",
     "api.ledger.receipts": "joins and encodes bytes",
     "api.scores.envelope": "formats content and response",
     "api.services": "holds the services",
