@@ -109,7 +109,7 @@ def _bank(folder: Path, plan: Plan) -> Iterator[_Bank]:
     data = prepare(Scale(sellers=plan.sellers), folder)
     with open_services(load_settings(home=data.home, demo_bank=True), RequestMetrics()) as services:
         now = datetime.now(UTC)
-        credentials = demo_bank(services.settings.demo_bank_path, services.engine, now)
+        credentials = demo_bank(services.settings.demo_bank_path, services.engine, services.auth.secrets, now)
         assert credentials is not None
         bank_id = credentials.read_text(encoding="utf-8").split()[2]
         stored = list(services.vectors.all_latest())
