@@ -154,7 +154,8 @@ def _print_alarms(run: Run, console: Console) -> None:
     """Print all alarms, and the notes on a ranking that may be random or a leak and that raise no alarm."""
     from rich.text import Text
 
-    from training.evidence.limits import Standing
+    from training.evidence.limits import Standing, quantity
+    from training.evidence.model_card_evidence import FEW, words_of
 
     for finding in run.findings:
         for alarm in finding.alarms:
@@ -164,6 +165,10 @@ def _print_alarms(run: Run, console: Console) -> None:
                 console.print(Text.assemble(("Note", "yellow"), f" {finding.title}: {check.note}"))
     if not any(finding.alarms for finding in run.findings):
         console.print("No alarm.", highlight=False)
+    bad = int(run.facts["test_bad"])
+    if bad < FEW:
+        weak = f" {quantity(bad, words_of(run.facts).bad)} in the test are weak evidence; {FEW} or more are usual."
+        console.print(Text.assemble(("Note", "yellow"), weak))
 
 
 def _capitalize(step: str) -> str:

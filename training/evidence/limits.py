@@ -91,6 +91,9 @@ class Limit:
         if isnan(found.value):
             why = f"The {self.figure} could not be computed from {sample}, so it raises no alarm."
             return LimitCheck(self.figure, "not known", str(self), Standing.UNCERTAIN, why)
+        if isinf(found.value) and not self.is_beyond(found.low):
+            why = f"The {self.figure} cannot be measured: it is {shown}, and more than {sample} are needed to say more."
+            return LimitCheck(self.figure, shown, str(self), Standing.NOT_MEASURED, why)
         if not self.is_beyond(found.value):
             return LimitCheck(self.figure, shown, str(self), Standing.WITHIN)
         beyond = f"The {self.figure} is {shown}, {'below' if self.at_least else 'above'} the limit of {self._bound}."

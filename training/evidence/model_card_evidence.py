@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 _NOT_REGISTERED: Final = "This model was trained on a table. It is not registered and cannot be promoted."
 _STUDY: Final = "discrimination"
-_FEW: Final = 50
-"""The card warns about fewer defaults than this; the gates require as many by default."""
+FEW: Final = 50
+"""Card and console warn about fewer defaults than this; the gates require as many by default."""
+
+_SMALLEST_WIDTH: Final = 0.0002
+"""An interval of the AUC that is narrower says nothing: all outcomes are separated in almost every resample."""
 
 Facts = Mapping[str, str | int | float]
 """Parameters, counts and digests of a run."""
@@ -78,9 +81,10 @@ def evidence_blocks(run: Run) -> Iterator[Block]:
         words=words,
         rows=rows,
         bad=bad,
-        few=_FEW,
+        few=FEW,
         defaults=quantity(bad, words.bad),
         rate=Estimate.share(bad, rows),
+        separates=auc.high - auc.low < _SMALLEST_WIDTH,
         uncertain=uncertainty(auc.low, auc.high),
         least=least,
     )

@@ -36,8 +36,8 @@ MOVES: Final = 10_000
 SEPARATES: Final = 0.99
 """AUC from which a feature separates the outcomes almost completely."""
 
-_MANY: Final = 10
-"""Number of other features from which the loss of a single one is judged: few cannot replace each other."""
+_MANY: Final = 50
+"""Number of other features from which the loss of a single one is judged: fewer may not replace each other."""
 
 _LEAST_OF_A_KIND: Final = 20
 _NAMED: Final = 3
@@ -169,7 +169,7 @@ def _check_most_used(most_used: str, lost: Estimate, others: int, sample: str) -
     beyond = f"{most_used} alone adds {figures(lost)} of AUC to all other features, above the limit of {TOO_MUCH}."
     if check.standing is Standing.ALARM and others < _MANY:
         note = (
-            f"{beyond} It raises no alarm, because few other features ({others}) cannot replace one that matters. "
+            f"{beyond} It raises no alarm, because {others} other features are too few to replace one that matters. "
             f"{_FIND_OUT}"
         )
         return replace(check, standing=Standing.EXEMPT, note=note)

@@ -84,12 +84,11 @@ def test_equal_rates_are_no_violation(rates: dict[float, float], shown: str) -> 
     [
         ({0.02: 0.02, 0.3: 0.1}, 200, f"{RATIO} E", (Standing.ALARM, "is 3.000 (2.008 to 4.568), above the limit")),
         ({0.02: 0.2}, 200, f"{RATIO} B", (Standing.ALARM, "below the limit of 0.6667")),
-        ({0.02: 0, 0.3: 0.3}, 10, f"{RATIO} B", (Standing.UNCERTAIN, "is 0.072 or more, ")),
         (
             {0.02: 0, 0.3: 0.3},
             10,
             f"{RATIO} B",
-            (Standing.UNCERTAIN, "10 loans with 0 defaults are too few to decide."),
+            (Standing.NOT_MEASURED, "is 0.072 or more, and more than 10 loans with 0 defaults are needed"),
         ),
         ({0.01: 0.1, 0.3: 0.05}, 40, ORDER, (Standing.UNCERTAIN, "overlap: 6 defaults are too few to decide.")),
     ],
