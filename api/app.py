@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from api.auth.endpoints import keys_router, sessions_router, token_router
+from api.auth.oidc import open_logins
 from api.auth.token_request import install_token_errors
 from api.auth.tokens import open_auth
 from api.consents.endpoints import requests_router
@@ -156,9 +157,10 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             ledger=ledger,
             batcher=batcher,
             idempotency=IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days)),
-            degraded=DegradedConditions(),
+            degraded=(degraded := DegradedConditions()),
             metrics=metrics,
             sent_checkpoints=SentCheckpoints(),
+            oidc=open_logins(settings, degraded),
         )
     finally:
         batcher.close()

@@ -329,6 +329,12 @@ class VectorsDoNotFitModel(
     """
 
 
+class LoginUnavailable(Problem, status=503, slug="login-unavailable", title="The login is not available"):
+    """The login provider does not respond. Try again after a minute, or open your score from your marketplace."""
+
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+
+
 class DatabaseUnavailable(Problem, status=503, slug="database-unavailable", title="The database is unavailable"):
     """The database does not respond, so nothing was stored. Retry after a few seconds."""
 

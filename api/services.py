@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from api.auth.oidc import OidcLogins
 from api.auth.signing_keys import KeyRing
 from api.auth.tokens import Auth
 from api.kit.background import DegradedConditions
@@ -40,7 +41,7 @@ class ShadowScorer(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """The services that endpoints use. `shadow` is None without a challenger.
+    """The services that endpoints use. `shadow` is None without a challenger, `oidc` without a login provider.
 
     `api.operations.model_reloader` replaces the whole container if a model or key changes. A request keeps the
     container that it started with.
@@ -58,6 +59,7 @@ class Services:
     degraded: DegradedConditions
     metrics: RequestMetrics
     sent_checkpoints: SentCheckpoints
+    oidc: OidcLogins | None
 
     @property
     def receipts(self) -> KeyRing:
