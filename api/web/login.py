@@ -17,6 +17,7 @@ from api.auth.oidc import CALLBACK_PATH, LoginAttempt, OidcLogins
 from api.auth.sessions import LOGIN_PATH, UserKind
 from api.services import Services, ServicesDep
 from api.web.rendering import (
+    COOKIE,
     STATIC,
     Viewer,
     address_of,
@@ -52,9 +53,10 @@ def show_login(request: Request, services: ServicesDep, token: str) -> Response:
 
 @router.post(LOGIN_PATH)
 def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, Form(max_length=100)]) -> Response:
-    """Use the link and start a session."""
+    """Use the link and start a session, which replaces the one that the browser has."""
+    former = request.cookies.get(COOKIE, "")
     with _limit_failures(services, request):
-        signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC))
+        signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC), former=former)
     return set_session_cookie(redirect(HOME[signed_in.session.kind]), signed_in.secret)
 
 
@@ -90,8 +92,9 @@ async def complete_oidc(
     with _limit_failures(services, request):
         logins, cookie = _oidc(services), request.cookies.get(_OIDC_COOKIE, "")
         seller_id = await logins.complete_login(LoginAttempt.read(cookie), state, code, now)
+    former = request.cookies.get(COOKIE, "")
     signed_in = await run_in_threadpool(
-        sessions.start_session, services.engine, UserKind.SELLER, seller_id, by="oidc", now=now
+        sessions.start_session, services.engine, UserKind.SELLER, seller_id, by="oidc", now=now, former=former
     )
     response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
     response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
