@@ -266,6 +266,15 @@ class LinkUsedUp(Problem, status=410, slug="link-used-up", title="This link has 
     """A login link works once and for ten minutes. Open your score from your marketplace again."""
 
 
+class PreconditionFailed(
+    Problem, status=412, slug="precondition-failed", title="The resource was changed in the meantime"
+):
+    """The ETag in If-Match is not the current one, so nothing was changed.
+
+    Read the resource again, apply your change to it, and send its new ETag.
+    """
+
+
 class BodyTooLarge(Problem, status=413, slug="body-too-large", title="The body is too large"):
     """The body exceeds the limit of 65536 bytes. Send a smaller body."""
 

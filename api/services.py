@@ -12,7 +12,7 @@ from api.auth.tokens import Auth
 from api.kit.background import DegradedConditions
 from api.kit.batching import RequestBatcher
 from api.kit.idempotency import IdempotencyKeys
-from api.kit.middleware import RequestMetrics, reject_duplicate_parameters
+from api.kit.middleware import RequestMetrics
 from api.ledger.checkpoints import SentCheckpoints
 from api.ledger.store import Ledger
 from api.models.bundle_store import ServedModel
@@ -68,8 +68,6 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    # here, because every endpoint depends on the services, and a second dependency would slow down each request
-    reject_duplicate_parameters(request)
     services: Services = request.app.state.services
     return services
 
