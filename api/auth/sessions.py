@@ -24,7 +24,7 @@ from api.auth.clients import find_client
 from api.auth.scopes import ClientKind
 from api.errors import LinkUsedUp, NotSignedIn
 from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
-from api.kit.fields import SellerId
+from api.kit.fields import SellerId, Timestamp
 from scoring.formatting import Language
 
 LOGIN_PATH: Final = "/seller/login"
@@ -289,4 +289,4 @@ class SessionLink(BaseModel):
         description="URL for the seller's browser.",
         examples=["https://score.example/seller/login/aL0pZ3v6Jx2mQ8sT1uW4yB7cD9eF5gH0iK3lN6oR2sU"],
     )
-    expires_at: str = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])
+    expires_at: Timestamp = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])

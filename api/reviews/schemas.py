@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.kit.fields import ResponseModel
+from api.kit.fields import ResponseModel, Timestamp
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 
@@ -59,13 +59,13 @@ class ReviewResponse(ResponseModel):
     score_id: str | None = Field(description="ID of the seller's own score at that time.", examples=[_SCORE])
     statement: str = Field(description="Statement of the seller.", examples=["Two returns were counted twice."])
     state: ReviewState = Field(description="Current state.")
-    opened_at: str = Field(
+    opened_at: Timestamp = Field(
         description="When the seller requested the review, UTC.", examples=["2026-02-01T09:30:00.000000Z"]
     )
-    due_at: str = Field(description="Deadline of the decision, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
+    due_at: Timestamp = Field(description="Deadline of the decision, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
     overdue: bool = Field(description="Whether the deadline has passed without a decision.")
     taken_by: str | None = Field(description="The assigned operator.", examples=["operator-3f9c2a7d5e1b0846"])
-    decided_at: str | None = Field(
+    decided_at: Timestamp | None = Field(
         description="When the review was decided, UTC.", examples=["2026-02-03T12:00:00.000000Z"]
     )
     decided_by: str | None = Field(description="The operator who decided.", examples=["operator-3f9c2a7d5e1b0846"])
