@@ -35,7 +35,17 @@ from api.scores.shadow import ShadowScorer
 from api.sellers.endpoints import router as sellers_router
 from api.services import Services
 from api.settings import Settings
-from api.web import consent_pages, documents, error_pages, login, report, review_pages, score_pages, seller_data
+from api.web import (
+    consent_pages,
+    documents,
+    error_pages,
+    login,
+    reference,
+    report,
+    review_pages,
+    score_pages,
+    seller_data,
+)
 from api.web.routing import PageRouter
 from features.store.vectors import VectorStore
 
@@ -55,6 +65,7 @@ _ROUTERS: Final = (
     token_router,
     health_router,
     metrics_router,
+    reference.router,
 )
 """In the order of the OpenAPI document."""
 
@@ -110,7 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
-        # the framework's pages load scripts from another host
+        # the framework's pages load scripts from another host; `web.reference` serves `/docs`
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},

@@ -170,7 +170,7 @@ class FormRefused(Problem, status=403, slug="form-refused", title="The form has 
 
 
 class RouteUnknown(Problem, status=404, slug="not-found", title="Unknown path"):
-    """This path does not exist. See /openapi.json for all paths."""
+    """This path does not exist. See /docs for all paths."""
 
 
 class SellerUnknown(Problem, status=404, slug="unknown-seller", title="Unknown seller"):
