@@ -244,6 +244,17 @@ class ReviewDecided(Problem, status=409, slug="review-decided", title="The revie
     """This review was already decided, and a decision is final. The seller can request another review."""
 
 
+class CorrectionUnconfirmed(Problem, status=409, slug="correction-unconfirmed", title="The band would change"):
+    """The correction changes the band of the seller. Send the new band as confirm_band to confirm it."""
+
+
+class CorrectionNotActive(Problem, status=409, slug="correction-not-active", title="There is no correction to reverse"):
+    """The current figures do not use a correction of this review, so there is nothing to reverse.
+
+    Newer data or a later correction may have replaced it. Reverse the latest correction of the figure.
+    """
+
+
 class TooManyReviews(Problem, status=409, slug="too-many-reviews", title="Too many open reviews"):
     """You have reached the limit of open reviews. Wait until one of them is decided."""
 

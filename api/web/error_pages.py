@@ -100,6 +100,14 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
         N_("You have reached the limit of open reviews. Wait until one of them is decided."),
     ),
     errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision is final.")),
+    errors.CorrectionUnconfirmed: (
+        _UNCHANGED,
+        N_("The correction changes the band. Go back, check its effect and confirm the new band."),
+    ),
+    errors.CorrectionNotActive: (
+        _UNCHANGED,
+        N_("There is no correction to reverse. Newer data or a later correction may have replaced it."),
+    ),
     errors.SellerUnknown: (
         _UNCHANGED,
         N_("There are no data of this seller to correct. Confirm without changes, or decide later."),
