@@ -138,6 +138,12 @@ def unrevoked(connection: Connection, bank_id: str, seller_ids: Sequence[str]) -
     return by_seller
 
 
+def has_consented(connection: Connection, seller_id: str, bank_id: str) -> bool:
+    """Return whether a seller ever gave a bank a consent, active or not; False for an erased seller."""
+    query = select(consents.c.id).where(consents.c.seller_id == seller_id, consents.c.bank_id == bank_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def select_consent(connection: Connection, consent_id: str) -> Consent | None:
     """Return the consent with the ID, or None."""
     return _to_consent(connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none())
