@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from api.auth.endpoints import keys_router, sessions_router, token_router
+from api.auth.oidc import open_logins
 from api.auth.shared_limits import SharedLimits
 from api.auth.token_request import install_token_errors
 from api.auth.tokens import open_auth
@@ -37,7 +38,17 @@ from api.scores.shadow import ShadowScorer
 from api.sellers.endpoints import router as sellers_router
 from api.services import Services
 from api.settings import Settings
-from api.web import consent_pages, documents, error_pages, login, report, review_pages, score_pages, seller_data
+from api.web import (
+    consent_pages,
+    documents,
+    error_pages,
+    login,
+    reference,
+    report,
+    review_pages,
+    score_pages,
+    seller_data,
+)
 from api.web.routing import PageRouter
 from features.store.vectors import VectorStore
 
@@ -57,6 +68,7 @@ _ROUTERS: Final = (
     token_router,
     health_router,
     metrics_router,
+    reference.router,
 )
 """In the order of the OpenAPI document."""
 
@@ -118,7 +130,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
-        # the framework's pages load scripts from another host
+        # the framework's pages load scripts from another host; `web.reference` serves `/docs`
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -168,9 +180,10 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
                 settings.keys_path, ledger.master.current, timedelta(days=settings.idempotency_days)
             ),
             write_check=write_check,
-            degraded=DegradedConditions(),
+            degraded=(degraded := DegradedConditions()),
             metrics=metrics,
             sent_checkpoints=SentCheckpoints(),
+            oidc=open_logins(settings, degraded),
         )
     finally:
         batcher.close()

@@ -180,7 +180,7 @@ class FormRefused(Problem, status=403, slug="form-refused", title="The form has 
 
 
 class RouteUnknown(Problem, status=404, slug="not-found", title="Unknown path"):
-    """This path does not exist. See /openapi.json for all paths."""
+    """This path does not exist. See /docs for all paths."""
 
 
 class SellerUnknown(Problem, status=404, slug="unknown-seller", title="Unknown seller"):
@@ -254,6 +254,17 @@ class ReviewDecided(Problem, status=409, slug="review-decided", title="The revie
     """This review was already decided, and a decision is final. The seller can request another review."""
 
 
+class CorrectionUnconfirmed(Problem, status=409, slug="correction-unconfirmed", title="The band would change"):
+    """The correction changes the band of the seller. Send the new band as confirm_band to confirm it."""
+
+
+class CorrectionNotActive(Problem, status=409, slug="correction-not-active", title="There is no correction to reverse"):
+    """The current figures do not use a correction of this review, so there is nothing to reverse.
+
+    Newer data or a later correction may have replaced it. Reverse the latest correction of the figure.
+    """
+
+
 class TooManyReviews(Problem, status=409, slug="too-many-reviews", title="Too many open reviews"):
     """You have reached the limit of open reviews. Wait until one of them is decided."""
 
@@ -274,6 +285,15 @@ class ScorePastRetention(ScoreErased, status=410, slug="past-retention", title="
 
 class LinkUsedUp(Problem, status=410, slug="link-used-up", title="This link has expired or was already used"):
     """A login link works once and for ten minutes. Open your score from your marketplace again."""
+
+
+class PreconditionFailed(
+    Problem, status=412, slug="precondition-failed", title="The resource was changed in the meantime"
+):
+    """The ETag in If-Match is not the current one, so nothing was changed.
+
+    Read the resource again, apply your change to it, and send its new ETag.
+    """
 
 
 class BodyTooLarge(Problem, status=413, slug="body-too-large", title="The body is too large"):
@@ -344,6 +364,12 @@ class VectorsDoNotFitModel(
     Ask the operator to run `sellerscore features` with the catalogue of the model, or to train and promote a new model
     and restart the service.
     """
+
+
+class LoginUnavailable(Problem, status=503, slug="login-unavailable", title="The login is not available"):
+    """The login provider does not respond. Try again after a minute, or open your score from your marketplace."""
+
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
 
 
 class DatabaseUnavailable(Problem, status=503, slug="database-unavailable", title="The database is unavailable"):

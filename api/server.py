@@ -95,7 +95,7 @@ async def _serve(config: uvicorn.Config, listener: socket.socket, echo: Callable
     # the lifespan runs here, because uvicorn would print a traceback if it fails
     async with app.router.lifespan_context(app):
         address = _address(listener)
-        echo(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
+        echo(f"SellerScore listens on {address} (API reference: {address}/docs). Stop it with Ctrl+C.")
         echo(_example_call(app.state.services, address))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.reloader.wake)
         await LimitedServer(config).serve(sockets=[listener])

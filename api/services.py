@@ -6,12 +6,13 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from api.auth.oidc import OidcLogins
 from api.auth.signing_keys import KeyRing
 from api.auth.tokens import Auth
 from api.kit.background import DegradedConditions
 from api.kit.batching import RequestBatcher
 from api.kit.idempotency import IdempotencyKeys
-from api.kit.middleware import RequestMetrics, reject_duplicate_parameters
+from api.kit.middleware import RequestMetrics
 from api.kit.write_check import WriteCheck
 from api.ledger.checkpoints import SentCheckpoints
 from api.ledger.store import Ledger
@@ -41,7 +42,7 @@ class ShadowScorer(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """The services that endpoints use. `shadow` is None without a challenger.
+    """The services that endpoints use. `shadow` is None without a challenger, `oidc` without a login provider.
 
     `api.operations.model_reloader` replaces the whole container if a model or key changes. A request keeps the
     container that it started with.
@@ -60,6 +61,7 @@ class Services:
     degraded: DegradedConditions
     metrics: RequestMetrics
     sent_checkpoints: SentCheckpoints
+    oidc: OidcLogins | None
 
     @property
     def receipts(self) -> KeyRing:
@@ -68,8 +70,6 @@ class Services:
 
 
 async def _services(request: Request) -> Services:
-    # here, because every endpoint depends on the services, and a second dependency would slow down each request
-    reject_duplicate_parameters(request)
     services: Services = request.app.state.services
     return services
 

@@ -4,7 +4,21 @@ import base64
 import json
 import sys
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+def stop(message):  # exit code 2: nothing was checked
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        stop(f"Cannot read {path}: {error.strerror}. Save the score and the key set of the service as files.")
 
 
 def decoded(text):
@@ -18,8 +32,10 @@ def once(pairs):
 def check(answer, keys):
     header, payload, signature = answer.pop("receipt").split(".")
     names = json.loads(decoded(header))
-    key = next(key for key in keys if key["kid"] == names["kid"])
-    Ed25519PublicKey.from_public_bytes(decoded(key["x"])).verify(decoded(signature), f"{header}.{payload}".encode())
+    if names["kid"] not in keys:
+        yield False, f"the key set has no key {names['kid']!r}. Save the current key set of the service and try again"
+    key = Ed25519PublicKey.from_public_bytes(decoded(keys[names["kid"]]["x"]))
+    key.verify(decoded(signature), f"{header}.{payload}".encode())
     signed, found = (json.dumps(each, sort_keys=True) for each in (json.loads(decoded(payload)), answer))
     explanation = answer["assessment"]["explanation"] or {"base_points": 0, "contributions": []}
     points = explanation["base_points"] + sum(each["points"] for each in explanation["contributions"])
@@ -29,11 +45,19 @@ def check(answer, keys):
     yield points == (answer["assessment"]["score"] or 0), "the points do not sum to the score"
 
 
+if len(sys.argv) != 3:  # noqa: PLR2004 - the script and two files
+    stop("Usage: python verify_receipt.py score.json jwks.json\nThe response of POST /v1/scores, and the key set.")
+score, jwks = map(read, sys.argv[1:])
 try:
-    with open(sys.argv[1], "rb") as score, open(sys.argv[2], "rb") as jwks:
-        checks = list(check(json.load(score, object_pairs_hook=once), json.load(jwks)["keys"]))
+    keys = {key["kid"]: key for key in json.loads(jwks)["keys"]}
+except (ValueError, TypeError, KeyError):
+    stop(f"{sys.argv[2]} is not a key set. Save the response of /.well-known/jwks.json.")
+try:
+    for holds, said in check(json.loads(score, object_pairs_hook=once), keys):
+        if not holds:
+            sys.exit(f"NOT genuine: {said}.")
+except InvalidSignature:
+    sys.exit("NOT genuine: the signature does not match the score.")
 except Exception as error:  # noqa: BLE001 - whatever cannot be checked is not genuine
-    sys.exit(f"NOT genuine: {type(error).__name__} {error}")
-for said in (said for holds, said in checks if not holds):
-    sys.exit(f"NOT genuine: {said}")
+    sys.exit(f"NOT genuine: the file is not the response of POST /v1/scores ({type(error).__name__}: {error}).")
 print("Genuine: signed by the service, and the points sum to the score.")

@@ -23,6 +23,7 @@ from api.auth.scopes import ClientKind, Scope
 from api.auth.tokens import TOKEN_PATH, Auth, Claims
 from api.kit.database import transaction
 from api.kit.openapi import NO_STORE
+from api.kit.query import check_query
 
 _oauth2 = OAuth2(
     flows=OAuthFlows(
@@ -93,7 +94,9 @@ def require_scope(scope: Scope) -> Any:
 
 
 class AuthenticatedRoute(APIRoute):
-    """A route that authorizes the caller before it reads a body. Each endpoint must use `require_scope`.
+    """A route that authorizes the caller and checks the query before it reads a body.
+
+    Each endpoint must use `require_scope`.
 
     Example: `APIRouter(route_class=AuthenticatedRoute)`.
 
@@ -108,6 +111,7 @@ class AuthenticatedRoute(APIRoute):
 
         async def handle_authorized(request: Request) -> Response:
             request.state.caller = await _authorize(request, kinds, scope)
+            check_query(request)
             return await handle(request)
 
         return handle_authorized

@@ -2,10 +2,14 @@
 
 Requests to the provider use HTTPS; joserfc verifies its signatures. The state of a login is not stored but kept in a
 short-lived cookie of the browser that started it.
+
+A provider that does not respond delays only logins: `OidcLogins` has its own threads, a time limit and a circuit
+breaker.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,10 +17,14 @@ import json
 import logging
 import secrets
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 
@@ -24,17 +32,28 @@ from joserfc import jwt
 from joserfc.errors import ClaimError, JoseError
 from joserfc.jwk import KeySet
 
-from api.errors import LoginFailed
+from api.errors import LoginFailed, LoginUnavailable
+from api.kit.background import DegradedConditions
+from api.kit.circuit_breaker import CircuitBreaker
 from api.settings import Settings
 
 CALLBACK_PATH: Final = "/seller/oidc/callback"
 _ALGORITHMS: Final = ["RS256", "PS256", "ES256", "Ed25519"]
-_TIMEOUT_SECONDS: Final = 10
+_TIMEOUT_SECONDS: Final = 3
+"""Longest silence of the provider."""
+
+_MAX_WAIT_SECONDS: Final = 8
+"""Longest time of one step of a login, which sends up to three requests."""
+
+_THREADS: Final = 4
+_MAX_WAITING: Final = 32
 _MAX_BYTES: Final = 1_000_000
 _CLOCK_SKEW: Final = 60
 _MAX_ID: Final = 200
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,25 +97,12 @@ class Provider:
     claim: str
     callback: str
 
-    @classmethod
-    def of(cls, settings: Settings) -> Provider | None:
-        """Return the provider of the settings, or None."""
-        if settings.oidc_issuer is None or settings.oidc_client_id is None:
-            return None
-        secret = settings.oidc_client_secret
-        return cls(
-            settings.oidc_issuer,
-            settings.oidc_client_id,
-            None if secret is None else secret.get_secret_value(),
-            settings.oidc_claim,
-            settings.issuer + CALLBACK_PATH,
-        )
-
     def authorization_url(self, attempt: LoginAttempt) -> str:
         """Return the URL that the browser is redirected to.
 
         Raises:
-            LoginFailed: The metadata of the provider cannot be read.
+            LoginFailed: The metadata of the provider are not valid.
+            LoginUnavailable: The provider does not respond.
         """
         challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=")
         query = {
@@ -117,6 +123,7 @@ class Provider:
 
         Raises:
             LoginFailed: The response is not to the login of this browser, or does not identify a seller.
+            LoginUnavailable: The provider does not respond.
         """
         if not hmac.compare_digest(state.encode(), attempt.state.encode()):
             raise LoginFailed
@@ -177,6 +184,65 @@ class Provider:
         return claims
 
 
+class OidcLogins:
+    """Logins at a provider on threads of their own, so that no other request waits for the provider.
+
+    If the provider fails repeatedly, logins are refused at once for a while, and `/health/ready` shows the condition.
+    """
+
+    def __init__(self, provider: Provider, degraded: DegradedConditions) -> None:
+        self._provider = provider
+        self._degraded = degraded
+        self._breaker = CircuitBreaker()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="oidc")
+        self._waiting = 0
+
+    async def authorization_url(self, attempt: LoginAttempt) -> str:
+        """Return the URL that the browser is redirected to; raises like `Provider.authorization_url`."""
+        return await self._call(partial(self._provider.authorization_url, attempt))
+
+    async def complete_login(self, attempt: LoginAttempt, state: str, code: str, now: datetime) -> str:
+        """Return the seller ID in the response of the provider; raises like `Provider.complete_login`."""
+        return await self._call(partial(self._provider.complete_login, attempt, state, code, now))
+
+    async def _call(self, step: Callable[[], T]) -> T:
+        if self._waiting >= _MAX_WAITING or not self._breaker.admits():
+            raise LoginUnavailable
+        self._waiting += 1
+        try:
+            result = await asyncio.wait_for(asyncio.wrap_future(self._pool.submit(step)), _MAX_WAIT_SECONDS)
+        except LoginFailed:
+            self._record(ok=True)
+            raise
+        except (LoginUnavailable, TimeoutError) as error:
+            self._record(ok=False)
+            raise LoginUnavailable from error
+        finally:
+            self._waiting -= 1
+        self._record(ok=True)
+        return result
+
+    def _record(self, *, ok: bool) -> None:
+        self._breaker.record(ok=ok)
+        condition = "the login provider does not respond; sellers can log in only with links of the platform."
+        self._degraded.report("oidc", condition if self._breaker.is_open else None)
+
+
+def open_logins(settings: Settings, degraded: DegradedConditions) -> OidcLogins | None:
+    """Return the logins at the provider of the settings, or None if they name none."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret
+    provider = Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        None if secret is None else secret.get_secret_value(),
+        settings.oidc_claim,
+        settings.issuer + CALLBACK_PATH,
+    )
+    return OidcLogins(provider, degraded)
+
+
 def _fetch_json(
     address: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
 ) -> Mapping[str, Any]:
@@ -187,10 +253,16 @@ def _fetch_json(
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - checked above
             content = json.loads(response.read(_MAX_BYTES))
-    except (URLError, OSError, ValueError) as error:
-        if isinstance(error, HTTPError):
-            error.close()
-        logger.warning("the login provider failed: %s", type(error).__name__)
+    except HTTPError as error:
+        error.close()
+        logger.warning("the login provider responded with status %d", error.code)
+        refused = error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+        raise (LoginFailed if refused else LoginUnavailable) from error
+    except (URLError, OSError, HTTPException) as error:
+        logger.warning("the login provider does not respond: %s", type(error).__name__)
+        raise LoginUnavailable from error
+    except ValueError as error:
+        logger.warning("the response of the login provider is not JSON")
         raise LoginFailed from error
     if not isinstance(content, dict):
         _fail("the response of the provider is not a JSON object")

@@ -24,7 +24,7 @@ from api.auth.clients import find_client
 from api.auth.scopes import ClientKind
 from api.errors import LinkUsedUp, NotSignedIn
 from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
-from api.kit.fields import SellerId
+from api.kit.fields import SellerId, Timestamp
 from scoring.formatting import Language
 
 LOGIN_PATH: Final = "/seller/login"
@@ -161,8 +161,10 @@ def peek_link(engine: Engine, token: str, now: datetime) -> Link:
     return link
 
 
-def redeem_link(engine: Engine, token: str, now: datetime) -> ActiveSession:
+def redeem_link(engine: Engine, token: str, now: datetime, *, former: str = "") -> ActiveSession:
     """Use a link and start a session. Of several concurrent calls, one succeeds.
+
+    `former` is the session cookie that the browser has; the login ends that session.
 
     Raises:
         LinkUsedUp: It was used, has expired or never existed.
@@ -172,12 +174,16 @@ def redeem_link(engine: Engine, token: str, now: datetime) -> ActiveSession:
         link = _to_link(connection.execute(used).one_or_none())
         if link is None or link.expires_at <= now:
             raise LinkUsedUp
+        _delete_session(connection, _digest(former))
         return _start_session(connection, link.kind, link.subject, link.language, by=link.created_by, now=now)
 
 
-def start_session(engine: Engine, kind: UserKind, subject: str, *, by: str, now: datetime) -> ActiveSession:
-    """Start a session of a user who was authenticated elsewhere."""
+def start_session(
+    engine: Engine, kind: UserKind, subject: str, *, by: str, now: datetime, former: str = ""
+) -> ActiveSession:
+    """Start a session of a user who was authenticated elsewhere; see `redeem_link` for `former`."""
     with transaction(engine, writes=True) as connection:
+        _delete_session(connection, _digest(former))
         return _start_session(connection, kind, subject, None, by=by, now=now)
 
 
@@ -244,7 +250,11 @@ def _update(engine: Engine, active: ActiveSession, **values: object) -> None:
 def end_session(engine: Engine, active: ActiveSession) -> None:
     """End a session. All copies of its cookie become invalid."""
     with transaction(engine, writes=True) as connection:
-        connection.execute(delete(sessions).where(sessions.c.digest == active.session.digest))
+        _delete_session(connection, active.session.digest)
+
+
+def _delete_session(connection: Connection, digest: str) -> None:
+    connection.execute(delete(sessions).where(sessions.c.digest == digest))
 
 
 def delete_sessions_of(connection: Connection, kind: UserKind, subject: str) -> None:
@@ -279,4 +289,4 @@ class SessionLink(BaseModel):
         description="URL for the seller's browser.",
         examples=["https://score.example/seller/login/aL0pZ3v6Jx2mQ8sT1uW4yB7cD9eF5gH0iK3lN6oR2sU"],
     )
-    expires_at: str = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])
+    expires_at: Timestamp = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])

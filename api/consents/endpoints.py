@@ -61,6 +61,9 @@ def create_consent(
 
     The consent replaces an active consent for the same bank and purpose, and grants a pending request of the bank. It
     is recorded on the bank's chain of the ledger. The same request again returns the existing consent.
+
+    A consent may precede the first delivery of the seller's data, so the seller_id is not checked. Until then, the bank
+    gets 404 `unknown-seller` for a score.
     """
     with transaction(services.engine, writes=True) as connection:
         created = service.grant_consent(connection, services.ledger, consent.terms, platform.id)

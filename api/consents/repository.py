@@ -95,7 +95,11 @@ class ConsentQuery:
 # built once: building a statement takes longer than running it
 _UNREVOKED: Final = (
     select(consents)
-    .where(consents.c.seller_id.in_(bindparam("sellers", expanding=True)), consents.c.revoked_at.is_(None))
+    .where(
+        consents.c.seller_id.in_(bindparam("sellers", expanding=True)),
+        consents.c.bank_id == bindparam("bank"),
+        consents.c.revoked_at.is_(None),
+    )
     .order_by(consents.c.ends_at.desc(), consents.c.id)
 )
 
@@ -111,25 +115,33 @@ def is_revoked_since(connection: Connection, consent: Consent) -> bool:
     return connection.execute(query).first() is not None
 
 
-def active_consent(consents: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
-    """Return the first of a seller's consents that is active for a bank; for any purpose if None."""
+def active_consent(consents: Sequence[Consent], purpose: str | None, now: datetime) -> Consent | None:
+    """Return the first of a seller's consents for a bank that is active; for any purpose if None."""
     active = (
         consent
         for consent in consents
-        if consent.bank_id == bank_id
-        and purpose in {None, consent.purpose}
+        if purpose in {None, consent.purpose}
         and consent.granted_at <= now
         and consent.state(now) is ConsentState.IN_FORCE
     )
     return next(active, None)
 
 
-def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> defaultdict[str, list[Consent]]:
-    """Return the unrevoked consents of these sellers for all banks, latest end first."""
+def unrevoked(connection: Connection, bank_id: str, seller_ids: Sequence[str]) -> defaultdict[str, list[Consent]]:
+    """Return the unrevoked consents of these sellers for a bank, latest end first.
+
+    It reads no rows of other banks, so its duration does not show whether they have a consent.
+    """
     by_seller = defaultdict[str, list[Consent]](list)
-    for row in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
+    for row in connection.execute(_UNREVOKED, {"bank": bank_id, "sellers": seller_ids}):
         by_seller[row.seller_id].append(_to_consent(row))
     return by_seller
+
+
+def has_consented(connection: Connection, seller_id: str, bank_id: str) -> bool:
+    """Return whether a seller ever gave a bank a consent, active or not; False for an erased seller."""
+    query = select(consents.c.id).where(consents.c.seller_id == seller_id, consents.c.bank_id == bank_id).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def select_consent(connection: Connection, consent_id: str) -> Consent | None:

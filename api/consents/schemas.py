@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, ConsentState
 from api.consents.service import LONGEST, ConsentTerms
-from api.kit.fields import Moment, Purpose, ResponseModel, SellerId
+from api.kit.fields import Moment, Purpose, ResponseModel, SellerId, Timestamp
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
 BANK = "bank-3f9c2a7d5e1b0846"
@@ -66,14 +66,16 @@ class ConsentResponse(ResponseModel):
     bank_id: str = Field(description="The bank that may score the seller.", examples=[BANK])
     purpose: Purpose = Field(description="Allowed purpose of scores.")
     state: ConsentState = Field(description="Current state.")
-    granted_at: str = Field(
+    granted_at: Timestamp = Field(
         description="When the seller gave the consent, UTC.", examples=["2026-02-01T09:30:00.000000Z"]
     )
-    ends_at: str = Field(description="End of the consent (exclusive), UTC.", examples=["2026-05-02T09:30:00.000000Z"])
-    revoked_at: str | None = Field(
+    ends_at: Timestamp = Field(
+        description="End of the consent (exclusive), UTC.", examples=["2026-05-02T09:30:00.000000Z"]
+    )
+    revoked_at: Timestamp | None = Field(
         description="When the consent was revoked, UTC; null if it was not.", examples=["2026-03-01T12:00:00.000000Z"]
     )
-    recorded_at: str = Field(
+    recorded_at: Timestamp = Field(
         description="When the consent was recorded, UTC.", examples=["2026-02-01T09:30:02.250000Z"]
     )
 
@@ -111,12 +113,14 @@ class ConsentRequestResponse(ResponseModel):
     bank_id: str = Field(description="The requesting bank.", examples=[BANK])
     purpose: Purpose = Field(description="Requested purpose of scores.")
     state: ConsentRequestState = Field(description="Current state. `pending` does not mean that the seller exists.")
-    asked_at: str = Field(description="When the bank sent the request, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
-    expires_at: str = Field(
+    asked_at: Timestamp = Field(
+        description="When the bank sent the request, UTC.", examples=["2026-02-01T09:30:00.000000Z"]
+    )
+    expires_at: Timestamp = Field(
         description="When the request expires, UTC. Until then a new request returns this one, unless it is granted.",
         examples=["2026-03-03T09:30:00.000000Z"],
     )
-    declined_at: str | None = Field(
+    declined_at: Timestamp | None = Field(
         description="When the seller declined, UTC; null if they did not.", examples=["2026-02-02T08:00:00.000000Z"]
     )
     consent_id: str | None = Field(

@@ -63,18 +63,18 @@ def require_active_consent(
     Raises:
         ConsentRequired: there is no active consent; the same for an unknown seller.
     """
-    consents = repository.unrevoked(connection, [seller_id])[seller_id]
+    consents = repository.unrevoked(connection, bank_id, [seller_id])[seller_id]
     # read the clock last: with an earlier time, a consent that was just renewed would start in the future
-    return require_consent(consents, bank_id, purpose, clock())
+    return require_consent(consents, purpose, clock())
 
 
-def require_consent(consents: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent:
-    """Return the active one of a seller's unrevoked consents, which are in the order of `unrevoked`.
+def require_consent(consents: Sequence[Consent], purpose: str | None, now: datetime) -> Consent:
+    """Return the active one of a seller's unrevoked consents for a bank, which are in the order of `unrevoked`.
 
     Raises:
         ConsentRequired: none of them is active.
     """
-    consent = repository.active_consent(consents, bank_id, purpose, now)
+    consent = repository.active_consent(consents, purpose, now)
     if consent is None:
         raise ConsentRequired
     return consent
@@ -104,8 +104,8 @@ def grant_consent(
     ledger.lock_chain(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
-    unrevoked = repository.unrevoked(connection, [terms.seller_id])[terms.seller_id]
-    before = repository.active_consent(unrevoked, terms.bank_id, terms.purpose, now)
+    unrevoked = repository.unrevoked(connection, terms.bank_id, [terms.seller_id])[terms.seller_id]
+    before = repository.active_consent(unrevoked, terms.purpose, now)
     if before is not None:
         if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
             return before

@@ -34,6 +34,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""The type of a response field with a time in UTC, as `format_timestamp` writes it."""
+
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
+"""The type of a response field with a day, as `date.isoformat` writes it."""
+
+
 class ResponseModel(BaseModel):
     """The base of response schemas. A field of another response accepts a record with its attributes."""
 

@@ -3,8 +3,8 @@
 Headers that a handler stores as `response_headers` in the state of the request are added to its response, problems
 included. A log line names the route, not the path, so that it holds no seller ID and no token.
 
-A body or query with a repeated name is rejected: parsers differ in which value they use, so two programs could
-interpret one request differently. Both checks run after the token was verified.
+A body with a repeated name is rejected: parsers differ in which value they use, so two programs could interpret one
+request differently. The check runs after the token was verified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import MAX_BODY_BYTES, BodyTooLarge, InvalidRequest, MalformedJson
+from api.errors import MAX_BODY_BYTES, BodyTooLarge, MalformedJson
 from api.kit.problems import MAX_NAME, ErrorRenderer
 
 access = logging.getLogger("api.access")
@@ -201,22 +201,3 @@ def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique_names)
-
-
-def reject_duplicate_parameters(request: Request) -> None:
-    """Reject a query that repeats a parameter of the endpoint. Unknown parameters are ignored.
-
-    Raises:
-        InvalidRequest: It lists each repeated parameter.
-    """
-    if b"&" not in request.scope["query_string"]:
-        return
-    parameters = {each.alias for each in request.scope["route"].dependant.query_params}
-    counts = collections.Counter(name for name, _ in request.query_params.multi_items())
-    repeated = [
-        {"where": f"query/{name}", "rule": "once", "message": f"Must occur once; it occurs {count} times"}
-        for name, count in counts.items()
-        if count > 1 and name in parameters
-    ]
-    if repeated:
-        raise InvalidRequest(repeated)

@@ -6,7 +6,7 @@ The examples are recorded calls (`openapi_examples.json`). A test repeats the ca
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -139,13 +139,28 @@ def extend_document(app: FastAPI) -> None:
             [(ProblemDetails, "serialization"), (InvalidRequestDetails, "serialization")], ref_template=_REFERENCE
         )
         document["components"]["schemas"] |= schemas[1]["$defs"]
+        for schema in document["components"]["schemas"].values():
+            _drop_titles(schema.get("properties", {}).values())
         for item in document["paths"].values():
             for operation in item.values():
+                _drop_titles(parameter["schema"] for parameter in operation.get("parameters", ()))
                 _add_examples(operation, _examples().get(operation["operationId"], {}))
         return document
 
     # the framework's documented way to extend the document
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _drop_titles(schemas: Iterable[dict[str, Any]]) -> None:
+    """Remove the titles that the framework gives to fields.
+
+    Some generators name a class after the title of a field, so the field `score` would collide with the model `Score`,
+    and two fields `side` with each other. They then leave out the models that use them.
+    """
+    for schema in schemas:
+        schema.pop("title", None)
+        items, others = schema.get("items"), schema.get("additionalProperties")
+        _drop_titles([each for each in (*schema.get("anyOf", ()), items, others) if isinstance(each, dict)])
 
 
 def _add_examples(operation: dict[str, Any], recorded: dict[str, Any]) -> None:

@@ -2,22 +2,22 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, Operator, require_scope
 from api.auth.scopes import Scope
+from api.kit.etags import ETAG_HEADER, IfNoneMatch, etag_of, matches_any
 from api.kit.openapi import RATE_HEADERS, responses
 from api.models import card
 from api.models.bundle_store import ServedModel
 from api.models.schemas import ModelCard, Reasons
-from scoring.canonical import sha256
 
 router = APIRouter(prefix="/v1", tags=["model"], route_class=AuthenticatedRoute)
 
 _CACHE_HEADERS: Final[dict[str, Any]] = {
-    "ETag": {"description": "Identifies the content. Send it as If-None-Match.", "schema": {"type": "string"}},
+    **ETAG_HEADER,
     "Cache-Control": {"description": "Revalidate for each use.", "schema": {"type": "string"}},
 }
 
@@ -32,11 +32,6 @@ async def _champion(request: Request) -> ServedModel:
 
 
 Champion = Annotated[ServedModel, Depends(_champion)]
-
-IfNoneMatch = Annotated[
-    str | None,
-    Header(description="ETags that the caller has. If one of them is current, the response is 304 without a body."),
-]
 
 
 @router.get(
@@ -78,13 +73,7 @@ def get_reasons(
 
 def _response(content: BaseModel, if_none_match: str | None) -> Response:
     body = content.model_dump_json().encode()
-    headers = {"ETag": f'"{sha256(body)}"', "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and _matches_etag(if_none_match, headers["ETag"]):
+    headers = {"ETag": etag_of(body), "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and matches_any(if_none_match, headers["ETag"]):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
-
-
-def _matches_etag(if_none_match: str, tag: str) -> bool:
-    # for a GET, weak tags match too (RFC 9110, section 13.1.2)
-    tags = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    return if_none_match.strip() == "*" or tag in tags

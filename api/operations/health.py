@@ -13,7 +13,7 @@ from pydantic import Field
 
 from api.errors import DatabaseUnavailable, NotReady
 from api.kit.database import transaction
-from api.kit.fields import ResponseModel, format_timestamp
+from api.kit.fields import Day, ResponseModel, format_timestamp
 from api.kit.openapi import problem_responses
 from api.ledger.chain import is_earlier
 from api.ledger.store import tips
@@ -41,7 +41,7 @@ class ReadyStatus(ResponseModel):
         description="Problems that do not stop scoring, one sentence per component. The log states the causes.",
         examples=[["model: the champion of the registry cannot be used; version 3 stays active."]],
     )
-    data_through: str = Field(
+    data_through: Day = Field(
         description="The midnight (UTC) through which the latest vectors use data.", examples=["2026-01-31"]
     )
     data_age_days: int = Field(

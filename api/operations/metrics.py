@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from api.auth.callers import AuthenticatedRoute, Operator, require_scope
 from api.auth.scopes import Scope
-from api.errors import DatabaseUnavailable
+from api.errors import DatabaseUnavailable, InvalidRequest
 from api.kit.database import transaction
 from api.kit.openapi import NO_STORE, responses
 from api.ledger import store
@@ -104,6 +104,7 @@ router = APIRouter(tags=["health"], route_class=AuthenticatedRoute)
     responses=responses(
         200,
         "Counters since the start, and current gauges.",
+        InvalidRequest,
         content={"text/plain": {"schema": {"type": "string"}, "example": "sellerscore_ledger_rows 4812.0\n"}},
     ),
 )

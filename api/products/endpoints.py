@@ -1,19 +1,22 @@
 """`/v1/products`: replace and list a bank's products; `/v1/scores/{id}/eligibility`: evaluate them for a score."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
+from api.kit.etags import ETAG_HEADER, IfMatch, etag_of, require_match
 from api.kit.fields import Moment, ScoreId
 from api.kit.openapi import BODY_PROBLEMS, responses
 from api.products import repository, service
 from api.products.eligibility import eligibility_inputs, evaluate_products
+from api.products.repository import ProductVersion
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
 from api.scores.repository import find_score
 from api.services import Services, ServicesDep
@@ -36,39 +39,56 @@ At = Annotated[
     "/v1/products",
     operation_id="replaceProducts",
     summary="Replace the bank's products",
-    responses=responses(200, "The current products.", *BODY_PROBLEMS, errors.InvalidRequest, errors.VectorsUnavailable),
+    responses=responses(
+        200,
+        "The current products.",
+        *BODY_PROBLEMS,
+        errors.PreconditionFailed,
+        errors.InvalidRequest,
+        errors.VectorsUnavailable,
+        headers=ETAG_HEADER,
+    ),
 )
 def replace_products(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
     services: ServicesDep,
     products: ProductList,
+    response: Response,
+    if_match: IfMatch = None,
 ) -> ProductsResponse:
     """Replace all products of the bank: new ones are added, changed ones get a new version, others are withdrawn.
 
     All changes are made together or not at all. Earlier versions are stored with their times. Sending the same list
-    again changes nothing.
+    again changes nothing. With the ETag of the list in If-Match, a change that someone else made in the meantime is not
+    overwritten.
     """
     valid = service.validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
     with transaction(services.engine, writes=True) as connection:
+        repository.lock_products(connection, bank.id)
+        require_match(if_match, _etag(_response(repository.list_products(connection, bank.id))))
         service.replace_products(connection, bank.id, valid)
         versions = repository.list_products(connection, bank.id)
-    return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
+    listed = _response(versions)
+    response.headers["ETag"] = _etag(listed)
+    return listed
 
 
 @router.get(
     "/v1/products",
     operation_id="listProducts",
     summary="List the bank's products",
-    responses=responses(200, "The bank's products.", errors.InvalidRequest),
+    responses=responses(200, "The bank's products.", errors.InvalidRequest, headers=ETAG_HEADER),
 )
 def list_products(
-    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, at: At = None
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, response: Response, at: At = None
 ) -> ProductsResponse:
-    """Return the bank's own products, current or at a past time."""
+    """Return the bank's own products, current or at a past time. Send the ETag of the current list to replace it."""
     moment = _parse_at(at, None)
     with transaction(services.engine) as connection:
         versions = repository.list_products(connection, bank.id, moment)
-    return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
+    listed = _response(versions)
+    response.headers["ETag"] = _etag(listed)
+    return listed
 
 
 @router.get(
@@ -106,6 +126,14 @@ def get_eligibility(
         versions = repository.list_products(connection, bank.id, moment)
     facts, offers = evaluate_products(services, score, [(bank.name, version) for version in versions], moment)
     return EligibilityResponse.of(facts, eligibility_inputs(facts, _DOLLAR, moment), offers, moment)
+
+
+def _response(versions: Sequence[ProductVersion]) -> ProductsResponse:
+    return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
+
+
+def _etag(products: ProductsResponse) -> str:
+    return etag_of(products.model_dump_json().encode())
 
 
 def _parse_at(at: datetime | None, since: datetime | None) -> datetime:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from api.kit.fields import ResponseModel
+from api.kit.fields import Day, ResponseModel, Timestamp
 from api.products.eligibility import SHARES, Offer, ScoreFacts
 from api.products.repository import ProductVersion
 from scoring import Criterion, EligibilityInputs, Outcome
@@ -87,8 +87,8 @@ class ProductResponse(ProductTerms):
     """A product in its current version, or its version at the requested time."""
 
     version: int = Field(description="Version of the product, from 1.", examples=[3])
-    since: str = Field(description="Start of this version, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
-    until: str | None = Field(
+    since: Timestamp = Field(description="Start of this version, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
+    until: Timestamp | None = Field(
         description="End of this version, UTC; null if it is current.", examples=["2026-05-01T12:00:00.000000Z"]
     )
 
@@ -181,12 +181,14 @@ class EligibilityResponse(ResponseModel):
     seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
     outcome: Outcome = Field(description="Only `scored` has a band. Without a band, no product is open.")
     band: str | None = Field(description="Band of the score; null without a score.", examples=["B"])
-    as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
-    at: str = Field(
+    as_of: Day = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
+    at: Timestamp = Field(
         description="Time of the evaluation, UTC. Send it as `at` to get the same response again.",
         examples=["2026-02-01T09:30:00.000000Z"],
     )
-    expires_at: str = Field(description="Time when the score expires, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
+    expires_at: Timestamp = Field(
+        description="Time when the score expires, UTC.", examples=["2026-03-03T09:30:00.000000Z"]
+    )
     expired: bool = Field(
         description="Whether the score had expired at that time. With an expired score, no product is open."
     )

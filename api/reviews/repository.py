@@ -51,10 +51,11 @@ reviews = Table(
 
 
 class ReviewKind(StrEnum):
-    """Kind of a review: of a disputed figure, or of the whole score."""
+    """Kind of a review: of a disputed figure, of the whole score, or an operator's reversal of a correction."""
 
     DISPUTE = "dispute"
     REVIEW = "review"
+    REVERSAL = "reversal"
 
 
 class ReviewState(StrEnum):

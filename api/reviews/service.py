@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.encryption import SellerKey
 from api.ledger.store import EntryDraft
 from api.reviews import ledger_entries, repository
+from api.reviews.corrections import Figure, preview_correction, preview_reversal
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, reviews
 from api.scores import self_view
 from api.scores.inputs import Correction, corrections
@@ -27,6 +27,7 @@ from api.services import Services
 DEADLINE: Final = timedelta(days=30)
 MOST_OPEN: Final = 10
 LONGEST_STATEMENT: Final = 2_000
+_REASON: Final = "Give a reason of 1 to {} characters for the seller"
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,16 @@ class ReviewDraft:
 
 @dataclass(frozen=True)
 class Decision:
-    """An operator's decision; for a correction, `feature` and `value` are the corrected figure."""
+    """An operator's decision; for a correction, `feature` and `value` are the corrected figure.
+
+    `confirm_band` is the new band if the correction changes it.
+    """
 
     outcome: ReviewOutcome
     reason: str
     feature: str | None = None
     value: float | None = None
+    confirm_band: str | None = None
 
 
 def open_review(connection: Connection, services: Services, draft: ReviewDraft, clock: Clock = utc_now) -> Review:
@@ -122,59 +127,104 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
     Raises:
         ReviewUnknown: there is no review with this ID.
         ReviewDecided: the review is already decided.
-        InvalidRequest: the reason is missing, or a correction has no known figure or no finite value.
+        InvalidRequest: the reason is missing, or a correction has no known figure or no value in the allowed range.
+        CorrectionUnconfirmed: the correction changes the band, and the decision does not name the new one.
         SellerUnknown: there are no data of the seller to correct.
     """
-    reason = _require_text(decision.reason, "reason", "Give a reason of 1 to {} characters for the seller")
+    reason = _require_text(decision.reason, "reason", _REASON)
     with transaction(services.engine, writes=True) as connection:
         seller, review = _lock_undecided(connection, services, review_id)
+        now, correction = clock(), None
+        if decision.outcome is ReviewOutcome.CORRECTED:
+            figure = Figure(review.seller_id, decision.feature or review.feature, decision.value)
+            preview = preview_correction(services, connection, figure, now)
+            preview.require_range()
+            preview.require_confirmation(decision.confirm_band)
+            correction = replace(preview.correction, review_id=review.id)
+        return _record(services, connection, (seller, review), (by, reason, correction), now)
+
+
+def reverse_decision(
+    services: Services,
+    review_id: str,
+    by: str,
+    reason: str,
+    *,
+    confirm_band: str | None = None,
+    clock: Clock = utc_now,
+) -> Review:
+    """Restore the delivered value of a figure that a review corrected, and issue a new score, in one transaction.
+
+    A decision is final, so the reversal is a review of its own, which is decided at once and recorded in the ledger.
+
+    Raises:
+        ReviewUnknown: there is no review with this ID.
+        CorrectionNotActive: the current figures do not use a correction of this review.
+        CorrectionUnconfirmed: the reversal changes the band, and `confirm_band` is not the new one.
+        InvalidRequest: the reason is missing.
+    """
+    reason = _require_text(reason, "reason", _REASON)
+    with transaction(services.engine, writes=True) as connection:
+        seller, reversed_review = _lock(connection, services, review_id)
         now = clock()
-        correction = _correction(services, connection, review, decision, now)
-        content = ledger_entries.decision_entry(review, by, decision.outcome, reason, correction)
-        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
-        score: StoredScore | None = None
-        if correction is not None:
-            insert_row(connection, corrections, correction)
-            draft = _rescore(services, connection, review, now)
-            score = self_view.record(services, connection, seller, draft, now)
-        values: dict[str, Any] = {
-            "taken_at": review.taken_at or now,
-            "taken_by": review.taken_by or by,
-            "decided_at": now,
-            "decided_by": by,
-            "outcome": decision.outcome,
-            "reason": reason,
-            "new_score_id": None if score is None else score.id,
-        }
-        repository.update_review(connection, review.id, **values)
+        preview = preview_reversal(services, connection, reversed_review.seller_id, review_id, now)
+        preview.require_confirmation(confirm_band)
+        review = Review(
+            id=str(uuid.uuid4()),
+            seller_id=reversed_review.seller_id,
+            kind=ReviewKind.REVERSAL,
+            feature=preview.entry.name,
+            score_id=reversed_review.new_score_id,
+            statement=f"Reverses the correction of review {review_id}.",
+            opened_at=now,
+            due_at=now + DEADLINE,
+        )
+        insert_row(connection, reviews, review)
+        correction = replace(preview.correction, review_id=review.id)
+        return _record(services, connection, (seller, review), (by, reason, correction), now)
+
+
+def _record(
+    services: Services,
+    connection: Connection,
+    reviewed: tuple[SellerKey, Review],
+    decided: tuple[str, str, Correction | None],
+    now: datetime,
+) -> Review:
+    (seller, review), (by, reason, correction) = reviewed, decided
+    outcome = ReviewOutcome.CONFIRMED if correction is None else ReviewOutcome.CORRECTED
+    content = ledger_entries.decision_entry(review, by, outcome, reason, correction)
+    services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
+    score: StoredScore | None = None
+    if correction is not None:
+        insert_row(connection, corrections, correction)
+        draft = _rescore(services, connection, review, now)
+        score = self_view.record(services, connection, seller, draft, now)
+    values: dict[str, Any] = {
+        "taken_at": review.taken_at or now,
+        "taken_by": review.taken_by or by,
+        "decided_at": now,
+        "decided_by": by,
+        "outcome": outcome,
+        "reason": reason,
+        "new_score_id": None if score is None else score.id,
+    }
+    repository.update_review(connection, review.id, **values)
     return replace(review, **values)
 
 
 def _lock_undecided(connection: Connection, services: Services, review_id: str) -> tuple[SellerKey, Review]:
-    # the seller's key before the chain, the order of all locks; under the lock a review is decided only once
-    seller = services.ledger.seller(connection, find_review(connection, review_id).seller_id)
-    services.ledger.lock_chain(connection, SELF_CHAIN)
-    review = find_review(connection, review_id)
+    seller, review = _lock(connection, services, review_id)
     if review.decided_at is not None:
         raise ReviewDecided
     return seller, review
 
 
-def _correction(
-    services: Services, connection: Connection, review: Review, decision: Decision, now: datetime
-) -> Correction | None:
-    if decision.outcome is not ReviewOutcome.CORRECTED:
-        return None
-    names = services.champion.bundle.sheet.names
-    feature = decision.feature or review.feature
-    if feature is None or feature not in names:
-        raise _not_allowed("feature", "Select the figure to correct")
-    if decision.value is None or not math.isfinite(decision.value):
-        raise _not_allowed("value", "Enter the correct value as a finite number")
-    stored = self_view.latest_inputs(services, connection, review.seller_id, now).stored
-    found = stored.values[names.index(feature)]
-    as_of = stored.snapshot.as_of.isoformat()
-    return Correction(review.id, review.seller_id, as_of, feature, found, float(decision.value), now)
+def _lock(connection: Connection, services: Services, review_id: str) -> tuple[SellerKey, Review]:
+    # the seller's key before the chain, the order of all locks; under the lock a review is decided only once
+    seller = services.ledger.seller(connection, find_review(connection, review_id).seller_id)
+    services.ledger.lock_chain(connection, SELF_CHAIN)
+    return seller, find_review(connection, review_id)
 
 
 def _rescore(services: Services, connection: Connection, review: Review, now: datetime) -> ScoreDraft:

@@ -2,19 +2,22 @@
 
 Concurrent requests share one transaction, one query per table and one run of the model:
 
-1. `_lock` locks the sellers' keys, then the banks' chains. Erasures use the same order, so there is no deadlock. All
+1. `_find_consenting` reads which sellers have a consent for the requesting bank. Only their rows are read afterwards:
+   the duration of a refusal must not show whether a seller exists or deals with another bank.
+2. `_lock` locks the sellers' keys, then the banks' chains. Erasures use the same order, so there is no deadlock. All
    other rows are read after that, so every consent, erasure and key that was committed before is visible.
-2. `_prepare` checks each request: idempotency key, consent, feature values. The result is a prepared request, the score
+3. `_prepare` checks each request: idempotency key, consent, feature values. The result is a prepared request, the score
    of an idempotent replay, or a problem.
-3. `_draft` assesses the prepared requests: one `ScoreDraft` each.
-4. `_record` places the drafts in their chains and signs them: one `ScoreRecord` each.
-5. `store_scores` and `_store_keys` write everything, and the transaction commits.
+4. `_draft` assesses the prepared requests: one `ScoreDraft` each.
+5. `_record` places the drafts in their chains and signs them: one `ScoreRecord` each.
+6. `store_scores` and `_store_keys` write everything, and the transaction commits.
 """
 
 from __future__ import annotations
 
 import hmac
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -96,7 +99,7 @@ class ScoreRecord:
 
 @dataclass(frozen=True)
 class _LockedState:
-    """The rows of all requests, read while the sellers' keys and the chains are locked.
+    """The rows of all requests, read while the sellers' keys and the chains are locked; consents by bank and seller.
 
     `now` is read after the locks: with an earlier time, a consent that was renewed during the wait would start in the
     future.
@@ -106,7 +109,7 @@ class _LockedState:
     sellers: Mapping[str, SellerKey]
     tips: dict[str, Tip]
     used_keys: Mapping[str, UsedKey]
-    consents: Mapping[str, Sequence[Consent]]
+    consents: Mapping[str, Mapping[str, Sequence[Consent]]]
     corrections: Mapping[str, Sequence[Correction]]
 
 
@@ -162,7 +165,7 @@ def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Prob
     """
     services = requests[0].services
     with transaction(services.engine, writes=True) as connection:
-        state = _lock(connection, requests)
+        state = _lock(connection, requests, _find_consenting(connection, requests))
         results = [_prepare(connection, request, state) for request in requests]
         prepared = [result for result in results if isinstance(result, _Prepared)]
         drafts = _draft(prepared)
@@ -181,16 +184,27 @@ def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Prob
     ]
 
 
-def _lock(connection: Connection, requests: Sequence[IssuanceRequest]) -> _LockedState:
-    ledger, seller_ids = requests[0].services.ledger, sorted({request.request.seller_id for request in requests})
+def _find_consenting(connection: Connection, requests: Sequence[IssuanceRequest]) -> dict[str, list[str]]:
+    """Return for each bank the requested sellers that have an unrevoked consent for it."""
+    by_bank = defaultdict[str, set[str]](set)
+    for request in requests:
+        by_bank[request.bank_id].add(request.request.seller_id)
+    return {bank: sorted(consents.unrevoked(connection, bank, sorted(by_bank[bank]))) for bank in sorted(by_bank)}
+
+
+def _lock(
+    connection: Connection, requests: Sequence[IssuanceRequest], consenting: Mapping[str, Sequence[str]]
+) -> _LockedState:
+    ledger = requests[0].services.ledger
+    seller_ids = sorted({seller for each in consenting.values() for seller in each})
     sellers = ledger.sellers(connection, seller_ids)
-    tips = {chain: ledger.lock_chain(connection, chain) for chain in sorted({request.bank_id for request in requests})}
+    tips = {bank: ledger.lock_chain(connection, bank) for bank in consenting}
     return _LockedState(
         now=datetime.now(UTC),
         sellers=sellers,
         tips=tips,
         used_keys=keys.find_used_key(connection, [request.key.name for request in requests if request.key is not None]),
-        consents=consents.unrevoked(connection, seller_ids),
+        consents={bank: consents.unrevoked(connection, bank, each) for bank, each in consenting.items()},
         corrections=inputs.corrections_of_all(connection, seller_ids),
     )
 
@@ -203,7 +217,7 @@ def _prepare(
         used = None if key is None else state.used_keys.get(key.name)
         if key is not None and used is not None and now < used.expires_at:
             return IssuedScore(_find_replay(connection, request.services.ledger, key, used), replayed=True)
-        consent = require_consent(state.consents.get(seller_id, ()), request.bank_id, request.request.purpose, now)
+        consent = require_consent(state.consents[request.bank_id].get(seller_id, ()), request.request.purpose, now)
         # a consent creates the seller's key; without a key, the consent came after the keys were locked
         seller = state.sellers.get(seller_id)
         if seller is None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.kit.fields import Purpose, ResponseModel, SellerId
+from api.kit.fields import Day, Purpose, ResponseModel, SellerId, Timestamp
 from scoring import Outcome
 
 
@@ -64,7 +64,7 @@ class Reason(ResponseModel):
     table: str | None = Field(
         description="The unused table, if the value is missing because of it; else null.", examples=["traffic"]
     )
-    data_through: str | None = Field(
+    data_through: Day | None = Field(
         description="Midnight (UTC) up to which that table is complete; null if it was not delivered.",
         examples=["2026-01-03"],
     )
@@ -109,7 +109,7 @@ class TableGap(ResponseModel):
     """An optional table that the score does not use."""
 
     table: str = Field(description="Name of the table.", examples=["traffic"])
-    data_through: str | None = Field(
+    data_through: Day | None = Field(
         description="Midnight (UTC) up to which the table is complete, which is too old; null if not delivered.",
         examples=["2026-01-03"],
     )
@@ -149,11 +149,11 @@ class AssessmentResponse(ResponseModel):
     default_definition: str = Field(
         description="Definition of default.", examples=["90+ days past due within 12 months"]
     )
-    requested_on: str = Field(
+    requested_on: Day = Field(
         description="Day (UTC) of the request. The age of the data is measured against it.", examples=["2026-02-01"]
     )
-    as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
-    data_through: str | None = Field(
+    as_of: Day = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    data_through: Day | None = Field(
         description="Midnight (UTC) up to which all required tables are complete: 2026-01-31 includes 30 January.",
         examples=["2026-01-31"],
     )
@@ -198,8 +198,8 @@ class Score(ResponseModel):
     consent_id: str = Field(
         description="The seller's consent to this score.", examples=["4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"]
     )
-    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    expires_at: str = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    scored_at: Timestamp = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: Timestamp = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
     assessment: AssessmentResponse = Field(description="The outcome and its explanation.")
     ledger: LedgerPosition = Field(description="Position in the ledger.")
     receipt: str = Field(
@@ -222,8 +222,8 @@ class Compared(ResponseModel):
     """One of the two scores."""
 
     id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
-    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    scored_at: Timestamp = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    as_of: Day = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
     outcome: Outcome = Field(description="Only `scored` has a score.")
     score: int | None = Field(description="The score; null unless scored.", examples=[612])
     band: str | None = Field(description="The band; null unless scored.", examples=["B"])
@@ -292,10 +292,12 @@ class ScoreItem(ResponseModel):
     )
     seller_id: str | None = Field(description="ID of the scored seller.", examples=["S-000001"])
     purpose: str = Field(description="Purpose of the score.", examples=["credit_application"])
-    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    expires_at: str | None = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    scored_at: Timestamp = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: Timestamp | None = Field(
+        description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"]
+    )
     expired: bool | None = Field(description="Whether the score has expired.", examples=[False])
-    as_of: str | None = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    as_of: Day | None = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
     outcome: Outcome | None = Field(description="Only `scored` has a score.")
     score: int | None = Field(description="The score; null unless scored.", examples=[625])
     band: str | None = Field(description="A (best) to E; null unless scored.", examples=["B"])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from api.consents import repository as consents
 from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScorePastRetention, ScoreUnknown
 from api.kit import pagination
 from api.kit.database import transaction
@@ -64,7 +65,10 @@ def list_scores(
         before = pagination.resolve_cursor(
             cursor, lambda position: repository.position_of(connection, bank_id, position.id, position.moment)
         )
-        rows = repository.newest(connection, ScoreQuery(bank_id, seller_id, before, limit + 1))
+        # a bank has scores only of sellers who gave it a consent; the rows of others must not delay the response
+        readable = seller_id is None or consents.has_consented(connection, seller_id, bank_id)
+        query = ScoreQuery(bank_id, seller_id, before, limit + 1)
+        rows = repository.newest(connection, query) if readable else []
     items, next_cursor = pagination.paginate(rows, limit, lambda row: PagePosition(row.index.scored_at, row.index.id))
     return ScorePage(items=[_list_item(services, row, now) for row in items], next_cursor=next_cursor)
 

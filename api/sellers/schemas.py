@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from api.kit.fields import ResponseModel
+from api.kit.fields import Day, ResponseModel
 from features.profile.peers import LEAST
 from features.profile.profile import MissingReason
 from features.store.profiles import PeerScope
@@ -49,8 +49,8 @@ class FamilyIndex(ResponseModel):
 class Step(ResponseModel):
     """One of the twelve periods of thirty days before as_of."""
 
-    begins: str = Field(description="Start of the period, midnight UTC.", examples=["2025-12-02"])
-    ends: str = Field(description="End of the period, midnight UTC.", examples=["2026-01-01"])
+    begins: Day = Field(description="Start of the period, midnight UTC.", examples=["2025-12-02"])
+    ends: Day = Field(description="End of the period, midnight UTC.", examples=["2026-01-01"])
     settled: bool = Field(
         description="Whether the period ended at least 30 days ago, so that refunds have arrived.", examples=[True]
     )
@@ -73,7 +73,7 @@ class Series(ResponseModel):
     settles: bool = Field(
         description="Whether refunds or late parcels can change periods that are not settled.", examples=[True]
     )
-    data_through: str | None = Field(
+    data_through: Day | None = Field(
         description="Midnight through which its tables are delivered.", examples=["2026-01-01"]
     )
     missing: MissingReason | None = Field(description=_MISSING, examples=[None])
@@ -108,12 +108,12 @@ class TableCoverage(ResponseModel):
 
     table: str = Field(description="Name of the table.", examples=["orders"])
     need: str = Field(description="`required`, `expected` or `optional` in a delivery.", examples=["required"])
-    covers_through: str | None = Field(
+    covers_through: Day | None = Field(
         description="Midnight (UTC) through which the table is delivered for all sellers.", examples=["2026-01-01"]
     )
     age_days: int | None = Field(description="Days from covers_through to today.", examples=[1])
-    first_day: str | None = Field(description="First day with a row of this seller.", examples=["2022-01-10"])
-    last_day: str | None = Field(
+    first_day: Day | None = Field(description="First day with a row of this seller.", examples=["2022-01-10"])
+    last_day: Day | None = Field(
         description="Last day with a row of this seller before as_of.", examples=["2025-12-31"]
     )
     months_of_history: int | None = Field(
@@ -152,7 +152,7 @@ class Profile(ResponseModel):
 
     seller_id: str = Field(description="ID of the seller.", examples=["S-000001"])
     consent_id: str = Field(description="Consent of this view.", examples=["4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"])
-    as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-01"])
+    as_of: Day = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-01"])
     data_version: str = Field(description="Version of the operating data.", examples=["sha256:5c1b"])
     catalogue: str = Field(description="Digest of the feature definitions.", examples=["sha256:77aa"])
     peers: Peers = Field(description="The peer group.")

@@ -9,7 +9,6 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import errors
-from api.auth.oidc import Provider
 from api.auth.sessions import UserKind
 from api.kit.database import transaction
 from api.kit.problems import request_id_of, respond
@@ -41,7 +40,7 @@ def error_page(request: Request, problem: errors.Problem) -> Response:
         advice = _OPERATOR_ADVICE.get(advice, advice)
     services: Services = request.app.state.services
     # without a session, the page links to the OIDC login if one is configured
-    by_oidc = problem.status == _LOG_IN_STATUS and Provider.of(services.settings) is not None
+    by_oidc = problem.status == _LOG_IN_STATUS and services.oidc is not None
     back = section if viewer.signed_in or problem.status in _RETRY_STATUS else None
     response = page("error.html", viewer, problem.status, said=title, advice=advice, by_oidc=by_oidc, back=back)
     response.headers.update(problem.headers)
@@ -81,6 +80,10 @@ _FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
 _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.NotSignedIn: (N_("You are not logged in"), _LOG_IN),
     errors.LoginFailed: (N_("The login failed"), _START_AGAIN),
+    errors.LoginUnavailable: (
+        N_("The login is not available right now"),
+        N_("Wait a minute and try again, or open your score from your marketplace."),
+    ),
     errors.LinkUsedUp: (
         N_("This link has expired or was already used"),
         N_("A link works once, within ten minutes. Open your score again from your marketplace."),
@@ -97,6 +100,14 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
         N_("You have reached the limit of open reviews. Wait until one of them is decided."),
     ),
     errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision is final.")),
+    errors.CorrectionUnconfirmed: (
+        _UNCHANGED,
+        N_("The correction changes the band. Go back, check its effect and confirm the new band."),
+    ),
+    errors.CorrectionNotActive: (
+        _UNCHANGED,
+        N_("There is no correction to reverse. Newer data or a later correction may have replaced it."),
+    ),
     errors.SellerUnknown: (
         _UNCHANGED,
         N_("There are no data of this seller to correct. Confirm without changes, or decide later."),

@@ -52,11 +52,13 @@ ACCESS_KINDS: Final[Mapping[str, str]] = {
 KINDS: Final[Mapping[ReviewKind, str]] = {
     ReviewKind.DISPUTE: N_("You disputed a figure"),
     ReviewKind.REVIEW: N_("You requested a review of your score by a person"),
+    ReviewKind.REVERSAL: N_("We reversed a correction"),
 }
 
 QUEUE_KINDS: Final[Mapping[ReviewKind, str]] = {
     ReviewKind.DISPUTE: N_("Dispute of a figure"),
     ReviewKind.REVIEW: N_("Review by a person"),
+    ReviewKind.REVERSAL: N_("Reversal of a correction"),
 }
 
 STATES: Final[Mapping[ReviewState, str]] = {
@@ -77,5 +79,6 @@ CONFIRMATIONS: Final[Mapping[str, str]] = {
     "asked": N_("Done. We received your request. A person reviews it, and the answer appears on this page."),
     "taken": N_("Done. The review is assigned to you."),
     "decided": N_("Done. The decision is recorded."),
+    "reversed": N_("Done. The correction is reversed."),
 }
 """Confirmations of the last action, by the name in the page address."""

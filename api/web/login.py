@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from api import errors
 from api.auth import sessions
-from api.auth.oidc import CALLBACK_PATH, LoginAttempt, Provider
+from api.auth.oidc import CALLBACK_PATH, LoginAttempt, OidcLogins
 from api.auth.rate_limits import Proof, address_of
 from api.auth.sessions import LOGIN_PATH, UserKind
 from api.services import Services, ServicesDep
 from api.web.rendering import (
+    COOKIE,
     STATIC,
     Viewer,
     assets,
@@ -51,9 +53,10 @@ def show_login(request: Request, services: ServicesDep, token: str) -> Response:
 
 @router.post(LOGIN_PATH)
 def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, Form(max_length=100)]) -> Response:
-    """Use the link and start a session."""
+    """Use the link and start a session, which replaces the one that the browser has."""
+    former = request.cookies.get(COOKIE, "")
     with _limit_failures(services, request):
-        signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC))
+        signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC), former=former)
     return set_session_cookie(redirect(HOME[signed_in.session.kind]), signed_in.secret)
 
 
@@ -67,10 +70,10 @@ async def get_asset(digest: str, name: str) -> Response:
 
 
 @router.get("/seller/oidc")
-def start_oidc(services: ServicesDep) -> Response:
+async def start_oidc(services: ServicesDep) -> Response:
     """Redirect the browser to the configured OIDC provider."""
     attempt = LoginAttempt.new()
-    response = redirect(_provider(services).authorization_url(attempt))
+    response = redirect(await _oidc(services).authorization_url(attempt))
     response.set_cookie(
         _OIDC_COOKIE, attempt.cookie, max_age=_OIDC_COOKIE_SECONDS, secure=True, httponly=True, samesite="lax"
     )
@@ -78,7 +81,7 @@ def start_oidc(services: ServicesDep) -> Response:
 
 
 @router.get(CALLBACK_PATH)
-def complete_oidc(
+async def complete_oidc(
     request: Request,
     services: ServicesDep,
     state: Annotated[str, Query(max_length=200)] = "",
@@ -87,19 +90,21 @@ def complete_oidc(
     """Start a session of the seller that the provider has authenticated."""
     now = datetime.now(UTC)
     with _limit_failures(services, request):
-        provider, cookie = _provider(services), request.cookies.get(_OIDC_COOKIE, "")
-        seller_id = provider.complete_login(LoginAttempt.read(cookie), state, code, now)
-    signed_in = sessions.start_session(services.engine, UserKind.SELLER, seller_id, by="oidc", now=now)
+        logins, cookie = _oidc(services), request.cookies.get(_OIDC_COOKIE, "")
+        seller_id = await logins.complete_login(LoginAttempt.read(cookie), state, code, now)
+    former = request.cookies.get(COOKIE, "")
+    signed_in = await run_in_threadpool(
+        sessions.start_session, services.engine, UserKind.SELLER, seller_id, by="oidc", now=now, former=former
+    )
     response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
     response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
     return response
 
 
-def _provider(services: Services) -> Provider:
-    provider = Provider.of(services.settings)
-    if provider is None:
+def _oidc(services: Services) -> OidcLogins:
+    if services.oidc is None:
         raise errors.RouteUnknown
-    return provider
+    return services.oidc
 
 
 @contextmanager

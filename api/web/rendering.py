@@ -34,7 +34,8 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # with `no-referrer`, browsers would send `Origin: null` with our own forms
+    "Referrer-Policy": "same-origin",
     "Vary": "Cookie, Accept-Language",
     "X-Content-Type-Options": "nosniff",
 }

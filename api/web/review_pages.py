@@ -13,16 +13,18 @@ from sqlalchemy import Connection
 from api import errors
 from api.auth import sessions
 from api.kit.cache import TtlCache
-from api.reviews import repository, service
-from api.reviews.repository import ReviewOutcome, ReviewQuery, ReviewState
+from api.reviews import corrections, repository, service
+from api.reviews.corrections import Figure, Preview
+from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
 from api.services import Services, ServicesDep
 from api.web.rendering import page, redirect
-from api.web.routing import OperatorPage, SellerPage, SessionRoute
+from api.web.routing import OperatorPage, PageContext, SellerPage, SessionRoute
 from api.web.score_pages import self_view_for
 from api.web.translations import Translator
 from scoring import Bundle
+from scoring.sheet import FeatureEntry
 
 seller_router = APIRouter(prefix="/seller/reviews", route_class=SessionRoute, include_in_schema=False)
 _MOST_SHOWN: Final = 50
@@ -102,12 +104,15 @@ def show_review(
     with operator.reading() as connection:
         review = service.find_review(connection, str(review_id))
         raw = _feature_values(services, connection, review.seller_id)
+        corrected = _active_corrections(services, connection, review.seller_id)
     units = {entry.name: entry.unit for entry in bundle.sheet.entries}
     values = {
         "review": review,
         "features": feature_labels(bundle, translator),
         "values": {name: translator.format_value(value, units[name]) for name, value in raw.items()},
         "raw": raw.get(review.feature or ""),
+        "range": _range_of(bundle, translator, review.feature, raw),
+        "reversible": review.id in corrected and review.kind is not ReviewKind.REVERSAL,
         "done": done,
         "now": datetime.now(UTC),
         "longest": LONGEST_STATEMENT,
@@ -132,13 +137,91 @@ def decide_on_review(
     *,
     feature: Annotated[str, Form(max_length=100)] = "",
     value: Annotated[str, Form(max_length=40)] = "",
+    save: Annotated[bool, Form()] = False,
+    confirm_band: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Decide a review."""
+    """Decide a review. A correction is shown with its effect before it is saved."""
     corrected = _parse_number(value) if outcome is ReviewOutcome.CORRECTED else None
-    service.decide_review(
-        services, str(review_id), operator.subject, Decision(outcome, reason, feature or None, corrected)
-    )
+    if outcome is ReviewOutcome.CORRECTED and not save:
+        with operator.reading() as connection:
+            review = service.find_review(connection, str(review_id))
+            figure = Figure(review.seller_id, feature or review.feature, corrected)
+            preview = corrections.preview_correction(services, connection, figure, datetime.now(UTC))
+        fields = {"outcome": outcome, "reason": reason, "feature": feature, "value": value}
+        return _show_preview(operator, services, review, preview, action="decide", fields=fields)
+    decision = Decision(outcome, reason, feature or None, corrected, confirm_band or None)
+    service.decide_review(services, str(review_id), operator.subject, decision)
     return redirect("/operator?done=decided")
+
+
+@operator_router.post("/reviews/{review_id}/reverse")
+def reverse_decision(
+    operator: OperatorPage,
+    services: ServicesDep,
+    review_id: UUID,
+    reason: Annotated[str, Form(max_length=2 * LONGEST_STATEMENT)],
+    *,
+    save: Annotated[bool, Form()] = False,
+    confirm_band: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Restore the delivered value of a corrected figure. The effect is shown before it is saved."""
+    if not save:
+        with operator.reading() as connection:
+            review = service.find_review(connection, str(review_id))
+            preview = corrections.preview_reversal(services, connection, review.seller_id, review.id, datetime.now(UTC))
+        return _show_preview(operator, services, review, preview, action="reverse", fields={"reason": reason})
+    service.reverse_decision(services, str(review_id), operator.subject, reason, confirm_band=confirm_band or None)
+    return redirect("/operator?done=reversed")
+
+
+def _show_preview(
+    operator: PageContext,
+    services: Services,
+    review: Review,
+    preview: Preview,
+    *,
+    action: str,
+    fields: Mapping[str, str],
+) -> Response:
+    translator, entry = operator.viewer.translator, preview.entry
+    values = {
+        "review": review,
+        "preview": preview,
+        "label": feature_labels(services.champion.bundle, translator)[entry.name],
+        "range": _format_range(translator, entry, preview.low, preview.high),
+        "shown": lambda value: _format_value(translator, entry, value),
+        "action": action,
+        "fields": fields,
+    }
+    return page("review_preview.html", operator.viewer, **values)
+
+
+def _format_value(translator: Translator, entry: FeatureEntry, value: float | None) -> str:
+    shown = translator.format_value(value, entry.unit)
+    return shown if value is None else f"{value:.6g} ({shown})"
+
+
+def _format_range(translator: Translator, entry: FeatureEntry, low: float, high: float) -> str:
+    return " – ".join(_format_value(translator, entry, value) for value in (low, high))
+
+
+def _range_of(
+    bundle: Bundle, translator: Translator, feature: str | None, values: Mapping[str, float | None]
+) -> str | None:
+    """Return the allowed range of a disputed figure; None if none is disputed or it is not in the model."""
+    entry = next((entry for entry in bundle.sheet.entries if entry.name == feature), None)
+    if entry is None:
+        return None
+    return _format_range(translator, entry, *corrections.allowed_range(bundle, entry, values.get(entry.name)))
+
+
+def _active_corrections(services: Services, connection: Connection, seller_id: str) -> set[str]:
+    """Return the IDs of the reviews whose corrections the current figures use."""
+    try:
+        current = self_view.latest_inputs(services, connection, seller_id, datetime.now(UTC))
+    except (errors.SellerUnknown, errors.VectorsUnavailable):
+        return set()
+    return {correction.review_id for correction in current.corrections}
 
 
 def _feature_values(services: Services, connection: Connection, seller_id: str) -> dict[str, float | None]:

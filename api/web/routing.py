@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -193,11 +194,21 @@ def _context(
 
 
 def _require_same_origin(request: Request) -> None:
-    # browsers send this header; other clients cannot be made to send a form of another site
+    # browsers send these headers; other clients cannot be made to send a form of another site
     site = request.headers.get("sec-fetch-site", "none")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if site not in _SAME_ORIGIN or media_type != _FORM:
+    if site not in _SAME_ORIGIN or media_type != _FORM or not _is_own_origin(request):
         raise errors.FormRefused
+
+
+def _is_own_origin(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    if origin is None:
+        return True
+    services: Services = request.app.state.services
+    parts = urlsplit(services.settings.issuer)
+    # by the host, because a proxy may end TLS; by the setting, because a proxy may replace the host
+    return origin == f"{parts.scheme}://{parts.netloc}" or origin.partition("://")[2] == request.headers.get("host")
 
 
 _PREFIXES: Final = ("/seller", "/operator")

@@ -118,3 +118,9 @@ def test_the_operators_queue_is_accessible(
         window.open("/operator")
         window.page.locator("tbody a").nth(number).click()
         assert_accessible(window, f"review-{number}-{width}-{scheme}")
+        if window.page.locator("#value").count():
+            window.page.check("input[value=corrected]")
+            window.page.fill("#value", "0.5")
+            window.page.fill("#reason", "It was wrong.")
+            window.page.click("form[action$=decide] button.main")
+            assert_accessible(window, f"preview-{number}-{width}-{scheme}")

@@ -74,6 +74,8 @@ CALLS = (
     Call("GET", "/v1/reviews", OPERATORS, Scope.REVIEWS_READ, 200),
     Call("GET", "/v1/reviews/{review_id}", OPERATORS, Scope.REVIEWS_READ, 404),
     Call("POST", "/v1/reviews/{review_id}/take", OPERATORS, Scope.REVIEWS_WRITE, 404),
+    Call("POST", "/v1/reviews/{review_id}/preview", OPERATORS, Scope.REVIEWS_WRITE, 404, {"value": 0.1}),
+    Call("POST", "/v1/reviews/{review_id}/reversal", OPERATORS, Scope.REVIEWS_WRITE, 404, {"reason": "It was right."}),
     Call("POST", "/v1/reviews/{review_id}/decision", OPERATORS, Scope.REVIEWS_WRITE, 404, DECISION),
     Call("PUT", "/v1/products", BANKS, Scope.PRODUCTS_WRITE, 200, {"products": []}),
     Call("GET", "/v1/products", BANKS, Scope.PRODUCTS_READ, 200),

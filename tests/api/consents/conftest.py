@@ -127,9 +127,10 @@ class Desk:
         )
         return Known(created.client.id, created.secret or "", kind)
 
-    def call(self, caller: Known, method: str, path: str, **fields: Any) -> Response:
+    def call(self, caller: Known, method: str, path: str, *, key: str | None = None, **fields: Any) -> Response:
         token = self.services.auth.tokens.issue(caller.id, caller.kind, scopes_of(caller.kind), datetime.now(UTC))
         headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "same"}
+        headers |= {} if key is None else {"Idempotency-Key": key}
         return self.client.request(method, path, headers=headers, **fields)
 
     def grant(self, seller_id: str = SELLERS[0], **fields: Any) -> Response:

@@ -1,4 +1,4 @@
-"""Strict requests: a body or query that two programs could read differently is rejected, behind the token."""
+"""Strict requests: a body that two programs could read differently is rejected, behind the token."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import app, services
 from api.errors import MalformedJson
 from api.kit.middleware import check_json_body
 from tests.api.conftest import SELLERS
@@ -99,38 +97,3 @@ def test_no_json_makes_the_service_fail(shared_client: TestClient, body: object)
 def test_no_bytes_make_the_service_fail(shared_client: TestClient, body: bytes, media_type: str) -> None:
     response = post(shared_client, body, media_type)
     assert response.status_code in {400, 415, 422}, response.text
-
-
-@pytest.mark.parametrize(
-    ("query", "where"),
-    [
-        ("limit=1&limit=1", "query/limit"),
-        ("limit=1&seller_id=S-1&limit=200", "query/limit"),
-        ("seller_id=S-1&seller%5Fid=S-2", "query/seller_id"),
-    ],
-)
-def test_a_repeated_parameter_is_rejected(shared_client: TestClient, query: str, where: str) -> None:
-    response = shared_client.get(f"/v1/scores?{query}")
-    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request"), response.text
-    assert response.json()["errors"] == [
-        {"where": where, "rule": "once", "message": "Must occur once; it occurs 2 times"}
-    ]
-    del shared_client.headers["Authorization"]
-    assert shared_client.get(f"/v1/scores?{query}").status_code == 401
-
-
-def test_unknown_parameters_are_ignored(shared_client: TestClient) -> None:
-    for path in ("/v1/scores?limit=1&seller_id=S-1", "/v1/scores?utm=1&utm=2", "/health/live?limit=1&limit=2"):
-        assert shared_client.get(path).status_code == 200
-
-
-def test_every_endpoint_with_a_query_rejects_repeated_parameters() -> None:
-    with_query = [
-        route
-        for router in app._ROUTERS
-        for route in router.routes
-        if isinstance(route, APIRoute) and route.dependant.query_params
-    ]
-    assert len(with_query) > 5
-    for route in with_query:
-        assert any(each.call is services._services for each in route.dependant.dependencies), route.path

@@ -32,7 +32,9 @@ FILE = Path(__file__).parents[3] / "api" / "kit" / "openapi_examples.json"
 OPTIONAL = {
     "ConsentCreate": {"granted_at", "ends_at", "days"},
     "SessionCreate": {"language"},
-    "DecisionCreate": {"feature", "value"},
+    "DecisionCreate": {"feature", "value", "confirm_band"},
+    "PreviewCreate": {"feature"},
+    "ReversalCreate": {"confirm_band"},
 }
 """Optional fields of requests. A response has all its fields."""
 
@@ -45,7 +47,7 @@ GET /v1/scores/{score_id}/report               getScoreReport        200 401 403
 POST /v1/scores/{score_id}/replay              replayScore           200 401 403 404 409 410 422 429 500 503
 GET /v1/model                                  getModel              200 304 401 403 422 429 500 503
 GET /v1/reasons                                getReasons            200 304 401 403 422 429 500 503
-PUT /v1/products                               replaceProducts       200 400 401 403 413 415 422 429 500 503
+PUT /v1/products                               replaceProducts       200 400 401 403 412 413 415 422 429 500 503
 GET /v1/products                               listProducts          200 401 403 422 429 500 503
 GET /v1/scores/{score_id}/eligibility          getEligibility        200 401 403 404 409 410 422 429 500 503
 GET /v1/sellers/{seller_id}/profile            getProfile            200 401 403 404 422 429 500 503
@@ -62,12 +64,14 @@ POST /v1/seller-sessions                       createSellerSession   201 400 401
 GET /v1/reviews                                listReviews           200 401 403 422 429 500 503
 GET /v1/reviews/{review_id}                    getReview             200 401 403 404 422 429 500 503
 POST /v1/reviews/{review_id}/take              takeReview            200 401 403 404 409 422 429 500 503
+POST /v1/reviews/{review_id}/preview           previewCorrection     200 400 401 403 404 413 415 422 429 500 503
+POST /v1/reviews/{review_id}/reversal          reverseCorrection     201 400 401 403 404 409 413 415 422 429 500 503
 POST /v1/reviews/{review_id}/decision          decideReview          200 400 401 403 404 409 413 415 422 429 500 503
 GET /.well-known/jwks.json                     getKeys               200 500
 POST /oauth/token                              createToken           200 400 401 413 429 500 503
 GET /health/live                               getLive               200
 GET /health/ready                              getReady              200 503
-GET /metrics                                   getMetrics            200 401 403 429 500 503
+GET /metrics                                   getMetrics            200 401 403 422 429 500 503
 """
 """Every call with its operation ID and statuses. Clients are generated from them, so they never change."""
 

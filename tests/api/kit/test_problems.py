@@ -138,7 +138,7 @@ def test_the_size_limit_is_in_the_detail() -> None:
     assert f"{MAX_BODY_BYTES} bytes" in BodyTooLarge().detail
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/sellers", "/docs", "/redoc", "/v1/scores/"])
+@pytest.mark.parametrize("path", ["/", "/v1/sellers", "/redoc", "/v1/scores/"])
 def test_an_unknown_path_is_not_found(shared_client: TestClient, path: str) -> None:
     assert_problem(shared_client.get(path), 404, "not-found")
 

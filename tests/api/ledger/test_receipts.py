@@ -200,7 +200,7 @@ def test_the_published_keys_are_public_and_may_be_cached(client: TestClient) -> 
 
 def test_the_script_is_short_and_needs_only_cryptography(response: bytes, keys: Any, tmp_path: Path) -> None:
     lines = SCRIPT.read_text(encoding="utf-8").splitlines()
-    assert len(lines) < 40
+    assert len(lines) < 70
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
     assert imported == {"base64", "json", "sys", "cryptography"}
     files = tmp_path / "score.json", tmp_path / "jwks.json"
@@ -210,6 +210,34 @@ def test_the_script_is_short_and_needs_only_cryptography(response: bytes, keys: 
     command = [sys.executable, "-I", "-O", str(SCRIPT), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr, done.stdout[:7]) == (0, "", "Genuine")
+
+
+def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tmp_path: Path) -> None:
+    """No traceback: exit code 2 and what to do if nothing was checked, 1 if the score is not genuine."""
+    files = {"score": response, "jwks": json.dumps(keys).encode(), "other": b'{"keys": []}', "text": b"no JSON"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for arguments, code, message in (
+        ((), 2, "Usage: python verify_receipt.py score.json jwks.json"),
+        (("score",), 2, "Usage:"),
+        (("score", "jwks", "jwks"), 2, "Usage:"),
+        (("missing", "jwks"), 2, "Cannot read missing: No such file or directory. Save the score"),
+        (("score", "."), 2, "Cannot read .: Is a directory."),
+        (("score", "text"), 2, "text is not a key set. Save the response of /.well-known/jwks.json."),
+        (("score", "score"), 2, "score is not a key set."),
+        (
+            ("score", "other"),
+            1,
+            f"NOT genuine: the key set has no key '{keys['keys'][0]['kid']}'. Save the current key",
+        ),
+        (("text", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (JSONDecodeError"),
+        (("jwks", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (KeyError: 'receipt')"),
+    ):
+        command = [sys.executable, "-I", str(SCRIPT), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (code, ""), arguments
+        assert done.stderr.startswith(message), done.stderr
+        assert "Traceback" not in done.stderr
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -247,3 +248,35 @@ def test_an_unknown_country_meets_no_list_of_countries(desk: Desk) -> None:
     assert result["country"] is None
     (unmet,) = result["products"][0]["unmet"]
     assert unmet == {"criterion": "country", "found": None, "needed": "CN, VN", "gap": None}
+
+
+@pytest.mark.databases
+def test_a_list_that_was_changed_in_the_meantime_is_not_overwritten(desk: Desk) -> None:
+    def put(tag: str | None, *products: object) -> tuple[int, str]:
+        headers = {} if tag is None else {"If-Match": tag}
+        response = desk.client.put("/v1/products", json={"products": products}, headers=headers)
+        return response.status_code, response.headers.get("etag") or response.json()["type"]
+
+    empty = desk.client.get("/v1/products").headers["etag"]
+    status, first = put(empty, LINE)
+    assert (status, desk.client.get("/v1/products").headers["etag"]) == (200, first)
+    changed = "/problems/precondition-failed"
+    for tag in (empty, f"W/{first}", first.strip('"'), "", f"{empty}, {empty}"):
+        assert put(tag, LOAN) == (412, changed)
+    assert [item["id"] for item in desk.products()] == ["line"]
+    assert put(f"{empty}, {first}", LINE) == (200, first), "the same list again changes nothing"
+    status, second = put(first, LINE, LOAN)
+    assert (status, len({empty, first, second})) == (200, 3)
+    assert [put("*", LINE)[0], put(None, LOAN)[0]] == [200, 200]
+
+
+@pytest.mark.databases
+def test_of_concurrent_changes_of_one_list_one_succeeds(desk: Desk) -> None:
+    tag = desk.client.get("/v1/products").headers["etag"]
+
+    def put(number: int) -> int:
+        products = {"products": [{**LINE, "cap": 100_000 + number}]}
+        return desk.client.put("/v1/products", json=products, headers={"If-Match": tag}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(put, range(8))) == [200] + [412] * 7

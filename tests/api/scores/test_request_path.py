@@ -23,6 +23,7 @@ HELPERS = {
     "api.kit.database": "opens the transaction",
     "api.kit.fields": "formats times",
     "api.kit.middleware": "numbers, measures and parses every request in the same way",
+    "api.kit.query": "checks the query of every call in the same way",
     "api.ledger.chain": "computes hashes",
     "api.ledger.master_key": "unwraps the key of a seller",
     "api.ledger.receipts": "joins and encodes bytes",

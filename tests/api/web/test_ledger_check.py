@@ -14,6 +14,7 @@ from api.ledger.store import EntryDraft
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
 from api.reviews import service
+from api.reviews.corrections import Figure, preview_correction
 from api.reviews.ledger_entries import ReviewCheck
 from api.reviews.repository import Review, ReviewOutcome
 from api.reviews.service import Decision
@@ -36,6 +37,11 @@ def faults(browser: Browser) -> list[tuple[str, int, str]]:
 
 def decide(browser: Browser, decision: Decision, seller_id: str = SELLERS[0]) -> Review:
     review_id = open_review(browser, seller_id, statement="It is wrong. 错了").id
+    if decision.value is not None:
+        figure = Figure(seller_id, decision.feature, decision.value)
+        with transaction(browser.services.engine) as connection:
+            preview = preview_correction(browser.services, connection, figure, datetime.now(UTC))
+        decision = replace(decision, confirm_band=preview.new_band)
     return service.decide_review(browser.services, review_id, "operator-1", decision)
 
 
@@ -59,7 +65,7 @@ def append_score(browser: Browser, review_id: str) -> None:
 @pytest.mark.databases
 def test_reviews_in_every_state_have_no_fault(browser: Browser) -> None:
     current_score(browser, SELLERS[0])
-    for decision in (CORRECT, CONFIRM, replace(CORRECT, value=2.0), replace(CORRECT, feature="signal_13")):
+    for decision in (CORRECT, CONFIRM, replace(CORRECT, value=0.9), replace(CORRECT, feature="signal_13")):
         decide(browser, decision)
     service.assign(browser.services, open_review(browser, SELLERS[0], FIGURE).id, "operator-1")
     assert faults(browser) == []

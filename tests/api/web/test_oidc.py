@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -202,7 +205,42 @@ def test_without_a_provider_there_is_no_oidc_login(settings: Settings, open_clie
         assert "/seller/oidc" not in browser.get("/seller").text
 
 
-def test_an_unreachable_provider_is_a_failed_login(settings: Settings, open_client: Opener) -> None:
-    options = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": CLIENT}
+@pytest.fixture
+def silent_issuer() -> Iterator[str]:
+    """The address of a provider that accepts connections and never responds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.slow
+def test_a_silent_provider_delays_no_other_request(silent_issuer: str, settings: Settings, open_client: Opener) -> None:
+    """More logins wait for the provider than there are threads for requests; scores and checks do not wait."""
+    options = {"oidc_issuer": silent_issuer, "oidc_client_id": CLIENT}
+    body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+    with open_client(settings.model_copy(update=options)) as client, ThreadPoolExecutor(60) as pool:
+        logins = [pool.submit(client.get, "/seller/oidc", follow_redirects=False) for _ in range(60)]
+        started = time.monotonic()
+        assert client.post("/v1/scores", json=body).status_code == 201
+        assert client.get("/health/ready").status_code == 200
+        assert time.monotonic() - started < 2
+        responses = [login.result() for login in logins]
+        assert time.monotonic() - started < 20
+        assert {response.status_code for response in responses} == {503}
+        assert {response.headers["retry-after"] for response in responses} == {"60"}
+        # the circuit breaker is open
+        started = time.monotonic()
+        assert client.get("/seller/oidc").status_code == 503
+        assert time.monotonic() - started < 1
+        assert client.get("/health/ready").json()["degraded"] == [
+            "oidc: the login provider does not respond; sellers can log in only with links of the platform."
+        ]
+
+
+def test_an_unavailable_provider_is_no_failed_login(settings: Settings, open_client: Opener) -> None:
+    """It counts against no address, and the page says what else to do."""
+    options = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": CLIENT, "failed_logins": 1}
     with open_client(settings.model_copy(update=options), ()) as client:
-        assert Browser(client).get("/seller/oidc").status_code == 401
+        browser = Browser(client)
+        responses = [browser.get("/seller/oidc/callback?state=a&code=b", Cookie=f"{LOGIN}=a.b.c") for _ in range(4)]
+    assert [response.status_code for response in responses] == [503] * 4
+    assert "or open your score from your marketplace" in responses[0].text

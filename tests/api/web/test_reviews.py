@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -185,7 +186,10 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
     assert operator.post(f"/operator/reviews/{late}/take").status_code == 303
     fields = {"outcome": "corrected", "reason": "It was wrong.", "feature": FIGURE, "value": "0.02"}
     assert operator.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
-    assert operator.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
+    preview = operator.post(f"/operator/reviews/{late}/decide", **fields).text
+    assert "Nothing is saved yet." in preview
+    confirmed = dict(re.findall(r'name="(confirm_band)" value="(\w)"', preview))
+    assert operator.post(f"/operator/reviews/{late}/decide", **fields, save="1", **confirmed).status_code == 303
     assert "1 review waiting for a decision" in text_of(operator.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
     assert "It was wrong." in browser.get("/seller/reviews").text

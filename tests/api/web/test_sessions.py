@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, update
 
@@ -16,8 +17,9 @@ from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, UserKind
 from api.errors import LinkUsedUp, NotSignedIn
 from api.kit.database import transaction
+from api.settings import Settings
 from api.web.rendering import COOKIE
-from tests.api.conftest import NEWCOMER, SELLERS
+from tests.api.conftest import NEWCOMER, SELLERS, Opener
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator
 
 NOW = datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
@@ -56,6 +58,41 @@ def test_a_link_logs_in_once_although_it_is_opened_before(browser: Browser) -> N
     assert browser.post("/seller/login", link_token=token).status_code == 410
 
 
+def test_a_login_ends_the_session_that_the_browser_had(browser: Browser, open_browser: OpenBrowser) -> None:
+    former, elsewhere = browser.log_in(SELLER).cookie, open_browser().log_in(SELLER)
+    browser.log_in(SELLERS[2])
+    assert browser.cookie != former
+    assert browser.get("/seller").status_code == 200
+    browser.cookie = former
+    assert browser.get("/seller").status_code == 401
+    assert elsewhere.get("/seller").status_code == 200, "the session of another browser stays"
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    {
+        None: True,
+        "https://testserver": True,
+        "https://score.example": True,
+        "https://elsewhere.example": False,
+        "https://score.example.elsewhere.example": False,
+        "http://score.example:8443": False,
+        "null": False,
+    }.items(),
+)
+def test_a_login_form_of_another_origin_is_refused(
+    settings: Settings, open_client: Opener, origin: str | None, *, allowed: bool
+) -> None:
+    """The public address and the host of the request are the own origins."""
+    with open_client(settings.model_copy(update={"public_url": "https://score.example"}), ()) as client:
+        browser = Browser(client)
+        token = make_link(browser.services.engine, datetime.now(UTC))
+        headers = {} if origin is None else {"Origin": origin}
+        response = browser.post("/seller/login", headers, link_token=token)
+        assert (response.status_code, COOKIE in response.cookies) == ((303, True) if allowed else (403, False))
+        assert browser.get(f"/seller/login/{token}").status_code == (410 if allowed else 200), "the link is unused"
+
+
 @pytest.mark.databases
 def test_of_twenty_concurrent_uses_of_a_link_one_logs_in(browser: Browser) -> None:
     token = make_link(browser.services.engine)
@@ -86,7 +123,7 @@ def assert_useless(engine: Engine, secret: str) -> None:
         use_session(engine, secret)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@with_settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 42), letter=st.sampled_from(URL_SAFE))
 def test_an_altered_link_or_cookie_is_useless(browser: Browser, place: int, letter: str) -> None:
     engine = browser.services.engine

@@ -1,0 +1,81 @@
+"""`GET /docs`: the API reference, rendered from the OpenAPI document; it loads no script and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from markupsafe import Markup, escape
+
+from api.web.documents import render_document
+
+PATH: Final = "/docs"
+_MODEL: Final = "#/components/schemas/"
+
+router: Final = APIRouter(include_in_schema=False)
+
+
+@router.get(PATH)
+def get_reference(request: Request) -> Response:
+    """Return every call with its scope, parameters, body, responses and an example, and every model with its fields."""
+    state = request.app.state
+    if not hasattr(state, "reference"):
+        state.reference = _render(request.app.openapi())
+    reference: Response = state.reference
+    return reference
+
+
+def _render(document: dict[str, Any]) -> Response:
+    operations = [
+        {"method": method.upper(), "path": path, "scope": _scope(operation), **operation}
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+    return render_document(
+        "reference.html",
+        info=document["info"],
+        server=document["servers"][0]["url"],
+        sections=[(tag, [each for each in operations if tag["name"] in each["tags"]]) for tag in document["tags"]],
+        models=document["components"]["schemas"],
+        type_of=type_of,
+        prose=_prose,
+        first=lambda content: next(iter((content or {}).items()), (None, {})),
+        as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+
+
+def _prose(text: str) -> Markup:
+    """Return a text of the document with its code in `code` elements."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S704 - the text is escaped
+
+
+def _scope(operation: dict[str, Any]) -> str | None:
+    schemes = operation.get("security", ())
+    return next((scope for scheme in schemes for scope in scheme.get("oauth2", ())), None)
+
+
+def type_of(schema: dict[str, Any]) -> Markup:
+    """Return the type of a schema in words, with links to the models that it names.
+
+    Example: `type_of({"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]})` is "string (date) or null".
+    """
+    match schema:
+        case {"$ref": name}:
+            words = Markup('<a href="#{0}">{0}</a>').format(name.removeprefix(_MODEL))
+        case {"anyOf": options}:
+            words = Markup(" or ").join(type_of(each) for each in options)
+        case {"enum": values}:
+            words = Markup(" | ").join(Markup("<code>{}</code>").format(value) for value in values)
+        case {"const": value}:
+            words = Markup("<code>{}</code>").format(value)
+        case {"items": items}:
+            words = Markup("list of ") + type_of(items)
+        case {"additionalProperties": dict(others)}:
+            words = Markup("object of ") + type_of(others)
+        case {"type": kind, "format": form}:
+            words = Markup("{} ({})").format(kind, form)
+        case _:
+            words = escape(schema.get("type", "any value"))
+    return words

@@ -1,0 +1,208 @@
+"""Corrections of figures: bounds and unit, the effect before it is saved, confirmation of a new band, and reversal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from api.auth import clients
+from api.auth.scopes import ClientKind, scopes_of
+from api.auth.sessions import UserKind
+from api.kit.database import transaction
+from api.ledger.verification import verify
+from api.reviews.corrections import Figure, Preview, allowed_range, preview_correction
+from api.reviews.ledger_entries import ReviewCheck
+from api.scores.ledger_entries import ScoreIndexCheck
+from scoring import Bundle
+from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, fill
+from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
+
+SELLER, FIGURE = SELLERS[0], "signal_00"
+UNITS = "4 is 400.0%, which is out of range. Allowed are values from 0 (0.0%) to 1 (100.0%)"
+Call = Callable[..., Any]
+
+
+def preview(browser: Browser, value: float) -> Preview:
+    with transaction(browser.services.engine) as connection:
+        return preview_correction(browser.services, connection, Figure(SELLER, FIGURE, value), datetime.now(UTC))
+
+
+def value_that(browser: Browser, *, changes_band: bool) -> float:
+    """Return a correct value that changes the score, and the band or not."""
+    values = [step / 50 for step in range(51)]
+    found = (preview(browser, value) for value in values)
+    suitable = (each for each in found if each.changes_band is changes_band and each.before.score != each.after.score)
+    value = next(suitable).correction.value
+    assert value is not None
+    return value
+
+
+@pytest.fixture
+def call(browser: Browser) -> Call:
+    """Make a call as an operator."""
+    created = clients.create_client(browser.services.engine, ClientKind.OPERATOR, "O", now=datetime.now(UTC)).client
+    token = browser.services.auth.tokens.issue(created.id, created.kind, scopes_of(created.kind), datetime.now(UTC))
+
+    def send(path: str, **body: Any) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        return browser.client.post(f"/v1/reviews/{path}", json=body, headers=headers)
+
+    return send
+
+
+def problem(response: Any) -> tuple[int, str]:
+    content = response.json()
+    return response.status_code, content["errors"][0]["message"] if "errors" in content else content["detail"]
+
+
+def test_a_value_in_the_wrong_unit_is_refused_with_the_allowed_range(browser: Browser, call: Call) -> None:
+    """4 was meant as 4%."""
+    review, before = open_review(browser, SELLER, FIGURE).id, current_score(browser, SELLER)
+    decision = {"outcome": "corrected", "reason": "It was wrong."}
+    for value, message in ((4.0, UNITS), (-0.01, "-0.01 is -1.0%, which is out of range"), (1e300, "out of range")):
+        for path, fields in ((f"{review}/preview", {}), (f"{review}/decision", decision)):
+            status, detail = problem(call(path, value=value, **fields))
+            assert (status, message in detail) == (422, True), detail
+    assert current_score(browser, SELLER) == before
+    assert problem(call(f"{review}/preview", value=0.1, feature="no such"))[0] == 422
+
+
+@pytest.mark.databases
+def test_the_preview_is_the_result_and_a_new_band_must_be_confirmed(browser: Browser, call: Call) -> None:
+    review, before = open_review(browser, SELLER, FIGURE).id, current_score(browser, SELLER)["assessment"]
+    value = value_that(browser, changes_band=True)
+    shown = call(f"{review}/preview", value=value).json()
+    assert shown["changes_band"] is True
+    assert [shown[name] for name in ("feature", "unit", "lowest", "highest")] == [FIGURE, "ratio", 0.0, 1.0]
+    assert shown["shown"] == f"{100 * value:.1f}%"
+    assert shown["before"] == {name: before[name] for name in ("outcome", "score", "band")}
+    assert current_score(browser, SELLER)["assessment"] == before, "nothing is stored"
+    decision = {"outcome": "corrected", "reason": "It was wrong.", "value": value}
+    for confirm in ({}, {"confirm_band": before["band"]}):
+        status, detail = problem(call(f"{review}/decision", **decision, **confirm))
+        assert (status, f"confirm_band '{shown['after']['band']}' to confirm" in detail) == (409, True), detail
+    assert current_score(browser, SELLER)["assessment"] == before
+    assert call(f"{review}/decision", **decision, confirm_band=shown["after"]["band"]).status_code == 200
+    after = current_score(browser, SELLER)["assessment"]
+    assert {name: after[name] for name in ("outcome", "score", "band")} == shown["after"]
+
+
+def test_a_correction_within_the_band_needs_no_confirmation(browser: Browser, call: Call) -> None:
+    review, value = open_review(browser, SELLER, FIGURE).id, value_that(browser, changes_band=False)
+    assert call(f"{review}/decision", outcome="corrected", reason="Wrong.", value=value).status_code == 200
+
+
+@pytest.mark.databases
+def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: Browser, call: Call) -> None:
+    before, reviews = current_score(browser, SELLER)["assessment"], []
+    for value in (value_that(browser, changes_band=True), value_that(browser, changes_band=True)):
+        reviews.append(open_review(browser, SELLER, FIGURE).id)
+        band = preview(browser, value).new_band
+        decision = {"outcome": "corrected", "reason": "It was wrong.", "value": value, "confirm_band": band}
+        assert call(f"{reviews[-1]}/decision", **decision).status_code == 200
+    first, second = reviews
+    reversal = {"reason": "The unit was mistaken."}
+    assert problem(call(f"{first}/reversal", **reversal))[1].startswith("The current figures do not use a correction")
+    # the band was changed twice, so it may be the delivered one now
+    if current_score(browser, SELLER)["assessment"]["band"] != before["band"]:
+        assert problem(call(f"{second}/reversal", **reversal))[0] == 409
+        reversal["confirm_band"] = before["band"]
+    reversed_by = call(f"{second}/reversal", **reversal)
+    assert reversed_by.status_code == 201, reversed_by.text
+    review = reversed_by.json()
+    assert reversed_by.headers["location"] == f"/v1/reviews/{review['id']}"
+    assert (review["kind"], review["state"], review["outcome"]) == ("reversal", "decided", "corrected")
+    assert review["statement"] == f"Reverses the correction of review {second}."
+    after = current_score(browser, SELLER)
+    assert (after["id"], after["assessment"]) == (review["new_score_id"], before)
+    for again in (second, review["id"], first):
+        assert call(f"{again}/reversal", **reversal).status_code == 409
+    services = browser.services
+    checks = [ScoreIndexCheck(services.receipts.jwks), ReviewCheck()]
+    assert verify(services.engine, services.ledger, checks).faults == ()
+    browser.log_in(SELLER)
+    page = browser.get("/seller/reviews").text
+    assert "We reversed a correction" in page
+    assert "The unit was mistaken." in page
+    assert review["statement"] not in page
+
+
+def test_a_correction_of_earlier_data_cannot_be_reversed(browser: Browser, call: Call) -> None:
+    review, value = open_review(browser, SELLER, FIGURE).id, value_that(browser, changes_band=False)
+    assert call(f"{review}/decision", outcome="corrected", reason="Wrong.", value=value).status_code == 200
+    fill(browser.services.settings.home, replace(SNAPSHOT, as_of=AS_OF + timedelta(days=1), data_version="data-9"))
+    assert call(f"{review}/reversal", reason="Undo it.").json()["type"] == "/problems/correction-not-active"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    {
+        "en": ("Nothing is saved yet", "Allowed values 0 (0.0%) – 1 (100.0%)", "I confirm that the band changes from"),
+        "zh": ("尚未保存任何内容", "允许的数值 0 (0.0%) – 1 (100.0%)", "我确认等级由"),
+    }.items(),
+)
+def test_an_operator_sees_the_effect_before_it_is_saved_and_can_reverse_it(
+    browser: Browser, open_browser: OpenBrowser, language: str, words: tuple[str, ...]
+) -> None:
+    review, before = open_review(browser, SELLER, FIGURE).id, current_score(browser, SELLER)["assessment"]
+    value = value_that(browser, changes_band=True)
+    band = preview(browser, value).new_band
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR, language)
+    path = f"/operator/reviews/{review}"
+    assert "0 (0.0%) – 1 (100.0%)" in text_of(operator.get(path))
+    fields = {"outcome": "corrected", "reason": "<It> was wrong.", "feature": FIGURE, "value": str(value)}
+    shown = operator.post(f"{path}/decide", **fields)
+    assert shown.status_code == 200
+    for word in (*words, f"{before['score']} ({before['band']})", f"({band})", f"{value:g} ({100 * value:.1f}%)"):
+        assert word in text_of(shown)
+    assert f'name="confirm_band" value="{band}" required' in shown.text
+    assert current_score(browser, SELLER)["assessment"] == before
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown.text))
+    assert hidden == hidden | {"outcome": "corrected", "feature": FIGURE, "value": str(value), "save": "1"}
+    refused = operator.post(f"{path}/decide", **fields, save="1")
+    assert (refused.status_code, current_score(browser, SELLER)["assessment"]) == (409, before)
+    assert operator.post(f"{path}/decide", **fields, save="1", confirm_band=band).status_code == 303
+    assert current_score(browser, SELLER)["assessment"]["band"] == band
+    assert f'action="{path}/reverse"' in operator.get(path).text
+    undo = {"reason": "The unit was mistaken."}
+    assert f"({before['band']})" in text_of(operator.post(f"{path}/reverse", **undo))
+    saved = operator.post(f"{path}/reverse", **undo, save="1", confirm_band=before["band"])
+    assert (saved.status_code, saved.headers["location"]) == (303, "/operator?done=reversed")
+    assert current_score(browser, SELLER)["assessment"] == before
+    assert f'action="{path}/reverse"' not in operator.get(path).text
+
+
+def test_an_operator_cannot_save_a_value_out_of_range(browser: Browser, open_browser: OpenBrowser) -> None:
+    path = f"/operator/reviews/{open_review(browser, SELLER, FIGURE).id}"
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    operator.get(path)
+    fields = {"outcome": "corrected", "reason": "It was wrong.", "feature": FIGURE, "value": "4"}
+    shown = operator.post(f"{path}/decide", **fields)
+    assert "4 (400.0%)" in text_of(shown)
+    assert "The new value is not allowed. Go back and correct it. Enter 4% as 0.04." in text_of(shown)
+    assert 'name="save"' not in shown.text
+    assert operator.post(f"{path}/decide", **fields, save="1").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("unit", "found", "expected"),
+    [
+        ("ratio", 0.3, (0.0, 1.0)),
+        ("ratio", 3.0, (0.0, 6.0)),
+        ("ratio", -0.5, (-2.0, 2.0)),
+        ("pp", -0.2, (-1.0, 1.0)),
+        ("USD", 2_000.0, (0.0, 4_000.0)),
+        ("days", None, (0.0, 2.0)),
+    ],
+)
+def test_the_range_follows_from_the_unit_the_splits_and_the_delivered_value(
+    bundle: Bundle, unit: str, found: float | None, expected: tuple[float, float]
+) -> None:
+    """The splits of the model lie between 0 and 1."""
+    entry = replace(bundle.sheet.entries[1], unit=unit)
+    assert allowed_range(bundle, entry, found) == pytest.approx(expected, rel=0.1)
