@@ -15,7 +15,9 @@ from tests.faults.runner import run_all
 def main() -> None:
     name, folder, bundle, extent = sys.argv[1:]
     if name == "stores":
-        from tests.faults.stores import Stores as scenario
+        from tests.faults.stores import Stores
+
+        scenario = Stores()
     else:
         from tests.faults import ledger
 
