@@ -1,4 +1,4 @@
-"""Run one scenario in a process with the shim, and print the result as JSON.
+"""Run a scenario in a process with the shim, and print the result as JSON.
 
 Arguments: name of the scenario, an empty folder, the folder of a bundle, and `all` or `sample`.
 """
@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.runner import run_all
+from tests.faults.runner import Scenario, run_all
 
 
 def main() -> None:
     name, folder, bundle, extent = sys.argv[1:]
-    if name == "stores":
-        from tests.faults.stores import Stores
+    files = {path.name: path.read_bytes() for path in Path(bundle).iterdir()}
+    calls, runs, problems = run_all(_scenario(name, files), Path(folder), everything=extent == "all")
+    print(json.dumps({"calls": calls, "runs": runs, "problems": problems}))  # noqa: T201 - the parent reads it
 
-        scenario = Stores()
-    else:
-        from tests.faults import ledger
 
-        files = {path.name: path.read_bytes() for path in Path(bundle).iterdir()}
-        scenario = {"first start": ledger.FirstStart, "operation": ledger.Operation}[name](files)
-    calls, runs, problems = run_all(scenario, Path(folder), everything=extent == "all")
-    print(json.dumps({"calls": calls, "runs": runs, "problems": problems}))
+def _scenario(name: str, files: Mapping[str, bytes]) -> Scenario:
+    if name in {"first start", "operation"}:
+        from tests.faults.ledger import FirstStart, Operation
+
+        return FirstStart(files) if name == "first start" else Operation(files)
+    from tests.faults.stores import Stores
+
+    return Stores(name)
 
 
 main()

@@ -38,7 +38,6 @@ from api.scores.schemas import ScoreRequest
 from api.services import Services
 from api.settings import Settings
 from features.errors import FeaturesError
-from features.store.vectors import VectorStore
 from scoring import Bundle
 from tests.api.conftest import SELLERS, fill, snapshot_of
 from tests.faults.runner import Acknowledged, Call
@@ -147,6 +146,7 @@ class FirstStart:
     """An empty state folder: the database is migrated, keys are created, and a bank gets its first scores."""
 
     allowed_errors: tuple[type[Exception], ...] = (ApiError, FeaturesError, OSError)
+    starts_threads = False
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = files
@@ -161,12 +161,12 @@ class FirstStart:
     def open(self, folder: Path) -> _FirstStart:
         return _FirstStart(folder, self._files)
 
-    def may_be_silent(self, call: Call, step: str) -> bool:
-        """Return whether a folder existed already, or only the checkpoint of SQLite at the end failed.
+    def may_be_silent(self, call: Call, step: str) -> bool:  # noqa: ARG002
+        """Return whether only the checkpoint of SQLite at the end failed.
 
         The next process repeats that checkpoint; until then the write-ahead log has the data.
         """
-        return call.name == "mkdir" or step == "close"
+        return step == "close"
 
     def check(self, folder: Path, acknowledged: Acknowledged, call: Call) -> Iterator[str]:
         service = Service(folder, self._files)
@@ -275,7 +275,3 @@ def _leftovers(folder: Path, call: Call) -> Iterator[str]:
     left = [path.relative_to(folder) for path in folder.rglob("*") if path.name.startswith(".")]
     if call.name not in {"unlink", "unlinkat"}:
         yield from (f"{path} is left" for path in left)
-
-
-def vectors_of(folder: Path) -> VectorStore:
-    return VectorStore(settings_of(folder).vectors_path)

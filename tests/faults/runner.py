@@ -1,8 +1,8 @@
-"""Runs the steps of a scenario once per failing call, each time in a forked process on a copy of a prepared folder.
+"""Runs the steps of a scenario once per failing call, each time in a new process on a copy of a prepared folder.
 
-The process starts with `shim.c` in LD_PRELOAD. Libraries are imported once, before the first fork, and start no thread
-there. A run either repeats the failed step and continues, as a service does, or ends at once, and another process
-repeats the step and continues, as after a restart. Then a third process checks the folder.
+The process starts with `shim.c` in LD_PRELOAD. Libraries are imported once, before the first fork. A run either repeats
+the failed step and continues, as a service does, or ends at once, and another process repeats the step and continues, as
+after a restart. Then the folder is checked. If threads would remain, all of this happens in one process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import random
 import re
 import shutil
 import signal
-import sys
 import threading
 import traceback
 from collections import Counter
@@ -81,6 +80,9 @@ class Scenario(Protocol):
     allowed_errors: tuple[type[Exception], ...]
     """The errors that steps may raise; users receive them as one sentence or as a problem."""
 
+    starts_threads: bool
+    """Whether threads remain, as those of DuckDB and Arrow do. A process with threads must not be forked."""
+
     def prepare(self, folder: Path) -> None:
         """Create the state that every run starts from."""
 
@@ -107,7 +109,7 @@ def run_all(scenario: Scenario, folder: Path, *, everything: bool) -> tuple[Mapp
     # in this process, so that its caches are filled before the first fork
     scenario.prepare(prepared)
     calls = _calls(scenario, prepared, folder / "counted")
-    assert threading.active_count() == 1, "a process with threads must not be forked"
+    assert scenario.starts_threads or threading.active_count() == 1
     gc.collect()
     gc.freeze()
     problems, faults = [], list(_faults(calls, everything=everything))
@@ -115,8 +117,6 @@ def run_all(scenario: Scenario, folder: Path, *, everything: bool) -> tuple[Mapp
         case = Path(shutil.copytree(prepared, folder / str(number)))
         problems += [f"{fault}: {problem}" for problem in _problems(scenario, case, fault)]
         shutil.rmtree(case)
-        if os.environ.get("FAULT_VERBOSE"):
-            print(number, fault, problems[-1:], file=sys.stderr, flush=True)
     return Counter(call.kind for call in calls), len(faults), problems
 
 
@@ -140,7 +140,7 @@ def _calls(scenario: Scenario, prepared: Path, folder: Path) -> list[Call]:
 
 
 def _problems(scenario: Scenario, folder: Path, fault: Fault) -> Iterator[str]:
-    run = _forked(lambda: _run(scenario, folder, fault, {}))
+    run = _call(scenario, lambda: _run(scenario, folder, fault, {}))
     call = next((Call(*call) for call in run["calls"] if call[0] == fault.call.number), None)
     if call is None:
         return  # a run may have fewer calls, such as after another size of a compressed text
@@ -151,7 +151,7 @@ def _problems(scenario: Scenario, folder: Path, fault: Fault) -> Iterator[str]:
     if not run["reported"] and not scenario.may_be_silent(call, run["failing"]):
         yield f"{run['failing']} reported nothing"
     if fault.restarts:
-        rest = _forked(lambda: _run(scenario, folder, None, acknowledged))
+        rest = _call(scenario, lambda: _run(scenario, folder, None, acknowledged))
         acknowledged = rest["acknowledged"]
         for step, _, text in rest["errors"]:
             yield f"after a restart, {step} failed: {text}"
@@ -173,9 +173,8 @@ def _run(scenario: Scenario, folder: Path, fault: Fault | None, acknowledged: Ac
     result: dict[str, Any] = {"acknowledged": acknowledged, "errors": [], "reported": False, "failing": None}
     with _collected(logged), (folder.parent / "calls").open("wb+") as log:
         _shim.fault_watch(os.fsencode(folder), log.fileno())
-        if fault is not None:
-            _shim.fault_arm(fault.call.number, fault.error)
-        number = -1 if fault is None else fault.call.number
+        number, code = (-1, 0) if fault is None else (fault.call.number, fault.error)
+        _shim.fault_arm(number, code)
         steps = scenario.open(folder).steps
         first = next(iter(steps))
         for step, work in steps.items():
@@ -213,6 +212,11 @@ def _collected(logged: list[str]) -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
+
+
+def _call(scenario: Scenario, work: Callable[[], Any]) -> Any:
+    """Return the result of a function, in a forked process unless threads remain."""
+    return work() if scenario.starts_threads else _forked(work)
 
 
 def _forked(work: Callable[[], Any]) -> Any:

@@ -13,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -158,9 +157,4 @@ int unlink(const char *path) {
 int unlinkat(int folder, const char *path, int flags) {
     REAL(unlinkat);
     return fails_path("unlinkat", folder, path) ? -1 : real(folder, path, flags);
-}
-
-int mkdir(const char *path, mode_t mode) {
-    REAL(mkdir);
-    return fails_path("mkdir", AT_FDCWD, path) ? -1 : real(path, mode);
 }

@@ -1,8 +1,9 @@
-"""The stores of features: deliveries, tiles, vectors and the erasure of a seller."""
+"""The commands that write the stores of features: deliveries, tiles, vectors and the erasure of a seller."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -21,53 +22,57 @@ from features.ingest.erasure import erase_rows
 from features.store.tiles import current_tiles
 from features.store.vectors import Snapshot, VectorStore
 from tests.faults.runner import Acknowledged, Call
-from tests.features.ingest.build import order, refund, seller, store, write, write_some
+from tests.features.ingest.build import order, seller, store, write, write_orders, write_some
 
 NOW: Final = datetime(2024, 3, 6, tzinfo=UTC)
 ERASED: Final = "S1"
 _SNAPSHOT: Final = Snapshot(date(2024, 3, 5), "data-1", "sha256:aa", {"orders": date(2024, 3, 5)})
 _NEXT: Final = Snapshot(date(2024, 3, 6), "data-2", "sha256:aa", {"orders": date(2024, 3, 6)})
+_CHANGES_TILES: Final = {"update tiles", "erase"}
 _VECTORS: Final = [(f"S{number}", (0.5, None, float(number))) for number in range(200)]
 
 
 class Stores:
-    """A store with one delivery, which gets two more; in between a seller is erased."""
+    """A command on stores that earlier commands filled.
+
+    Args:
+        step: Its name in `_Stores.all_steps`; all commands before it prepare the stores.
+    """
 
     allowed_errors: tuple[type[Exception], ...] = (FeaturesError, OSError)
+    starts_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, step: str) -> None:
         # as in conftest.py: the query of all years takes a second to compile
         tiles.festival_days = lambda first=2017, last=2027: festival_days(first, last)  # type: ignore[attr-defined]
-        self._expected: dict[str, str] = {}
+        self._step = step
 
     def prepare(self, folder: Path) -> None:
         sellers = [seller("S1"), seller("S2")]
         stores = [store("T1"), store("T2", seller_id="S2")]
         write(folder / "first", sellers=sellers, stores=stores, orders=[order("O1"), order("O2", store_id="T2")])
-        # an order of an unknown store waits in quarantine
-        later = [order("O3"), order("O4", store_id="T2"), order("O5", store_id="T3")]
-        write_some(folder / "second", orders=later, refunds=[refund("R1", order_id="O2", store_id="T2")])
-        write_some(folder / "third", sellers=[seller("S1"), seller("S3")], orders=[order("O6"), order("O7", store_id="T2")])
-        used = _Stores(folder)
+        # the store of the last order is unknown
+        write_orders(folder / "second", order("O3"), order("O4", store_id="T2"), order("O5", store_id="T3"))
+        write_some(folder / "third", sellers=[seller("S1"), seller("S3")])
+        used = _Stores(folder, self._step)
         used.ingest("first")
         used.update_tiles()
         used.vectors.replace(_SNAPSHOT, _VECTORS)
+        for name, work in used.all_steps.items():
+            if name == self._step:
+                break
+            work()
 
     def open(self, folder: Path) -> _Stores:
-        return _Stores(folder)
+        return _Stores(folder, self._step)
 
     def may_be_silent(self, call: Call, step: str) -> bool:  # noqa: ARG002
-        """Return whether a folder existed already, a draft remains, or the last checkpoint of the vectors failed."""
+        """Return whether a draft remains, or the last checkpoint of the vectors failed."""
         of_vectors = call.path == "vectors.db" or (call.path == "vectors.db-wal" and call.name == "fdatasync")
         at_close = call.path.startswith("vectors.db-") and call.name == "unlink"
-        return call.name in {"mkdir", "unlinkat"} or of_vectors or at_close
+        return call.name == "unlinkat" or of_vectors or at_close
 
     def check(self, folder: Path, acknowledged: Acknowledged, call: Call) -> Iterator[str]:  # noqa: ARG002
-        content = _content(folder)
-        self._expected = self._expected or content
-        for name in sorted(self._expected.keys() | content.keys()):
-            if self._expected.get(name) != content.get(name):
-                yield f"{name} is different"
         # a draft that could not be deleted is deleted by the next writer
         with_drafts = call.name == "unlinkat"
         yield from (
@@ -75,25 +80,37 @@ class Stores:
             for path in folder.rglob("*")
             if (path.name[0] == "." or path.suffix == ".new") and path.name != ".lock" and not with_drafts
         )
+        content, file = _content(folder, with_tiles=self._step in _CHANGES_TILES), folder.parent / "expected.json"
+        if not file.exists():
+            file.write_text(json.dumps(content))  # of the run without a fault
+        expected = json.loads(file.read_text())
+        yield from (
+            f"{name} is different"
+            for name in sorted(expected.keys() | content.keys())
+            if expected.get(name) != content.get(name)
+        )
 
 
 class _Stores:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, step: str) -> None:
         self._folder = folder
+        self._step = step
         self.operating = folder / "operating"
         self.vectors = VectorStore(folder / "vectors.db")
 
     @property
-    def steps(self) -> Mapping[str, Callable[[], Any]]:
+    def all_steps(self) -> Mapping[str, Callable[[], Any]]:
         return {
-            "read": self.read,
             "ingest": lambda: self.ingest("second"),
             "update tiles": self.update_tiles,
             "store vectors": lambda: self.vectors.replace(_NEXT, _VECTORS),
             "erase": self.erase,
             "ingest after erasure": lambda: self.ingest("third"),
-            "update tiles again": self.update_tiles,
         }
+
+    @property
+    def steps(self) -> Mapping[str, Callable[[], Any]]:
+        return {"read": self.read, self._step: self.all_steps[self._step]}
 
     def read(self) -> None:
         """Check that the stores are whole, with the former state or the new one."""
@@ -110,24 +127,26 @@ class _Stores:
         return ingest(self._folder / name, self.operating, now=NOW).delivery_id
 
     def update_tiles(self) -> None:
-        with open_engine() as engine:
-            current_tiles(engine, open_store(self.operating))
+        _tiles(self.operating)
 
     def erase(self) -> None:
         erase_rows(self.operating, ERASED)
         self.vectors.remove(ERASED)
 
 
-def _content(folder: Path) -> dict[str, str]:
-    """Return a digest of each file of the deliveries, of all tiles, and of the rows of the vectors."""
+def _content(folder: Path, *, with_tiles: bool) -> dict[str, str]:
+    """Return a digest of each file of the deliveries, of the tiles, and of the rows of the vectors."""
     operating = folder / "operating"
     files = [path for path in (operating / "deliveries").rglob("*") if path.is_file()]
     content = {str(path.relative_to(folder)): path.read_bytes() for path in [operating / "manifest.json", *files]}
-    with open_engine() as engine:
-        tiles_of = current_tiles(engine, open_store(operating)).files
-    for name, paths in tiles_of.items():
+    for name, paths in _tiles(operating).items() if with_tiles else ():
         rows = sorted(repr(row) for path in paths for row in pq.read_table(path).to_pylist())
         content[f"tiles {name}"] = "\n".join(rows).encode()
     with closing(sqlite3.connect(folder / "vectors.db")) as connection:
         content["vectors.db"] = "\n".join(connection.iterdump()).encode()
     return {name: hashlib.sha256(value).hexdigest() for name, value in content.items()}
+
+
+def _tiles(operating: Path) -> Mapping[str, tuple[Path, ...]]:
+    with open_engine() as engine:
+        return current_tiles(engine, open_store(operating)).files
