@@ -1,13 +1,13 @@
-"""Run a scenario in a process with the shim, and print the result as JSON.
+"""Run the scenarios of the ledger or of the stores in a process with the shim, and print the result as JSON.
 
-Arguments: name of the scenario, an empty folder, the folder of a bundle, and `all` or `sample`.
+Arguments: `ledger` or `stores`, an empty folder, the folder of a bundle, and `all` or `sample`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
 
 from tests.faults.runner import Scenario, run_all
@@ -15,19 +15,27 @@ from tests.faults.runner import Scenario, run_all
 
 def main() -> None:
     name, folder, bundle, extent = sys.argv[1:]
-    files = {path.name: path.read_bytes() for path in Path(bundle).iterdir()}
-    calls, runs, problems = run_all(_scenario(name, files), Path(folder), everything=extent == "all")
+    calls, runs, problems = Counter[str](), 0, list[str]()
+    covered: set[str] | None = None if extent == "all" else set()
+    for number, scenario in enumerate(_scenarios(name, Path(bundle))):
+        own = Path(folder, f"scenario-{number}")
+        own.mkdir()
+        more_calls, more_runs, more_problems = run_all(scenario, own, covered)
+        calls.update(more_calls)
+        runs += more_runs
+        problems += more_problems
     print(json.dumps({"calls": calls, "runs": runs, "problems": problems}))  # noqa: T201 - the parent reads it
 
 
-def _scenario(name: str, files: Mapping[str, bytes]) -> Scenario:
-    if name in {"first start", "operation"}:
+def _scenarios(name: str, bundle: Path) -> list[Scenario]:
+    if name == "ledger":
         from tests.faults.ledger import FirstStart, Operation
 
-        return FirstStart(files) if name == "first start" else Operation(files)
-    from tests.faults.stores import Stores
+        files = {path.name: path.read_bytes() for path in bundle.iterdir()}
+        return [FirstStart(files), Operation(files)]
+    from tests.faults.stores import STEPS, Stores
 
-    return Stores(name)
+    return [Stores(step) for step in STEPS]
 
 
 main()

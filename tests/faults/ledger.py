@@ -178,7 +178,9 @@ class FirstStart:
         service.close()
 
     def _check_scores(self, service: Service, acknowledged: Acknowledged) -> Iterator[str]:
-        returned = {name.removeprefix("score "): body for name, body in acknowledged.items() if name.startswith("score ")}
+        returned = {
+            name.removeprefix("score "): body for name, body in acknowledged.items() if name.startswith("score ")
+        }
         for key, body in returned.items():
             seller = json.loads(body)["seller_id"]
             if seller != ERASED or "erase" not in acknowledged:

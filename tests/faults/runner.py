@@ -48,6 +48,12 @@ class Call:
         """The function and the file, without the parts of the name that vary."""
         return f"{self.name} {_VARYING.sub('*', self.path)}"
 
+    @property
+    def group(self) -> str:
+        """The function and the file or folder of the state folder; of the operating data, the one in it."""
+        parts = self.kind.split(" ", 1)[1].split("/")
+        return f"{self.name} {'/'.join(parts[:2] if parts[0] == 'operating' else parts[:1])}"
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -96,13 +102,15 @@ class Scenario(Protocol):
         """Yield what is wrong in the folder after the last step."""
 
 
-def run_all(scenario: Scenario, folder: Path, *, everything: bool) -> tuple[Mapping[str, int], int, list[str]]:
+def run_all(
+    scenario: Scenario, folder: Path, covered: set[str] | None = None
+) -> tuple[Mapping[str, int], int, list[str]]:
     """Return the number of calls by kind, the number of runs, and the problems.
 
     Args:
         scenario: The scenario.
         folder: An empty folder for the copies.
-        everything: Whether each call fails in a run; otherwise one call of each kind.
+        covered: The groups of calls of which one failed, which are extended; None lets each call fail.
     """
     prepared = folder / "prepared"
     prepared.mkdir()
@@ -112,7 +120,7 @@ def run_all(scenario: Scenario, folder: Path, *, everything: bool) -> tuple[Mapp
     assert scenario.starts_threads or threading.active_count() == 1
     gc.collect()
     gc.freeze()
-    problems, faults = [], list(_faults(calls, everything=everything))
+    problems, faults = [], list(_faults(calls, covered))
     for number, fault in enumerate(faults):
         case = Path(shutil.copytree(prepared, folder / str(number)))
         problems += [f"{fault}: {problem}" for problem in _problems(scenario, case, fault)]
@@ -120,12 +128,13 @@ def run_all(scenario: Scenario, folder: Path, *, everything: bool) -> tuple[Mapp
     return Counter(call.kind for call in calls), len(faults), problems
 
 
-def _faults(calls: Sequence[Call], *, everything: bool) -> Iterator[Fault]:
-    by_kind: dict[str, list[Call]] = {}
-    for call in calls:
-        by_kind.setdefault(call.kind, []).append(call)
-    # other calls and errors in each run
-    chosen = calls if everything else [random.choice(group) for group in by_kind.values()]  # noqa: S311
+def _faults(calls: Sequence[Call], covered: set[str] | None) -> Iterator[Fault]:
+    # another choice in each run
+    chosen = random.sample(calls, len(calls))
+    if covered is not None:
+        by_group = {call.group: call for call in chosen if call.group not in covered}
+        chosen = list(by_group.values())
+        covered |= by_group.keys()
     yield from (Fault(call, random.choice(_ERRORS), random.random() < 0.5) for call in chosen)  # noqa: S311
 
 

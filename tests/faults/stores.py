@@ -28,6 +28,7 @@ NOW: Final = datetime(2024, 3, 6, tzinfo=UTC)
 ERASED: Final = "S1"
 _SNAPSHOT: Final = Snapshot(date(2024, 3, 5), "data-1", "sha256:aa", {"orders": date(2024, 3, 5)})
 _NEXT: Final = Snapshot(date(2024, 3, 6), "data-2", "sha256:aa", {"orders": date(2024, 3, 6)})
+STEPS: Final = ("ingest", "update tiles", "store vectors", "erase", "ingest after erasure")
 _CHANGES_TILES: Final = {"update tiles", "erase"}
 _VECTORS: Final = [(f"S{number}", (0.5, None, float(number))) for number in range(200)]
 
@@ -36,7 +37,7 @@ class Stores:
     """A command on stores that earlier commands filled.
 
     Args:
-        step: Its name in `_Stores.all_steps`; all commands before it prepare the stores.
+        step: One of `STEPS`; the commands before it prepare the stores.
     """
 
     allowed_errors: tuple[type[Exception], ...] = (FeaturesError, OSError)
@@ -100,13 +101,14 @@ class _Stores:
 
     @property
     def all_steps(self) -> Mapping[str, Callable[[], Any]]:
-        return {
-            "ingest": lambda: self.ingest("second"),
-            "update tiles": self.update_tiles,
-            "store vectors": lambda: self.vectors.replace(_NEXT, _VECTORS),
-            "erase": self.erase,
-            "ingest after erasure": lambda: self.ingest("third"),
-        }
+        works = (
+            lambda: self.ingest("second"),
+            self.update_tiles,
+            lambda: self.vectors.replace(_NEXT, _VECTORS),
+            self.erase,
+            lambda: self.ingest("third"),
+        )
+        return dict(zip(STEPS, works, strict=True))
 
     @property
     def steps(self) -> Mapping[str, Callable[[], Any]]:
