@@ -17,7 +17,7 @@ def main() -> None:
     name, folder, bundle, extent = sys.argv[1:]
     calls, runs, problems = Counter[str](), 0, list[str]()
     covered: set[str] | None = None if extent == "all" else set()
-    for number, scenario in enumerate(_scenarios(name, Path(bundle))):
+    for number, scenario in enumerate(_scenarios(name, Path(folder), Path(bundle))):
         own = Path(folder, f"scenario-{number}")
         own.mkdir()
         more_calls, more_runs, more_problems = run_all(scenario, own, covered)
@@ -27,15 +27,16 @@ def main() -> None:
     print(json.dumps({"calls": calls, "runs": runs, "problems": problems}))  # noqa: T201 - the parent reads it
 
 
-def _scenarios(name: str, bundle: Path) -> list[Scenario]:
+def _scenarios(name: str, folder: Path, bundle: Path) -> list[Scenario]:
     if name == "ledger":
         from tests.faults.ledger import FirstStart, Operation
 
         files = {path.name: path.read_bytes() for path in bundle.iterdir()}
         return [FirstStart(files), Operation(files)]
-    from tests.faults.stores import STEPS, Stores
+    from tests.faults.stores import STEPS, Stores, prepare_states
 
-    return [Stores(step) for step in STEPS]
+    prepare_states(folder / "states")
+    return [Stores(step, folder / "states") for step in STEPS]
 
 
 main()

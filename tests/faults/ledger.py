@@ -28,7 +28,7 @@ from api.ledger.encryption import seller_key
 from api.ledger.local_checkpoints import LocalCheckpoints, read_local_checkpoints
 from api.ledger.master_key import rotate_master_key
 from api.ledger.verification import Scope, verify
-from api.models.bundle_store import ServedModel, load_bundle, read_files, read_pointer, save_bundle, save_pointer
+from api.models.bundle_store import ServedModel, load_bundle, read_pointer, save_bundle, save_pointer
 from api.operations.retention import drop_expired, erase_seller
 from api.reviews.ledger_entries import ReviewCheck
 from api.scores.issuance import issue_score
@@ -183,9 +183,8 @@ class FirstStart:
         }
         for key, body in returned.items():
             seller = json.loads(body)["seller_id"]
-            if seller != ERASED or "erase" not in acknowledged:
-                if service.score(key, seller) != body:
-                    yield f"the score of the key {key} is another one"
+            if (seller != ERASED or "erase" not in acknowledged) and service.score(key, seller) != body:
+                yield f"the score of the key {key} is another one"
         with transaction(service.services.engine) as connection:
             stored = connection.execute(select(func.count()).select_from(scores)).scalar_one()
         if stored != len(returned) + self.prepared_scores:

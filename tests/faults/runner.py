@@ -1,8 +1,8 @@
 """Runs the steps of a scenario once per failing call, each time in a new process on a copy of a prepared folder.
 
 The process starts with `shim.c` in LD_PRELOAD. Libraries are imported once, before the first fork. A run either repeats
-the failed step and continues, as a service does, or ends at once, and another process repeats the step and continues, as
-after a restart. Then the folder is checked. If threads would remain, all of this happens in one process.
+the failed step and continues, as a service does; or it ends at once, and another process repeats the step and
+continues, as after a restart. Then the folder is checked. If threads would remain, all of this happens in one process.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -33,36 +34,43 @@ _CHANGES_TILES: Final = {"update tiles", "erase"}
 _VECTORS: Final = [(f"S{number}", (0.5, None, float(number))) for number in range(200)]
 
 
+def prepare_states(states: Path) -> None:
+    """Create a folder with the state before each step."""
+    # as in conftest.py: the query of all years takes a second to compile
+    tiles.festival_days = lambda first=2017, last=2027: festival_days(first, last)  # type: ignore[attr-defined]
+    folder = states / "all"
+    sellers = [seller("S1"), seller("S2")]
+    stores = [store("T1"), store("T2", seller_id="S2")]
+    write(folder / "first", sellers=sellers, stores=stores, orders=[order("O1"), order("O2", store_id="T2")])
+    # the store of the last order is unknown
+    write_orders(folder / "second", order("O3"), order("O4", store_id="T2"), order("O5", store_id="T3"))
+    write_some(folder / "third", sellers=[seller("S1"), seller("S3")])
+    used = _Stores(folder, STEPS[0])
+    used.ingest("first")
+    used.update_tiles()
+    used.vectors.replace(_SNAPSHOT, _VECTORS)
+    for step, work in used.all_steps.items():
+        shutil.copytree(folder, states / step)
+        work()
+
+
 class Stores:
     """A command on stores that earlier commands filled.
 
     Args:
-        step: One of `STEPS`; the commands before it prepare the stores.
+        step: One of `STEPS`.
+        states: The folder of `prepare_states`.
     """
 
     allowed_errors: tuple[type[Exception], ...] = (FeaturesError, OSError)
     starts_threads = True
 
-    def __init__(self, step: str) -> None:
-        # as in conftest.py: the query of all years takes a second to compile
-        tiles.festival_days = lambda first=2017, last=2027: festival_days(first, last)  # type: ignore[attr-defined]
+    def __init__(self, step: str, states: Path) -> None:
         self._step = step
+        self._states = states
 
     def prepare(self, folder: Path) -> None:
-        sellers = [seller("S1"), seller("S2")]
-        stores = [store("T1"), store("T2", seller_id="S2")]
-        write(folder / "first", sellers=sellers, stores=stores, orders=[order("O1"), order("O2", store_id="T2")])
-        # the store of the last order is unknown
-        write_orders(folder / "second", order("O3"), order("O4", store_id="T2"), order("O5", store_id="T3"))
-        write_some(folder / "third", sellers=[seller("S1"), seller("S3")])
-        used = _Stores(folder, self._step)
-        used.ingest("first")
-        used.update_tiles()
-        used.vectors.replace(_SNAPSHOT, _VECTORS)
-        for name, work in used.all_steps.items():
-            if name == self._step:
-                break
-            work()
+        shutil.copytree(self._states / self._step, folder, dirs_exist_ok=True)
 
     def open(self, folder: Path) -> _Stores:
         return _Stores(folder, self._step)

@@ -1,7 +1,7 @@
-"""Each write, flush, rename and deletion of the state folder fails once: nothing acknowledged is lost, each failure is
-reported, and the next attempt works.
+"""Fault injection: each write, flush, rename and deletion in the state folder fails once.
 
-A small library between Python and the C library lets the calls fail (`shim.c`).
+Nothing acknowledged is lost, each failure is reported, and the next attempt works. A small library in front of the C
+library lets the calls fail (`shim.c`).
 """
 
 from __future__ import annotations
