@@ -134,7 +134,7 @@ def _faults(calls: Sequence[Call], covered: set[str] | None) -> Iterator[Fault]:
     if covered is not None:
         by_group = {call.group: call for call in chosen if call.group not in covered}
         chosen = list(by_group.values())
-        covered |= by_group.keys()
+        covered.update(by_group)
     yield from (Fault(call, random.choice(_ERRORS), random.random() < 0.5) for call in chosen)  # noqa: S311
 
 
