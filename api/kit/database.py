@@ -9,8 +9,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -276,20 +276,33 @@ def scrub_deleted(engine: Engine, *tables: str) -> None:
     """Free the space of deleted rows, so that a destroyed key cannot be recovered from the database files.
 
     Other copies remain: the archived log of PostgreSQL, and backups.
+
+    Raises:
+        DatabaseUnavailable: The files may still contain the deleted rows.
     """
-    raw = engine.raw_connection()
     try:
-        if engine.dialect.name == "sqlite":
-            (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                logger.warning("the database log is in use, so it still contains the deleted rows")
-        else:
-            driver: Any = raw.driver_connection
-            driver.autocommit = True
-            raw.cursor().execute(f"VACUUM {', '.join(tables)}")
-            driver.autocommit = False
+        with closing(engine.raw_connection()) as raw:
+            if engine.dialect.name == "sqlite":
+                (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    logger.warning("the database log is in use, so it still contains the deleted rows")
+            else:
+                _vacuum(raw, tables)
+    except (DBAPIError, PoolTimeoutError, engine.dialect.loaded_dbapi.Error) as error:
+        logger.warning("the space of deleted rows could not be freed: %s", error)
+        raise DatabaseUnavailable(
+            "The rows are deleted, but their content could not be removed from the database files. Repeat the command."
+        ) from error
+
+
+def _vacuum(connection: Any, tables: Sequence[str]) -> None:
+    driver = connection.driver_connection
+    driver.autocommit = True
+    try:
+        connection.cursor().execute(f"VACUUM {', '.join(tables)}")
     finally:
-        raw.close()
+        # the connection returns to the pool
+        driver.autocommit = False
 
 
 def _is_unavailable(error: Exception) -> bool:
@@ -313,7 +326,8 @@ def _set_pragma(connection: Any, pragma: str) -> None:
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            connection.execute(pragma)
+            # an error of the commit is raised after the first row
+            connection.execute(pragma).fetchall()
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:

@@ -24,7 +24,11 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
         private: Whether only its owner can access it.
     """
     scratch = _write_scratch(path, content, 0o600 if private else 0o666)
-    scratch.replace(path)
+    try:
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

@@ -105,8 +105,12 @@ def open_idempotency_keys(folder: Path, master: bytes, kept_for: timedelta) -> I
         secret = bytes.fromhex(read_private(path))
     except AccessibleToOthersError as error:
         raise KeyRingError(f"The secret {path} {error}") from error
-    except (OSError, ValueError) as error:
-        raise KeyRingError(f"The secret {path} cannot be used. Restore it from a backup.") from error
+    except OSError as error:
+        raise KeyRingError(
+            f"The secret {path} cannot be used ({error.strerror}). Give this user read and write access."
+        ) from error
+    except ValueError as error:
+        raise KeyRingError(f"The secret {path} is damaged. Restore it from a backup.") from error
     return IdempotencyKeys(secret, kept_for)
 
 

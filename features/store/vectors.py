@@ -117,7 +117,8 @@ class VectorStore:
         with _map_errors(self._path, "written"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+                # an error of the commit is raised after the first row
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
                 # a deleted profile must not stay readable in free pages
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.executescript(_SCHEMA)

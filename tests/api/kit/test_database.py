@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from api.auth.signing_keys import KeyRing
 from api.errors import DatabaseSetupError, DatabaseUnavailable
-from api.kit.database import metadata, open_database, transaction
+from api.kit.database import metadata, open_database, scrub_deleted, transaction
 from api.ledger.chain import EntryKind
 from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger, tips
@@ -190,3 +190,14 @@ def test_a_writer_that_waits_too_long_fails(tmp_path: Path, monkeypatch: pytest.
         pool.submit(write).result(20)
     write()
     engine.dispose()
+
+
+def test_a_failure_to_overwrite_deleted_rows_is_reported(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise engine.dialect.loaded_dbapi.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "raw_connection", fail)
+        with pytest.raises(DatabaseUnavailable, match="could not be removed from the database files"):
+            scrub_deleted(engine, "ledger")
+    scrub_deleted(engine, "ledger")
