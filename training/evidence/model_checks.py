@@ -36,8 +36,11 @@ MOVES: Final = 10_000
 SEPARATES: Final = 0.99
 """AUC from which a feature separates the outcomes almost completely."""
 
-_MANY: Final = 50
-"""Number of other features from which the loss of a single one is judged: fewer may not replace each other."""
+PLAUSIBLE: Final = 0.80
+"""AUC of a single feature up to which the model may depend on it mostly: good application scores reach as much."""
+
+_MANY: Final = 10
+"""Number of other features from which the loss of a single one is judged: few cannot replace each other."""
 
 _LEAST_OF_A_KIND: Final = 20
 _NAMED: Final = 3
@@ -96,7 +99,7 @@ def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
         },
         checks=(
             *_check_single_features(ranked, rows, sizes[0]),
-            _check_most_used(most_used, lost, len(ranked) - 1, sizes[0]),
+            _check_most_used(most_used, lost, ranked, sizes[0]),
             _check_model(most_used, model_auc, ranked, sizes[1]),
         ),
     )
@@ -163,15 +166,16 @@ def _check_single_features(ranked: list[SingleFeatureAuc], rows: Dataset, sample
         yield replace(check, note=note.get(check.standing, ""))
 
 
-def _check_most_used(most_used: str, lost: Estimate, others: int, sample: str) -> LimitCheck:
-    limit = Limit("AUC lost without the most used feature", TOO_MUCH)
+def _check_most_used(most_used: str, lost: Estimate, ranked: list[SingleFeatureAuc], sample: str) -> LimitCheck:
+    limit, others = Limit("AUC lost without the most used feature", TOO_MUCH), len(ranked) - 1
+    alone = next(each.best.value for each in ranked if each.feature == most_used)
     check = limit.check(lost, "", sample)
     beyond = f"{most_used} alone adds {figures(lost)} of AUC to all other features, above the limit of {TOO_MUCH}."
-    if check.standing is Standing.ALARM and others < _MANY:
-        note = (
-            f"{beyond} It raises no alarm, because {others} other features are too few to replace one that matters. "
-            f"{_FIND_OUT}"
-        )
+    if check.standing is Standing.ALARM and (others < _MANY or alone <= PLAUSIBLE):
+        why = f"few other features ({others}) cannot replace one that matters"
+        if others >= _MANY:
+            why = f"it ranks alone with an AUC of {alone:.3f}, which is plausible. The model depends mostly on it"
+        note = f"{beyond} It raises no alarm, because {why}. {_FIND_OUT}"
         return replace(check, standing=Standing.EXEMPT, note=note)
     notes = {
         Standing.ALARM: f"{beyond} That is too much for one of many features. {_FIND_OUT}",

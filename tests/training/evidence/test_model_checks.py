@@ -72,6 +72,16 @@ def test_a_copy_among_honest_values_is_found_by_what_it_adds(honest: ReviewedMod
     assert alarm.startswith("return_rate_90d alone adds 0.")
 
 
+def test_a_plausible_feature_on_which_the_model_depends_is_noted(
+    honest: ReviewedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evidence.model_checks.TOO_MUCH", 0.05)
+    bad, rng = honest.train.rows["bad"].to_numpy(), np.random.default_rng(1)
+    finding = planted(honest, return_rate_90d=1.3 * bad + rng.normal(size=len(bad)))
+    assert finding.alarms == ()
+    assert any("which is plausible. The model depends mostly on it" in check.note for check in finding.checks)
+
+
 def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(honest: ReviewedModel) -> None:
     """Blurred copies of the outcome are weak alone and perfect together."""
     knowing = np.where(honest.bad, 0.6, 0.4) + np.random.default_rng(1).normal(0, 0.03, len(honest.bad))
