@@ -235,7 +235,7 @@ class Operation(FirstStart):
             if ERASED.encode() in file.read_bytes()
         )
         keys = {path.name for path in settings.keys_path.iterdir() if path.name[0] != "."}
-        if keys != {"idempotency", "ledger-master", "receipts", "tokens"}:
+        if keys != {"client-secrets", "idempotency", "ledger-master", "receipts", "tokens"}:
             yield f"the folder of keys contains {sorted(keys)}"
         pointer = read_pointer(settings, "champion")
         if pointer is None or load_bundle(settings, acknowledged["save model"]).digest != acknowledged["save model"]:
