@@ -1,6 +1,7 @@
 """Check a score without SellerScore: python verify_receipt.py score.json jwks.json (needs only `cryptography`)."""
 
 import base64
+import hashlib
 import json
 import sys
 
@@ -34,7 +35,11 @@ def check(answer, keys):
     names = json.loads(decoded(header))
     if names["kid"] not in keys:
         yield False, f"the key set has no key {names['kid']!r}. Save the current key set of the service and try again"
-    key = Ed25519PublicKey.from_public_bytes(decoded(keys[names["kid"]]["x"]))
+    public = {name: keys[names["kid"]][name] for name in ("crv", "kty", "x")}
+    content = json.dumps(public, separators=(",", ":"), sort_keys=True).encode()
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().strip("=")  # RFC 7638
+    yield thumbprint == names["kid"], "the ID of the key does not fit the key, so the key set was changed"
+    key = Ed25519PublicKey.from_public_bytes(decoded(public["x"]))
     key.verify(decoded(signature), f"{header}.{payload}".encode())
     signed, found = (json.dumps(each, sort_keys=True) for each in (json.loads(decoded(payload)), answer))
     explanation = answer["assessment"]["explanation"] or {"base_points": 0, "contributions": []}

@@ -84,6 +84,14 @@ def test_a_new_key_is_published_before_it_signs_and_former_keys_verify(tmp_path:
         verify_jws(old, KIND, {"keys": after.jwks["keys"][:1]})
 
 
+def test_another_key_under_the_same_id_is_refused(tmp_path: Path) -> None:
+    ring, other = (KeyRing.open(tmp_path / name) for name in ("ours", "other"))
+    forged = {"keys": [{**other.jwks["keys"][0], "kid": ring.jwks["keys"][0]["kid"]}]}
+    signed = ring.sign(b"{}", KIND)
+    with pytest.raises(SignatureError, match="does not fit the key"):
+        verify_jws(signed, KIND, forged)
+
+
 def test_a_former_key_verifies_for_the_overlap(tmp_path: Path) -> None:
     old = KeyRing.open(tmp_path, NOW).sign(b"old", KIND)
     KeyRing.rotate(tmp_path, NOW, DELAY)

@@ -16,6 +16,7 @@ import pytest
 from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 from typer.testing import CliRunner
 
 from api.auth.signing_keys import KeyRing
@@ -202,7 +203,7 @@ def test_the_script_is_short_and_needs_only_cryptography(response: bytes, keys: 
     lines = SCRIPT.read_text(encoding="utf-8").splitlines()
     assert len(lines) < 70
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    assert imported == {"base64", "json", "sys", "cryptography"}
+    assert imported == {"base64", "hashlib", "json", "sys", "cryptography"}
     files = tmp_path / "score.json", tmp_path / "jwks.json"
     files[0].write_bytes(response)
     files[1].write_text(json.dumps(keys))
@@ -215,6 +216,8 @@ def test_the_script_is_short_and_needs_only_cryptography(response: bytes, keys: 
 def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tmp_path: Path) -> None:
     """No traceback: exit code 2 and what to do if nothing was checked, 1 if the score is not genuine."""
     files = {"score": response, "jwks": json.dumps(keys).encode(), "other": b'{"keys": []}', "text": b"no JSON"}
+    swapped = {**keys["keys"][0], "x": OKPKey.generate_key("Ed25519").as_dict()["x"]}
+    files["swapped"] = json.dumps({"keys": [swapped]}).encode()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     for arguments, code, message in (
@@ -230,6 +233,7 @@ def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tm
             1,
             f"NOT genuine: the key set has no key '{keys['keys'][0]['kid']}'. Save the current key",
         ),
+        (("score", "swapped"), 1, "NOT genuine: the ID of the key does not fit the key"),
         (("text", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (JSONDecodeError"),
         (("jwks", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (KeyError: 'receipt')"),
     ):
