@@ -62,6 +62,8 @@ def demo_bank(path: Path, engine: Engine, secrets: ClientSecrets, now: datetime)
         return None if client.revoked_at else path
     if not is_new:
         return None
+    # first without a client, so that none is created if the file cannot be written
+    _write_file(path, "nobody", "none")
     created = clients.create_client(engine, ClientKind.BANK, _NAME, credential=secrets.new(), now=now)
     _write_credentials(path, engine, created, now)
     return path
@@ -69,12 +71,19 @@ def demo_bank(path: Path, engine: Engine, secrets: ClientSecrets, now: datetime)
 
 def _write_credentials(path: Path, engine: Engine, created: CreatedClient, now: datetime) -> None:
     try:
-        line = f"default login {created.client.id} password {created.secret}\n"
-        write_atomically(path, line.encode("ascii"), private=True)
-    except OSError as error:
+        _write_file(path, created.client.id, created.secret)
+    except AccessError:
         clients.revoke_client(engine, ClientKind.BANK, created.client.id, now)
+        raise
+
+
+def _write_file(path: Path, client_id: str, secret: str) -> None:
+    try:
+        write_atomically(path, f"default login {client_id} password {secret}\n".encode("ascii"), private=True)
+    except OSError as error:
         raise AccessError(
-            f"The credentials of the demo bank cannot be written to {path} ({error.strerror})."
+            f"The credentials of the demo bank cannot be written to {path} ({error.strerror}). Allow this user to "
+            "write there, then start the service again."
         ) from error
 
 

@@ -199,10 +199,15 @@ def test_there_is_no_demo_bank_beside_other_clients(settings: Settings, engine: 
     assert demo_bank(settings.demo_bank_path, engine, SECRETS, NOW) is None
 
 
-def test_a_demo_bank_whose_file_cannot_be_written_is_revoked(settings: Settings, engine: Engine) -> None:
+def test_the_demo_bank_is_created_once_its_file_can_be_written(settings: Settings, engine: Engine) -> None:
+    path = settings.home / "not-there" / "demo-bank.netrc"
     with pytest.raises(AccessError, match="cannot be written"):
-        demo_bank(settings.home / "not-there" / "demo-bank.netrc", engine, SECRETS, NOW)
-    assert only_bank(engine).revoked_at is not None
+        demo_bank(path, engine, SECRETS, NOW)
+    with transaction(engine) as connection:
+        assert not clients.any_client(connection)
+    path.parent.mkdir()
+    assert demo_bank(path, engine, SECRETS, NOW) == path
+    assert path.read_text().split()[2] == only_bank(engine).id
 
 
 def test_the_demo_bank_gets_products_once_and_can_withdraw_them(settings: Settings, engine: Engine) -> None:
