@@ -1,7 +1,7 @@
 """The generated part of docs/data-contract.md: the tables, their columns and `delivery.json`.
 
 The text comes from `features.schema` and the rules of `delivery.json`, so that the page and the validation agree.
-`python -m features.contract_page` updates the page.
+`make docs` updates the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from features.ingest.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, MAX_SOURC
 from features.quality.explanations import PURPOSE, permitted
 from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
-BEGIN: Final = "<!-- generated: run python -m features.contract_page -->"
+BEGIN: Final = "<!-- generated: run make docs -->"
 END: Final = "<!-- end of the generated part -->"
 PAGE: Final = Path("docs") / "data-contract.md"
 

@@ -58,7 +58,7 @@ class DeliveryWriter:
         """Close the files and write `delivery.json` with coverage and source."""
         for file in self.files.values():
             file.close()
-        covers = {table.name: self.end.isoformat() for table in TABLES}
+        covers = {table.name: self.end.isoformat() for table in TABLES if table.name in self.files}
         terms = {"source": self.source, "covers_through": covers}
         (self.folder / "delivery.json").write_text(json.dumps(terms, indent=2) + "\n")
 
