@@ -6,20 +6,19 @@ checks of a page, and of the end of a chain, read the other tables in the same t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, ClassVar, Final, Protocol
+from functools import partial
+from typing import Any, Final
 
-import msgspec
 from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
-from api.ledger.chain import PLAIN, START, ChainCheck, EntryKind, Header, LedgerFault, Row, Tip
+from api.ledger.chain import PLAIN, START, ChainCheck, LedgerFault, Row, Tip
+from api.ledger.checks import STATE_KINDS, Check, CheckedRow, Page
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
-from api.ledger.receipts import split_canonical
 from api.ledger.records import RemovalRecords, listed_ranges, read_removals
 from api.ledger.store import Ledger, cast_columns, read_content, to_row
 from api.ledger.store import ledger as rows
@@ -48,109 +47,6 @@ _DROPPED: Final = "the content is missing, and no retention of it is recorded"
 _CONTENT_STAYS: Final = "a retention is recorded, but the content is still stored"
 _KEY_STAYS: Final = "an erasure is recorded, but the key is still stored"
 _OTHER_HEAD: Final = "the head differs from the checkpoint"
-
-
-@dataclass(frozen=True)
-class CheckedRow:
-    """A row with its content, if that can be read, and the key of its seller."""
-
-    row: Row
-    content: bytes | None = None
-    key: bytes | None = None
-
-    @cached_property
-    def _parts(self) -> dict[str, bytes]:
-        return split_canonical(self.content or b"")
-
-    @cached_property
-    def envelope(self) -> dict[str, bytes]:
-        """The values of the envelope of a score as JSON. Most of them is the assessment, which is slow to parse.
-
-        Raises:
-            ValueError: The content is not a score.
-        """
-        return split_canonical(self._parts.get("envelope", b""))
-
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
-
-        Raises:
-            ValueError: The content is not a JSON object of its kind.
-        """
-        if self.row.header.kind != EntryKind.SCORE:
-            return _parse(self._parts)
-        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
-        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
-
-
-def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    return {name: msgspec.json.decode(value) for name, value in parts.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Consecutive rows of a chain. `after` is the last position before them; None at the start of the chain.
-
-    `is_last` is true for the last page of a chain, which may be empty.
-    """
-
-    chain: str
-    after: int | None
-    rows: Sequence[CheckedRow]
-    is_last: bool
-
-
-class Check(Protocol):
-    """A further check of the ledger, such as of an index. It is told the rows of one chain after the other."""
-
-    def remember(self, rows: Sequence[CheckedRow]) -> None:
-        """Take in rows from before the first page: consents, revocations and decisions of verified rows."""
-
-    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
-        """Yield the faults at the rows of a page."""
-
-    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
-        """Yield the faults of the whole chain, and forget it."""
-
-    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
-        """Yield the faults of table rows whose chain is not one of the ledger's."""
-
-
-STATE_KINDS: Final = frozenset({EntryKind.CONSENT, EntryKind.REVOCATION, EntryKind.DECISION})
-"""The kinds to which later rows refer."""
-
-
-class ContentCheck:
-    """A check of readable contents by kind of row.
-
-    `methods` has for each kind a method that returns the fault of a row with this header and content, or None. If the
-    method raises, the content is not of that kind.
-    """
-
-    methods: ClassVar[Mapping[str, Callable[[Any, Header, Any], str | None]]]
-
-    def remember(self, rows: Sequence[CheckedRow]) -> None:
-        """Take in rows whose faults were reported before."""
-        for row in rows:
-            self._fault(row)
-
-    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield the faults of the contents of these rows."""
-        for row in page.rows:
-            fault = self._fault(row)
-            if fault is not None:
-                yield row.row.header.fault(fault)
-
-    def _fault(self, row: CheckedRow) -> str | None:
-        header = row.row.header
-        method = self.methods.get(header.kind)
-        if method is None or row.content is None:
-            return None
-        try:
-            return method(self, header, row.fields)
-        except (ValueError, KeyError, TypeError):
-            return f"the content is not a valid {header.kind}"
 
 
 @dataclass(frozen=True)

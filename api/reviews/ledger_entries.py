@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
+from api.ledger.checks import ContentCheck
 from api.ledger.table_checks import compare_row, stored_rows
-from api.ledger.verification import ContentCheck
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
 from scoring.canonical import canonical_json

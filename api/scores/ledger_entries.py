@@ -10,10 +10,10 @@ from sqlalchemy import Connection, String, cast, select
 from api.auth.signing_keys import PublicKeys
 from api.errors import SignatureError, UnknownKeyError
 from api.ledger.chain import EntryKind, Header, LedgerFault
+from api.ledger.checks import CheckedRow, Page
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import RECEIPT
 from api.ledger.table_checks import compare_row, stored_rows
-from api.ledger.verification import CheckedRow, Page
 from api.scores import envelope
 from api.scores.repository import scores
 

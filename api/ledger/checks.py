@@ -1,0 +1,117 @@
+"""What a verification passes to its checks: rows with their contents, in pages; and a base class of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Final, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from api.ledger.chain import EntryKind, Header, LedgerFault, Row
+from api.ledger.receipts import split_canonical
+
+
+@dataclass(frozen=True)
+class CheckedRow:
+    """A row with its content, if that can be read, and the key of its seller."""
+
+    row: Row
+    content: bytes | None = None
+    key: bytes | None = None
+
+    @cached_property
+    def _parts(self) -> dict[str, bytes]:
+        return split_canonical(self.content or b"")
+
+    @cached_property
+    def envelope(self) -> dict[str, bytes]:
+        """The values of the envelope of a score as JSON. Most of them is the assessment, which is slow to parse.
+
+        Raises:
+            ValueError: The content is not a score.
+        """
+        return split_canonical(self._parts.get("envelope", b""))
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
+
+        Raises:
+            ValueError: The content is not a JSON object of its kind.
+        """
+        if self.row.header.kind != EntryKind.SCORE:
+            return _parse(self._parts)
+        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
+        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
+
+
+def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in parts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive rows of a chain. `after` is the last position before them; None at the start of the chain.
+
+    `is_last` is true for the last page of a chain, which may be empty.
+    """
+
+    chain: str
+    after: int | None
+    rows: Sequence[CheckedRow]
+    is_last: bool
+
+
+class Check(Protocol):
+    """A further check of the ledger, such as of an index. It is told the rows of one chain after the other."""
+
+    def remember(self, rows: Sequence[CheckedRow]) -> None:
+        """Take in rows from before the first page: consents, revocations and decisions of verified rows."""
+
+    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
+        """Yield the faults at the rows of a page."""
+
+    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
+        """Yield the faults of the whole chain, and forget it."""
+
+    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
+        """Yield the faults of table rows whose chain is not one of the ledger's."""
+
+
+STATE_KINDS: Final = frozenset({EntryKind.CONSENT, EntryKind.REVOCATION, EntryKind.DECISION})
+"""The kinds to which later rows refer."""
+
+
+class ContentCheck:
+    """A check of readable contents by kind of row.
+
+    `methods` has for each kind a method that returns the fault of a row with this header and content, or None. If the
+    method raises, the content is not of that kind.
+    """
+
+    methods: ClassVar[Mapping[str, Callable[[Any, Header, Any], str | None]]]
+
+    def remember(self, rows: Sequence[CheckedRow]) -> None:
+        """Take in rows whose faults were reported before."""
+        for row in rows:
+            self._fault(row)
+
+    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield the faults of the contents of these rows."""
+        for row in page.rows:
+            fault = self._fault(row)
+            if fault is not None:
+                yield row.row.header.fault(fault)
+
+    def _fault(self, row: CheckedRow) -> str | None:
+        header = row.row.header
+        method = self.methods.get(header.kind)
+        if method is None or row.content is None:
+            return None
+        try:
+            return method(self, header, row.fields)
+        except (ValueError, KeyError, TypeError):
+            return f"the content is not a valid {header.kind}"
