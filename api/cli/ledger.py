@@ -229,14 +229,12 @@ def _sign_checkpoint() -> bytes:
 
 
 def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> tuple[Report, Scope]:
-    from api.consents.ledger_entries import ConsentCheck
     from api.kit.database import transaction
     from api.ledger import store, verification
     from api.ledger.checkpoints import read_checkpoint
     from api.ledger.local_checkpoints import read_local_checkpoints
     from api.ledger.receipts import load_trusted_keys
-    from api.reviews.ledger_entries import ReviewCheck
-    from api.scores.ledger_entries import ScoreIndexCheck
+    from api.operations.ledger_checks import all_checks
 
     with _open() as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
@@ -246,8 +244,7 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
         with transaction(engine) as connection:
             total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
-            checks = (ScoreIndexCheck(keys), ConsentCheck(), ReviewCheck())
-            return verification.verify(engine, ledger, checks, scope, advance=advance), scope
+            return verification.verify(engine, ledger, all_checks(keys), scope, advance), scope
 
 
 def _report_lines(report: Report, scope: Scope) -> Iterator[str]:

@@ -23,7 +23,12 @@ class CheckedRow:
     key: bytes | None = None
 
     @cached_property
-    def _parts(self) -> dict[str, bytes]:
+    def parts(self) -> dict[str, bytes]:
+        """The values of the content as JSON.
+
+        Raises:
+            ValueError: The content is not a JSON object.
+        """
         return split_canonical(self.content or b"")
 
     @cached_property
@@ -33,19 +38,23 @@ class CheckedRow:
         Raises:
             ValueError: The content is not a score.
         """
-        return split_canonical(self._parts.get("envelope", b""))
+        return split_canonical(self.parts.get("envelope", b""))
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
+        """The parsed content; of a score without its inputs and its assessment, which are large.
 
         Raises:
             ValueError: The content is not a JSON object of its kind.
         """
         if self.row.header.kind != EntryKind.SCORE:
-            return _parse(self._parts)
+            return _parse(self.parts)
         envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
-        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
+        others = {name: value for name, value in self.parts.items() if name not in _LARGE}
+        return {**_parse(others), "envelope": _parse(envelope)}
+
+
+_LARGE: Final = frozenset({"envelope", "inputs"})
 
 
 def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
@@ -69,7 +78,7 @@ class Check(Protocol):
     """A further check of the ledger, such as of an index. It is told the rows of one chain after the other."""
 
     def remember(self, rows: Sequence[CheckedRow]) -> None:
-        """Take in rows from before the first page: consents, revocations and decisions of verified rows."""
+        """Take in rows from before the first page: the rows of `STATE_KINDS`, which were verified earlier."""
 
     def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
         """Yield the faults at the rows of a page."""
@@ -81,8 +90,17 @@ class Check(Protocol):
         """Yield the faults of table rows whose chain is not one of the ledger's."""
 
 
-STATE_KINDS: Final = frozenset({EntryKind.CONSENT, EntryKind.REVOCATION, EntryKind.DECISION})
-"""The kinds to which later rows refer."""
+STATE_KINDS: Final = frozenset(
+    {
+        EntryKind.CONSENT,
+        EntryKind.REVOCATION,
+        EntryKind.REVIEW,
+        EntryKind.DECISION,
+        EntryKind.PRODUCTS,
+        EntryKind.CLIENT,
+    }
+)
+"""The kinds to which later rows refer, or which describe the current rows of a table."""
 
 
 class ContentCheck:

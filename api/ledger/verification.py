@@ -16,7 +16,7 @@ from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
-from api.ledger.chain import PLAIN, START, ChainCheck, LedgerFault, Row, Tip
+from api.ledger.chain import PLAIN, REMOVALS, START, ChainCheck, LedgerFault, Row, Tip
 from api.ledger.checks import STATE_KINDS, Check, CheckedRow, Page
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
 from api.ledger.records import RemovalRecords, listed_ranges, read_removals
@@ -255,7 +255,7 @@ def _examine(
         content = read_content(row, unwrapped)
     except DecryptionError:
         return CheckedRow(row, key=unwrapped), [*faults, _BAD_CONTENT]
-    if is_plain and listed_ranges(header, content) is None:
+    if header.kind in REMOVALS and listed_ranges(header, content) is None:
         faults.append(_BAD_CONTENT)
     return CheckedRow(row, content, unwrapped), faults
 

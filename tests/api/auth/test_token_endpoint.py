@@ -19,6 +19,7 @@ from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind, format_scopes, scopes_of
 from api.errors import AccessError
 from tests.api.auth.conftest import FORM, Known, Running
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -49,8 +50,8 @@ def rotate(running: Running, bank: Known, hours: float, now: datetime) -> Known:
     """Give a bank a new secret; the former ones expire after some hours."""
     overlap = timedelta(hours=hours)
     secret = running.services.auth.secrets.new()
-    created = clients.rotate_credential(
-        running.services.engine, ClientKind.BANK, bank.id, credential=secret, overlap=overlap, now=now
+    created = register_of(running.services).rotate(
+        ClientKind.BANK, bank.id, credential=secret, overlap=overlap, now=now
     )
     assert created.old_until == now + overlap
     return Known(bank.id, created.secret or "", ClientKind.BANK)
@@ -181,9 +182,9 @@ def test_a_later_rotation_does_not_extend_an_old_secret(running: Running) -> Non
 
 
 def test_a_revocation_is_final_and_keeps_its_time(running: Running) -> None:
-    bank, engine, now = running.new(), running.services.engine, datetime.now(UTC)
-    first = clients.revoke_client(engine, ClientKind.BANK, bank.id, now)
-    assert clients.revoke_client(engine, ClientKind.BANK, bank.id, now + timedelta(days=1)) == first
+    bank, register, now = running.new(), register_of(running.services), datetime.now(UTC)
+    first = register.revoke(ClientKind.BANK, bank.id, now)
+    assert register.revoke(ClientKind.BANK, bank.id, now + timedelta(days=1)) == first
     with pytest.raises(AccessError, match="cannot be undone"):
         rotate(running, bank, 0, now)
 
@@ -256,8 +257,8 @@ def test_no_log_line_has_a_secret_or_a_token(running: Running, caplog: pytest.Lo
     for bearer in (token, f"{token}x"):
         running.client.get("/v1/scores/x", headers={"Authorization": f"Bearer {bearer}"})
     secret = running.services.auth.secrets.new()
-    created = clients.create_client(
-        running.services.engine, ClientKind.BANK, "One more", credential=secret, now=datetime.now(UTC)
+    created = register_of(running.services).create(
+        ClientKind.BANK, "One more", credential=secret, now=datetime.now(UTC)
     )
     log = caplog.text + repr(created) + repr(secret)
     assert f"failed authentication of the client {bank.id}" in log

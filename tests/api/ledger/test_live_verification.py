@@ -17,13 +17,11 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import snapshot, transaction
 from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import tips
 from api.ledger.verification import Report, Scope, Verifier
-from api.reviews.ledger_entries import ReviewCheck
-from api.scores.ledger_entries import ScoreIndexCheck
+from api.operations.ledger_checks import all_checks
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, LAST, OpenLedger, positions
@@ -81,7 +79,7 @@ def test_a_bank_may_get_its_first_rows_meanwhile(stored_in: Settings, open_clien
             with snapshot(bank.services.engine) as connection:
                 yield connection
 
-        checks = [ScoreIndexCheck(bank.services.receipts.jwks), ConsentCheck(), ReviewCheck()]
+        checks = all_checks(bank.services.receipts.jwks)
         assert Verifier(connect, bank.services.ledger, checks).run().faults == ()
         assert (reads, bank.verify().rows) == (2, 3)
 

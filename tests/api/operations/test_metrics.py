@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.errors import DatabaseUnavailable
 from api.kit.middleware import BUCKETS, CompletedRequest, RequestMetrics
@@ -23,6 +22,7 @@ from api.operations.metrics import render_metrics
 from api.settings import Settings
 from scoring import Bundle
 from tests.api.conftest import AS_OF, EVERYONE, NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -53,7 +53,7 @@ def scrape(client: TestClient) -> str:
     """Return the metrics as Prometheus gets them."""
     services, now = client.app.state.services, datetime.now(UTC)
     secret = services.auth.secrets.new()
-    operator = clients.create_client(services.engine, ClientKind.OPERATOR, "Prometheus", credential=secret, now=now)
+    operator = register_of(services).create(ClientKind.OPERATOR, "Prometheus", credential=secret, now=now)
     form = {"grant_type": "client_credentials", "scope": "metrics:read"}
     token = client.post("/oauth/token", data=form, auth=(operator.client.id, str(operator.secret))).json()
     response = client.get("/metrics", headers={"Authorization": f"Bearer {token['access_token']}"})
