@@ -168,13 +168,8 @@ class ReviewCheck(ContentCheck):
         if "review_id" not in envelope:
             return None
         recorded = self._reviews.get(envelope["review_id"])
-        is_decided = recorded is not None and recorded.decision is not None
-        if (
-            recorded is None
-            or not is_decided
-            or recorded.header.subject != header.subject
-            or header.chain != SELF_CHAIN
-        ):
+        place = (header.chain, header.subject)
+        if recorded is None or recorded.decision is None or place != (SELF_CHAIN, recorded.header.subject):
             return "the score refers to a review without an earlier decision about its seller"
         if recorded.correction is None:
             return "the score refers to a review without a correction"
