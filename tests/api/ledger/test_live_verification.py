@@ -81,7 +81,7 @@ def test_a_bank_may_get_its_first_rows_meanwhile(stored_in: Settings, open_clien
 
         checks = all_checks(bank.services.receipts.jwks)
         assert Verifier(connect, bank.services.ledger, checks).run().faults == ()
-        assert (reads, bank.verify().rows) == (2, 3)
+        assert (reads, bank.verify().rows) == (4, 4)
 
 
 def test_no_read_keeps_the_log_of_sqlite_from_being_emptied(filled: OpenLedger) -> None:
@@ -132,7 +132,7 @@ def test_consents_from_before_a_trusted_checkpoint_are_known(
         bank.score()
         done = run("verify", "--since", tmp_path / "since.json")
         assert done.exit_code == 0
-        assert "2 rows in 1 chains" in done.stdout
+        assert "3 rows in 2 chains" in done.stdout
         assert "Earlier rows were not verified" in done.stdout
         with transaction(bank.services.engine, writes=True) as connection:
             connection.execute(text("UPDATE consents SET purpose = 'account_review'"))

@@ -72,7 +72,8 @@ def test_a_correction_issues_a_score_that_names_the_replaced_one(browser: Browse
     assert decision["reason"] == "It was wrong."
     assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
     report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)])
-    assert (report.rows, report.faults) == (3, ())
+    # two scores, the opened review and its decision
+    assert (report.rows, report.faults) == (4, ())
     # the later of two corrections counts
     decide(browser, replace(CORRECT, value=0.02))
     assert value_in(current_score(browser, SELLER)) == 0.02
@@ -172,9 +173,9 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
     browser: Browser, open_browser: OpenBrowser
 ) -> None:
     now = datetime.now(UTC)
-    browser.log_in(SELLERS[1]).get("/seller")
     late = open_review(browser, SELLERS[1], clock=lambda: now - timedelta(days=31)).id
     open_review(browser, SELLERS[2], clock=lambda: now - timedelta(days=3))
+    browser.log_in(SELLERS[1]).get("/seller")
     operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
     page = operator.get("/operator")
     text = text_of(page)
