@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from api.ledger.chain import EntryKind, Header, LedgerFault, Row
-from api.ledger.receipts import split_canonical
+from api.ledger.receipts import join_canonical, split_canonical
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,13 @@ class CheckedRow:
         """
         if self.row.header.kind != EntryKind.SCORE:
             return _parse(self.parts)
-        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
-        others = {name: value for name, value in self.parts.items() if name not in _LARGE}
-        return {**_parse(others), "envelope": _parse(envelope)}
+        return {**_parse(self.parts, "envelope", "inputs"), "envelope": _parse(self.envelope, "assessment")}
 
 
-_LARGE: Final = frozenset({"envelope", "inputs"})
-
-
-def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    return {name: msgspec.json.decode(value) for name, value in parts.items()}
+def _parse(parts: Mapping[str, bytes], *without: str) -> dict[str, Any]:
+    # one call for all values is much faster than one call each
+    fields: dict[str, Any] = msgspec.json.decode(join_canonical({n: parts[n] for n in parts if n not in without}))
+    return fields
 
 
 @dataclass(frozen=True, slots=True)
