@@ -169,7 +169,7 @@ def verify_jws(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
 
 
 class PublicKeys:
-    """A JWK set that verifies signatures.
+    """A JWK set that verifies signatures, also in several threads.
 
     Example: `PublicKeys(ring.jwks).verify(signed, "receipt+jws")` is the payload.
     """
@@ -199,12 +199,14 @@ class PublicKeys:
 
     def _key_of(self, header: str, kind: str) -> Ed25519PublicKey:
         """Return the key that an encoded header names. Consecutive signatures mostly have the same header."""
-        if self._header is None or self._header[:2] != (header, kind):
-            key = self._key(json.loads(urlsafe_b64decode(header.encode())), kind).get_op_key("verify")
-            if not isinstance(key, Ed25519PublicKey):
-                raise TypeError
-            self._header = (header, kind, key)
-        return self._header[2]
+        last = self._header
+        if last is not None and last[:2] == (header, kind):
+            return last[2]
+        key = self._key(json.loads(urlsafe_b64decode(header.encode())), kind).get_op_key("verify")
+        if not isinstance(key, Ed25519PublicKey):
+            raise TypeError
+        self._header = (header, kind, key)
+        return key
 
     def _key(self, header: Mapping[str, Any], kind: str) -> OKPKey:
         if header.get("typ") != kind or header.get("alg") != ALGORITHM:

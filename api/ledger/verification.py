@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
@@ -28,6 +28,8 @@ _PAGE: Final = 200
 
 _ATTEMPTS: Final = 3
 """How often a chain is verified while erasures or retentions change it."""
+
+_CACHED_KEYS: Final = 1_000
 
 _COLUMNS: Final = len(rows.c)
 _raw_position: Final[ColumnClause[Any]] = literal_column("ledger.position")
@@ -100,6 +102,10 @@ class Scope:
         return max(1, (self.since or {}).get(chain, Tip(0, START)).position)
 
 
+Unwrap = Callable[[WrappedSellerKey], bytes]
+"""Returns the key of a seller; raises `DecryptionError` if it was changed."""
+
+
 @dataclass
 class _Counts:
     rows: int = 0
@@ -119,6 +125,11 @@ class Verifier:
     advance: Callable[[int], None] = lambda _: None
     page_rows: int = _PAGE
     _done: int = field(default=0, init=False)
+    _unwrap: Unwrap = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Cache the keys of sellers: most have several rows."""
+        self._unwrap = lru_cache(_CACHED_KEYS)(self.ledger.unwrapped)
 
     def run(self) -> Report:
         """Verify every row of every chain."""
@@ -158,7 +169,7 @@ class Verifier:
         return counts, faults
 
     def _chain(self, name: str, removals: RemovalRecords) -> tuple[_Counts, list[LedgerFault]]:
-        chain, first, after = _ChainRows(name, self.ledger, self.scope, removals), self.scope.first(name), None
+        chain, first, after = _ChainRows(name, self._unwrap, self.scope, removals), self.scope.first(name), None
         while True:
             with self.connect() as connection:
                 values = self._read(connection, name, after, first)
@@ -174,7 +185,8 @@ class Verifier:
                     chain.end(store.tips(connection, name).get(name, Tip(0, START)))
                     for other in self.checks:
                         chain.faults += other.end_chain(connection, name)
-                    return chain.counts, chain.faults
+                    # in order of rows; a fault of the whole chain has the position 0 and comes last
+                    return chain.counts, sorted(chain.faults, key=lambda fault: (fault.position == 0, fault.position))
             after = values[-1][-1]
 
     def _read(self, connection: Connection, chain: str, after: Any, first: int) -> Sequence[Any]:
@@ -188,7 +200,7 @@ class Verifier:
     def _remember(self, connection: Connection, chain: str, first: int, removals: RemovalRecords) -> None:
         query = _SELECT.where(_raw_chain == chain, _raw_position < first, rows.c.kind.in_(STATE_KINDS))
         for values in connection.execute(query):
-            row, _ = _examine(self.ledger, removals, _Counts(), to_row(values[:_COLUMNS]), values[_COLUMNS:-1])
+            row, _ = _examine(self._unwrap, removals, _Counts(), to_row(values[:_COLUMNS]), values[_COLUMNS:-1])
             for check in self.checks:
                 check.remember([row])
 
@@ -196,13 +208,13 @@ class Verifier:
 class _ChainRows:
     """The rows of one chain, checked in order: their links, checkpoints and contents."""
 
-    def __init__(self, name: str, ledger: Ledger, scope: Scope, removals: RemovalRecords) -> None:
+    def __init__(self, name: str, unwrap: Unwrap, scope: Scope, removals: RemovalRecords) -> None:
         first = scope.first(name)
         self.counts = _Counts()
         self.faults: list[LedgerFault] = []
         self.last: int | None = None if first == 1 else first - 1
         self._links = ChainCheck(name, first)
-        self._name, self._ledger, self._removals = name, ledger, removals
+        self._name, self._unwrap, self._removals = name, unwrap, removals
         self._tips, self._covered = scope.tips(name), scope.covered(name)
 
     def check(self, values: Sequence[Any]) -> CheckedRow:
@@ -213,7 +225,7 @@ class _ChainRows:
         self.faults += self._links.check(row)
         if any(tip.position == position and tip.head != row.head for tip in self._tips):
             self.faults.append(row.header.fault(_OTHER_HEAD))
-        checked, found = _examine(self._ledger, self._removals, self.counts, row, values[_COLUMNS:-1])
+        checked, found = _examine(self._unwrap, self._removals, self.counts, row, values[_COLUMNS:-1])
         self.faults += map(row.header.fault, found)
         self.counts.rows += 1
         self.counts.uncovered += position > self._covered
@@ -229,7 +241,7 @@ class _ChainRows:
 
 
 def _examine(
-    ledger: Ledger, removals: RemovalRecords, counts: _Counts, row: Row, key: Sequence[Any]
+    unwrap: Unwrap, removals: RemovalRecords, counts: _Counts, row: Row, key: Sequence[Any]
 ) -> tuple[CheckedRow, list[str]]:
     """Return a row with its content, and its faults; count it if it was erased or dropped."""
     header, has_key = row.header, key[0] is not None
@@ -248,7 +260,7 @@ def _examine(
     if row.is_dropped or not (has_key or is_plain):
         return CheckedRow(row), faults
     try:
-        unwrapped = None if is_plain else ledger.unwrapped(WrappedSellerKey(*key))
+        unwrapped = None if is_plain else unwrap(WrappedSellerKey(*key))
     except DecryptionError:
         return CheckedRow(row), [*faults, _BAD_KEY]
     try:

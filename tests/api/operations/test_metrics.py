@@ -99,7 +99,9 @@ def test_requests_scores_and_ledger_rows_are_counted(client: TestClient, bundle:
     assert values['sellerscore_scores_total{outcome="insufficient_history"}'] == 1
     assert values['sellerscore_request_seconds_count{method="POST",route="/v1/scores"}'] == 5
     assert values['sellerscore_request_seconds_bucket{le="+Inf",method="POST",route="/v1/scores"}'] == 5
-    assert values["sellerscore_ledger_rows"] == values["sellerscore_ledger_uncovered_rows"] == CONSENTS + 4
+    # the demo bank, the operator, the consents and the scores
+    rows = 2 + CONSENTS + 4
+    assert values["sellerscore_ledger_rows"] == values["sellerscore_ledger_uncovered_rows"] == rows
     assert values[f'sellerscore_model_info{{bundle="{bundle.digest}",model="sellerscore",version="1"}}'] == 1
     assert values["sellerscore_shadow_waiting"] == 0
     assert values['sellerscore_degraded{part="checkpoints"}'] == 1
@@ -123,7 +125,7 @@ def test_metrics_are_those_of_the_guide_and_name_nobody(client: TestClient) -> N
 def test_an_accepted_checkpoint_covers_its_rows(client: TestClient) -> None:
     now = datetime.now(UTC)
     post_scores(client, *SELLERS[:3])
-    client.app.state.services.sent_checkpoints.latest = SentCheckpoint(now, CONSENTS + 2)
+    client.app.state.services.sent_checkpoints.latest = SentCheckpoint(now, 1 + CONSENTS + 2)
     values = rendered(client, now + timedelta(minutes=5))
     assert values["sellerscore_ledger_uncovered_rows"] == 1
     assert values["sellerscore_checkpoint_age_seconds"] == 300

@@ -19,7 +19,7 @@ from api.scores.schemas import ScoreRequest
 from api.services import Services
 from scoring import Bundle
 from scoring.model import Calibration
-from tests.api.conftest import NOW, SELLERS, other_catalogue
+from tests.api.conftest import SELLERS, other_catalogue
 from tests.api.scores.conftest import Bank, with_policy
 from tests.api.started import consent, register_of
 
@@ -40,7 +40,7 @@ def issue(*requests: IssuanceRequest) -> list[IssuedScore]:
 @pytest.mark.databases
 def test_each_request_gets_its_own_response_and_all_share_one_commit(bank: Bank) -> None:
     services, first = bank.services, bank.id
-    second = register_of(services).create(ClientKind.BANK, "Second", now=NOW).client.id
+    second = register_of(services).create(ClientKind.BANK, "Second", now=datetime.now(UTC)).client.id
     consent(services, second, SELLERS[0])
     (before,) = issue(request(services, first, SELLERS[2], key="used before"))
     with transaction(services.engine) as connection:
