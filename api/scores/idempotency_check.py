@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, String, cast, func, select
+from sqlalchemy import BigInteger, Connection, String, cast, func, select
 
 from api.kit.fields import format_timestamp
 from api.kit.idempotency import idempotency_keys
@@ -24,7 +24,7 @@ _keys = idempotency_keys.c
 # of each key, the position of its score, if the bank of the key has it and its content can be read
 _POSITIONS = select(
     cast(_keys.name, String),
-    scores.c.position,
+    cast(scores.c.position, BigInteger),
     seller_keys.c.subject.is_not(None) & (func.length(ledger.c.sealed) > DIGEST_BYTES),
 ).select_from(
     idempotency_keys.outerjoin(scores, (scores.c.id == _keys.resource_id) & (scores.c.chain == _keys.owner))
@@ -96,7 +96,7 @@ def _recorded(row: CheckedRow) -> dict[str, Any] | None:
         if "idempotency_key" not in row.parts:
             return None
         key, score_id = row.fields["idempotency_key"], row.fields["envelope"]["id"]
-        return {name: key[name] for name in ("name", "operation", "request", "expires_at")} | {
+        return {name: str(key[name]) for name in ("name", "operation", "request", "expires_at")} | {
             "owner": header.chain,
             "resource_id": score_id,
         }
