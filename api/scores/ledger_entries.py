@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, String, cast, select
 
@@ -25,6 +25,14 @@ _THREADS: Final = 2
 """Threads that verify receipts: more do not help, because only the signatures themselves run in parallel."""
 
 
+class _Receipt(NamedTuple):
+    """A receipt to verify: the row of its score, the signature, and the payload that it signs."""
+
+    header: Header
+    signature: str
+    payload: bytes
+
+
 class ScoreIndexCheck:
     """Compares the index with the ledger rows and verifies each receipt with the public keys.
 
@@ -38,7 +46,8 @@ class ScoreIndexCheck:
         self._keys = PublicKeys(jwks)
         self._of_unknown_keys: list[Header] = []
         self._threads = ThreadPoolExecutor(_THREADS)
-        self._started: list[tuple[Header, Future[None]]] = []
+        self._receipts: list[_Receipt] = []
+        self._started: list[Future[list[tuple[Header, SignatureError]]]] = []
 
     def remember(self, rows: Sequence[CheckedRow]) -> None:
         """Ignore earlier rows: none of them is a score."""
@@ -59,6 +68,8 @@ class ScoreIndexCheck:
                 yield from map(header.fault, self._faults(row, entry))
         for position in index:
             yield LedgerFault(page.chain, position, _NOT_IN_LEDGER)
+        receipts, self._receipts = self._receipts, []
+        self._started = [self._threads.submit(self._verify, receipts[part::_THREADS]) for part in range(_THREADS)]
 
     def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:  # noqa: ARG002
         """Yield the invalid receipts of the last page, and one fault for all receipts of unknown keys.
@@ -68,7 +79,8 @@ class ScoreIndexCheck:
         yield from self._invalid_receipts()
         unknown, self._of_unknown_keys = self._of_unknown_keys, []
         if unknown:
-            yield unknown[0].fault(
+            first = min(unknown, key=lambda header: header.position)
+            yield first.fault(
                 f"{len(unknown):,} receipts from here on are signed by keys that are not among the trusted keys; if "
                 "--jwks was used, it must hold all keys of the service"
             )
@@ -99,26 +111,30 @@ class ScoreIndexCheck:
         elif entry["receipt"] is None:
             yield "the receipt is missing"
         elif row.content is not None:
-            yield from self._start_receipt(row, entry)
+            yield from self._open_receipt(row, entry)
 
-    def _start_receipt(self, row: CheckedRow, entry: Mapping[str, Any]) -> Iterator[str]:
+    def _open_receipt(self, row: CheckedRow, entry: Mapping[str, Any]) -> Iterator[str]:
         try:
             receipt = envelope.open_receipt(row.key or b"", entry["id"], entry["receipt"])
-            payload = envelope.signed_payload(row.envelope, row.row)
+            self._receipts.append(_Receipt(row.row.header, receipt, envelope.signed_payload(row.envelope, row.row)))
         except (DecryptionError, ValueError):
             yield _CHANGED
-        else:
-            future = self._threads.submit(self._keys.verify_detached, receipt, payload, RECEIPT)
-            self._started.append((row.row.header, future))
+
+    def _verify(self, receipts: Sequence[_Receipt]) -> list[tuple[Header, SignatureError]]:
+        invalid = []
+        for receipt in receipts:
+            try:
+                self._keys.verify_detached(receipt.signature, receipt.payload, RECEIPT)
+            except SignatureError as error:
+                invalid.append((receipt.header, error))
+        return invalid
 
     def _invalid_receipts(self) -> Iterator[LedgerFault]:
         started, self._started = self._started, []
-        for header, future in started:
-            try:
-                future.result()
-            except UnknownKeyError:
+        for header, error in (invalid for future in started for invalid in future.result()):
+            if isinstance(error, UnknownKeyError):
                 self._of_unknown_keys.append(header)
-            except SignatureError:
+            else:
                 yield header.fault(_CHANGED)
 
 

@@ -171,7 +171,7 @@ def test_an_entry_that_was_added_to_fit_a_changed_table_is_named(bank: Bank) -> 
         connection.execute(text("UPDATE products SET until = :now WHERE product_id = 'c'"), {"now": str(now)[:-6]})
         found = faults_in(bank, connection)
     invalid = "the signature of the entry is missing or invalid"
-    assert found == [invalid, invalid, invalid, "the table of products differs from the ledger in until"]
+    assert found == ["the table of products differs from the ledger in until", invalid, invalid, invalid]
 
 
 def test_an_entry_that_another_key_signed_is_named(bank: Bank) -> None:
@@ -221,3 +221,14 @@ def test_the_key_of_a_score_that_cannot_be_read_must_refer_to_it(bank: Bank) -> 
     for column, count in (("owner", 1), ("resource_id", 2)):
         found = faults_after(bank, f"UPDATE idempotency_keys SET {column} = {column} || 'x'")
         assert found == ["the table of idempotency keys has a key that is not in the ledger"] * count
+
+
+def test_an_invalid_receipt_is_named_at_its_row_although_later_pages_follow(bank: Bank) -> None:
+    for _ in range(6):
+        bank.score()
+    first = f"SELECT min(position) FROM scores WHERE chain = '{bank.id}'"
+    found = faults_after(
+        bank, f"UPDATE ledger SET head = zeroblob(32) WHERE chain = '{bank.id}' AND position = ({first})"
+    )
+    moved = "the row does not follow from the previous row: it was changed or moved"
+    assert found == [moved, "the receipt was changed", moved]
