@@ -1,4 +1,4 @@
-"""What a verification passes to its checks: rows with their contents, in pages; and a base class of checks."""
+"""What a verification needs of its callers and checks: its scope, pages of rows, and a base class of checks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,48 @@ from typing import Any, ClassVar, Final, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from api.ledger.chain import EntryKind, Header, LedgerFault, Row
+from api.ledger.chain import START, EntryKind, Header, LedgerFault, Row, Tip
 from api.ledger.receipts import join_canonical, split_canonical
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a verification compares and where it starts.
+
+    Attributes:
+        checkpoint: Former tips of the chains from another place. Only with them is a removed tail surely detected.
+        local: The checkpoints of the state folder, which detect a tail that the database lost.
+        since: A trusted checkpoint from which on rows are verified; the row of its tip is verified again.
+    """
+
+    checkpoint: Mapping[str, Tip] | None = None
+    local: Sequence[Mapping[str, Tip]] = ()
+    since: Mapping[str, Tip] | None = None
+
+    @property
+    def chains(self) -> set[str]:
+        """The chains of all checkpoints."""
+        return {chain for checkpoint in self._all for chain in checkpoint}
+
+    @property
+    def _all(self) -> tuple[Mapping[str, Tip], ...]:
+        return (self.checkpoint or {}, self.since or {}, *self.local)
+
+    def tips(self, chain: str) -> list[Tip]:
+        """Return the tips of all checkpoints that cover the chain."""
+        return [checkpoint[chain] for checkpoint in self._all if chain in checkpoint and checkpoint[chain].position]
+
+    def covered(self, chain: str) -> int:
+        """Return the position up to which checkpoints from another place cover the chain."""
+        return max(given.get(chain, Tip(0, START)).position for given in (self.checkpoint or {}, self.since or {}))
+
+    def first(self, chain: str) -> int:
+        """Return the position of the first row to verify."""
+        return max(1, (self.since or {}).get(chain, Tip(0, START)).position)
+
+
+ALL_ROWS: Final = Scope()
+"""The scope of all rows, compared with no checkpoint."""
 
 
 @dataclass(frozen=True)

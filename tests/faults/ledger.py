@@ -23,10 +23,11 @@ from api.errors import ApiError, SellerUnknown
 from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.kit.middleware import RequestMetrics
+from api.ledger.checks import Scope
 from api.ledger.encryption import seller_key
 from api.ledger.local_checkpoints import LocalCheckpoints, read_local_checkpoints
 from api.ledger.master_key import rotate_master_key
-from api.ledger.verification import Scope, verify
+from api.ledger.verification import verify
 from api.models.bundle_store import ServedModel, load_bundle, read_pointer, save_bundle, save_pointer
 from api.operations.ledger_checks import all_checks
 from api.operations.retention import drop_expired, erase_seller

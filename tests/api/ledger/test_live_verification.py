@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.kit.database import snapshot, transaction
+from api.ledger.checks import Scope
 from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import tips
-from api.ledger.verification import Report, Scope, Verifier
+from api.ledger.verification import Report, Verifier
 from api.operations.ledger_checks import all_checks
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of

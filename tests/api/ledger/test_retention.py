@@ -24,10 +24,10 @@ from api.errors import InputError
 from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.ledger.chain import Header, digest_of
+from api.ledger.checks import Scope
 from api.ledger.receipts import verify_receipt
 from api.ledger.records import Positions, RetentionCutoff, drop_contents, listed_ranges, to_ranges
 from api.ledger.store import rows_of, tips
-from api.ledger.verification import Scope
 from api.operations.retention import drop_expired, retention_cutoff
 from api.scores import issuance, repository, self_view, shadow
 from api.scores.schemas import ScoreRequest

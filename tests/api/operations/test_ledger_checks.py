@@ -19,9 +19,10 @@ from api.auth.signing_keys import KeyRing
 from api.kit.database import UtcDateTime, metadata, transaction
 from api.kit.fields import Purpose
 from api.ledger.chain import CLIENTS_CHAIN, EntryKind
+from api.ledger.checks import Scope
 from api.ledger.signed_entries import append_signed
 from api.ledger.store import EntryDraft, append_plain, read_content, rows_of, tips
-from api.ledger.verification import Scope, Verifier
+from api.ledger.verification import Verifier
 from api.operations.ledger_checks import all_checks
 from api.operations.retention import drop_expired
 from api.products.ledger_entries import products_entry
