@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from api.clients.ledger_entries import ClientCheck
@@ -22,7 +21,7 @@ def all_checks(jwks: Mapping[str, Any]) -> tuple[Check, ...]:
     """
     return (
         ScoreIndexCheck(jwks),
-        IdempotencyKeyCheck(datetime.now(UTC)),
+        IdempotencyKeyCheck(),
         ConsentCheck(),
         ReviewCheck(),
         ProductCheck(jwks),

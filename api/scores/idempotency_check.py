@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, String, cast, func, select
@@ -39,15 +39,12 @@ class IdempotencyKeyCheck:
     The key of a score whose content cannot be read, because its seller was erased or its retention period has ended,
     must only refer to that score.
 
-    Example: `verify(engine, ledger, [IdempotencyKeyCheck(datetime.now(UTC))])`.
+    Expired keys may be missing: the service deletes them, or uses them again.
 
-    Args:
-        now: The current time. Expired keys may be missing: the service deletes them, or uses them again.
+    Example: `verify(engine, ledger, [IdempotencyKeyCheck()])`.
     """
 
-    def __init__(self, now: datetime) -> None:
-        # the clock of a service may be ahead
-        self._now = format_timestamp(now + CLOCK_TOLERANCE)
+    def __init__(self) -> None:
         self._confirmed: set[str] = set()
         self._trusted: int | None = None
 
@@ -61,6 +58,8 @@ class IdempotencyKeyCheck:
         recorded = [(row, expected) for row in page.rows if (expected := _recorded(row)) is not None]
         if not recorded:
             return
+        # keys also expire while the check runs, and the clock of a service may be ahead
+        now = format_timestamp(datetime.now(UTC) + CLOCK_TOLERANCE)
         names = [expected["name"] for _, expected in recorded]
         stored = {key["name"]: key for key in stored_rows(connection, idempotency_keys, _keys.name.in_(names))}
         for row, expected in recorded:
@@ -68,7 +67,7 @@ class IdempotencyKeyCheck:
             is_same = key is not None and key["resource_id"] == expected["resource_id"]
             if is_same:
                 self._confirmed.add(expected["name"])
-            if is_same or expected["expires_at"] > self._now:
+            if is_same or expected["expires_at"] > now:
                 yield from map(row.row.header.fault, compare_row(_TABLE, expected, key, "the idempotency key"))
 
     def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
