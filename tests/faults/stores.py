@@ -158,5 +158,5 @@ def _content(folder: Path, *, with_tiles: bool) -> dict[str, str]:
 
 
 def _tiles(operating: Path) -> Mapping[str, tuple[Path, ...]]:
-    with open_engine() as engine:
-        return current_tiles(engine, open_store(operating)).files
+    with open_engine() as engine, current_tiles(engine, open_store(operating)) as tiles:
+        return tiles.files
