@@ -147,7 +147,7 @@ class AtomicFolder:
         """Keep the entries from being deleted by other processes until the block ends."""
         notice = f"Waiting until another process has finished deleting from {self.root}."
         with ExitStack() as lock:
-            # without write permission, or without the folder, nobody on this machine deletes entries either
+            # a reader without write permission has no lock until a writer has created the file
             with suppress(OSError):
                 lock.enter_context(file_lock(self.root / _READERS, notice, shared=True))
             yield

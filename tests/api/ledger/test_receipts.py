@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -220,12 +221,14 @@ def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tm
     files["swapped"] = json.dumps({"keys": [swapped]}).encode()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
     for arguments, code, message in (
         ((), 2, "Usage: python verify_receipt.py score.json jwks.json"),
         (("score",), 2, "Usage:"),
         (("score", "jwks", "jwks"), 2, "Usage:"),
         (("missing", "jwks"), 2, "Cannot read missing: No such file or directory. Save the score"),
         (("score", "."), 2, "Cannot read .: Is a directory."),
+        (("score", "pipe"), 2, "Cannot read pipe: It is not a regular file. Save the score"),
         (("score", "text"), 2, "text is not a key set. Save the response of /.well-known/jwks.json."),
         (("score", "score"), 2, "score is not a key set."),
         (
