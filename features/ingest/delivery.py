@@ -122,7 +122,9 @@ def _map_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DeliveryError(f"{path} cannot be read: {error.strerror or error}. Make it readable.") from error
+        raise DeliveryError(
+            f"{path} cannot be read: {error.strerror or error}. Deliver a file that this user can read."
+        ) from error
 
 
 def latest_time(now: datetime | None = None) -> datetime:
