@@ -30,6 +30,7 @@ from features.measures.scope import PAIR, scope_of
 from features.pipeline import all_sellers, compute_frame, covered_days, feature_table, latest_midnight
 from features.profile.compute import compute_profiles
 from features.schema import FX_RATES
+from features.store.operating import open_store
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContextSet
 from features.store.tiles import current_spark_tiles
@@ -55,20 +56,27 @@ _BUCKETS: Final = 4096
 def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
     """Compute and store the vector, profile and context of every seller; return the snapshot and the number of sellers.
 
-    A snapshot that is already stored, of the same data and definitions, is not computed again.
+    A snapshot that is already stored, of the same data and definitions, is not computed again. If another process
+    computes vectors, wait for it, and then include what was ingested during the wait: the snapshot that is stored last
+    is of the latest deliveries.
 
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
+    with vectors.lock():
+        return _materialize_vectors(open_store(store.folder), vectors)
+
+
+def _materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
     snapshot = snapshot_of(store)
     if stored := vectors.count_sellers(snapshot):
         return snapshot, stored
     computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     profiles = compute_profiles(store, computed)
     context = compute_context(store, computed.index.to_frame(index=False), snapshot.as_of)
+    # sellers may have been erased during the computation; a later erasure waits for the lock
     erased = read_erased(store.folder)
 
     def without_erased(rows: Iterable[Row]) -> Iterator[Row]:
-        # sellers may have been erased during the computation
         return (row for row in rows if not erased.holds("seller_id", row[0]))
 
     return snapshot, vectors.replace(
@@ -182,11 +190,13 @@ def write_spark_frame(
         StoreError: the operating data cannot be read, or `out` cannot be written.
     """
     try:
-        current = current_spark_tiles(engine, store)
-        files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
-        tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
-        sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
-        with spark.workspace(engine, store.folder / "tiles-spark") as keep:
+        with (
+            current_spark_tiles(engine, store) as current,
+            spark.workspace(engine, store.folder / "tiles-spark") as keep,
+        ):
+            files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
+            tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
+            sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
             pairs = keep(_pairs(sellers, midnights))
             span = (min(midnights), max(midnights))
             prepared = prepare_tables(tiles, measures_in(catalogue), span)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
+from features.regular_files import open_regular
 from training.errors import LabelError
 from training.settings import STRICT
 
@@ -240,10 +241,13 @@ def _first_line(rows: pd.Series) -> int:
 def _read_text_columns(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    if not path.is_file():
-        raise LabelError(f"There is no label table at {path}.")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise LabelError(f"There is no label table at {path}.") from error
+    except OSError as error:
+        raise LabelError(f"The label table {path} cannot be read ({error.strerror}). Give a CSV file.") from error
     except ValueError as error:
         raise LabelError(f"The label table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
     # if every line has one field more than the header, pandas uses the first as index and shifts the rest

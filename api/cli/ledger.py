@@ -267,8 +267,9 @@ def _report_lines(report: Report, scope: Scope) -> Iterator[str]:
 
 def _read_file(path: Path) -> bytes:
     from api.errors import InputError
+    from features.regular_files import read_small_file
 
     try:
-        return path.read_bytes()
+        return read_small_file(path)
     except OSError as error:
         raise InputError(f"The file {path} cannot be read ({error.strerror}).") from error

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, StrictBool, StringConstrai
 from features.errors import MappingError
 from features.importers.parameters import CONFIG, Name, Parameter, Text, parameter_values
 from features.ingest.delivery import ABSENT
+from features.regular_files import read_small_file
 from features.schema import BY_NAME, Need
 
 MAPPING_FILE: Final = "mapping.toml"
@@ -170,14 +171,16 @@ def read_mapping(folder: Path) -> Mapping:
     """
     path = folder / MAPPING_FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        sql = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql"))}
+        content = tomllib.loads(_read_text(path))
+        sql = {file.stem: _read_text(file) for file in sorted(folder.glob("*.sql"))}
         toml = TypeAdapter(_MappingToml).validate_python(content)
     except FileNotFoundError as error:
         raise MappingError(f"{folder} has no {MAPPING_FILE}, so it is not a mapping folder.") from error
     except pydantic.ValidationError as error:
         raise MappingError(f"{path}: {_describe(error)}.") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise MappingError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
         raise MappingError(f"{path} cannot be read: {error}.") from error
     _expect_sql(folder, sql)
     if not toml.sources:
@@ -198,6 +201,10 @@ def read_mapping(folder: Path) -> Mapping:
         begin=tuple(name for name, table in toml.tables.items() if table.begins_with_first_row),
         shipped=folder.resolve().parent == _SHIPPED,
     )
+
+
+def _read_text(path: Path) -> str:
+    return read_small_file(path).decode("utf-8")
 
 
 def _describe(error: pydantic.ValidationError) -> str:

@@ -235,11 +235,12 @@ def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _removed_caches(folder: Path) -> Iterator[None]:
-    """Delete the tiles, and keep other processes from rebuilding them until the block ends."""
+    """Wait for readers of the tiles, delete them, and keep others from rebuilding them until the block ends."""
     with ExitStack() as locks:
         for cache in (folder / name for name in _CACHES):
             home = AtomicFolder(cache, cache)
             locks.enter_context(home.lock())
+            locks.enter_context(home.unread())
             # without the manifest, all other files are unused
             home.manifest.unlink(missing_ok=True)
             for path in cache.iterdir():

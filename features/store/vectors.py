@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from features.errors import StoreError
 from features.profile.series import digest as profile_digest
 from features.store import profiles as profile_tables
 from features.store import seller_context as context_tables
+from features.store.folders import file_lock
 from features.store.profiles import ProfileSet, StoredProfile
 from features.store.seller_context import UNKNOWN_CONTEXT, SellerContext, SellerContextSet
 
@@ -128,26 +129,30 @@ class VectorStore:
                     context_tables.write_context(connection, key, contexts)
                 return count
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Admit one process at a time that computes or removes vectors; the others wait."""
+        with ExitStack() as lock:
+            with _map_errors(self._path, "written"):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                notice = f"Waiting until another process has finished writing {self._path}."
+                lock.enter_context(file_lock(self._path.with_name(f"{self._path.name}.lock"), notice))
+            yield
+
     def remove(self, seller_id: str) -> int:
         """Remove and overwrite a seller's vectors of all snapshots, profile and context; return the number of vectors.
+
+        If vectors are being computed, wait.
 
         Example: `store.remove("S-000001")` is 12 if twelve months are stored, 0 the second time.
 
         Raises:
             StoreError: the file cannot be written; nothing was removed.
         """
-        if not self._path.exists():
+        if not self._path.parent.exists():
             return 0
-        with _map_errors(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
-            connection.execute("PRAGMA secure_delete = ON")
-            with connection:
-                profile_tables.remove_profile(connection, seller_id)
-                context_tables.remove_context(connection, seller_id)
-                removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
-            # split pages and the write-ahead log still have copies of removed rows
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return removed
+        with self.lock(), _map_errors(self._path, "written"):
+            return _remove(self._path, seller_id) if self._path.exists() else 0
 
     def count_sellers(self, snapshot: Snapshot) -> int | None:
         """Return the number of sellers of the latest snapshot, else None.
@@ -297,6 +302,19 @@ def _write(connection: sqlite3.Connection, snapshot: Snapshot, rows: Iterable[tu
         ((seller, snapshot_id, _encode(seller, values)) for seller, values in rows),
     ).rowcount
     return int(snapshot_id or 0), count
+
+
+def _remove(path: Path, seller_id: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        with connection:
+            profile_tables.remove_profile(connection, seller_id)
+            context_tables.remove_context(connection, seller_id)
+            removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
+        # split pages and the write-ahead log still have copies of removed rows
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return removed
 
 
 def _encode(seller: str, values: Values) -> str:

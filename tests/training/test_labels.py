@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.counts import repeat
 from tests.oracles.labels_oracle import Loan, after_months, label
 from training.errors import LabelError
 from training.labels import DefaultDefinition, LabelConfig, Labels, embargo_note, label_loans, read_label_table
+from training.registry import LabelFile
 
 START = date(2024, 1, 20)
 YEAR_ON = date(2026, 6, 1)
@@ -206,6 +208,10 @@ def test_a_missing_or_undecodable_label_table_is_an_error(tmp_path: Path) -> Non
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(LabelError, match="There is no label table at"):
             read_label_table(path)
+    os.mkfifo(tmp_path / "pipe.csv")
+    for read in (read_label_table, LabelFile.read):
+        with pytest.raises(LabelError, match=r"pipe.csv cannot be read \(it is a named pipe, not a regular file\)"):
+            read(tmp_path / "pipe.csv")
     with pytest.raises(LabelError, match=r"labels\.csv"):
         read_label_table(table(tmp_path, "seller_id,bad,as_of\n卖家,true,2024-01-01\n", "gb18030"))
 

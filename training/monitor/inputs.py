@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from features.regular_files import open_regular
 from scoring.assessment import SCALE_LIMIT
 from scoring.explain import contributions
 from scoring.points import to_points
@@ -179,15 +180,16 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in {".csv", ".parquet"}:
         raise MonitorError(f"Unknown portfolio format {path.name}. Use a .csv or .parquet file.")
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        # an ID such as 007 or NA is text
-        return pd.read_csv(
-            path,
-            dtype={"seller_id": str, "outcome": str, "as_of": str},
-            keep_default_na=False,
-            na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
-        )
+        with open_regular(path) as file:
+            if path.suffix == ".parquet":
+                return pd.read_parquet(file)
+            # an ID such as 007 or NA is text
+            return pd.read_csv(
+                file,
+                dtype={"seller_id": str, "outcome": str, "as_of": str},
+                keep_default_na=False,
+                na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
+            )
     except OSError as error:
         raise MonitorError(f"The portfolio {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, pa.ArrowException) as error:

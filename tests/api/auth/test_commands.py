@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -116,10 +117,18 @@ def test_a_public_key_is_registered_instead_of_a_secret(run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("no json", "is not JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
+    [
+        (None, "cannot be read"),
+        ("pipe", "it is a named pipe, not a regular file"),
+        ("no json", "is not JSON"),
+        ("{}", "kty"),
+        ('{"kty":"OKP","d":"x"}', "private key"),
+    ],
 )
 def test_an_invalid_key_file_creates_no_client(run, tmp_path: Path, content: str | None, message: str) -> None:
-    if content is not None:
+    if content == "pipe":
+        os.mkfifo(tmp_path / "key.jwk")
+    elif content is not None:
         (tmp_path / "key.jwk").write_text(content)
     with pytest.raises(AccessError, match=message):
         run("bank", "create", "Bank", "--public-key", str(tmp_path / "key.jwk"))

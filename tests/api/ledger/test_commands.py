@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,6 +202,10 @@ def test_only_an_unchanged_checkpoint_of_a_trusted_key_is_accepted(
 def test_a_file_that_cannot_be_used_is_one_sentence(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         run("verify", "--checkpoint", tmp_path / "nothing.json")
+    os.mkfifo(tmp_path / "pipe")
+    for option in ("--checkpoint", "--since", "--jwks"):
+        with pytest.raises(InputError, match=r"cannot be read \(it is a named pipe, not a regular file\)"):
+            run("verify", option, tmp_path / "pipe")
     with pytest.raises(OutputError, match="cannot be written"):
         run("checkpoint", "--out", tmp_path / "nowhere" / "checkpoint.json")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -245,3 +246,11 @@ def test_an_unreadable_file_is_rejected(tmp_path: Path, name: str, content: byte
     with pytest.raises(MonitorError, match=reason) as refusal:
         read(tmp_path / name)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_pipe_is_rejected(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(MonitorError, match=r"cannot be read \(it is a named pipe, not a regular file\)"):
+        read(path)
