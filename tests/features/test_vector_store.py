@@ -128,7 +128,7 @@ def test_the_snapshot_stored_last_is_the_latest(store: VectorStore) -> None:
 
 def test_a_snapshot_is_complete_with_profiles_of_the_current_definitions_and_contexts(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"), CHINA)
-    assert store.count_sellers(SNAPSHOT) == 2
+    assert store.count_sellers(SNAPSHOT) == (2,)
     for incomplete in ((profiles("S1"),), (ProfileSet("sha256:other", [("S1", PROFILE)]), CHINA), ()):
         store.replace(SNAPSHOT, ROWS, *incomplete)
         assert store.count_sellers(SNAPSHOT) is None
@@ -261,16 +261,16 @@ def test_a_reader_during_a_write_sees_the_previous_snapshot(store: VectorStore) 
 
 def test_a_snapshot_replaced_during_a_read_is_not_mixed_in(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.replace(SNAPSHOT, ROWS)
-    read_latest = store_module._latest_snapshot
+    read_latest = store_module._latest_snapshots
 
-    def read_then_replace(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
+    def read_then_replace(connection: sqlite3.Connection) -> dict[int, Snapshot]:
         latest = read_latest(connection)
         store.replace(SNAPSHOT, [("S9", (9.0,))])
         return latest
 
-    monkeypatch.setattr(store_module, "_latest_snapshot", read_then_replace)
-    assert store.latest("S1") == StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])
-    assert store.latest("S1") is None
+    monkeypatch.setattr(store_module, "_latest_snapshots", read_then_replace)
+    assert [vector.seller_id for vector in store.all_latest()] == ["S1", "S2"]
+    assert [vector.seller_id for vector in store.all_latest()] == ["S9"]
 
 
 def test_connections_are_reused_but_not_for_a_replaced_file(tmp_path: Path) -> None:
