@@ -213,6 +213,8 @@ def write_frame(
         f"{days[-1]} is not covered yet: orders and the tables that keep up with them were delivered through {latest}. "
         f"Use dates up to {latest}.",
     )
+    if not store.covers_all_stores:
+        typer.echo("Sellers whose data end before a date are left out as of that date.", err=True)
     with Console(stderr=True).status(f"Computing features on {engine}"):
         rows = materialize_frame(store, days, out.absolute(), engine)
     if output is Output.JSON:

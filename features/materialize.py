@@ -29,10 +29,17 @@ from features.ingest.erasure import read_erased
 from features.ingest.money import OLDEST_RATE
 from features.measures import prepare_tables
 from features.measures.scope import PAIR, scope_of
-from features.pipeline import all_sellers, compute_frame, covered_days, feature_table, latest_midnight, latest_sellers
+from features.pipeline import (
+    compute_frame,
+    covered_days,
+    covered_pairs,
+    feature_table,
+    latest_midnight,
+    latest_sellers,
+)
 from features.profile.compute import compute_profiles
 from features.schema import FX_RATES
-from features.seller_coverage import COVERED_TABLES
+from features.seller_coverage import COVERED_TABLES, as_table, pair_coverage
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContextSet
 from features.store.tiles import current_spark_tiles
@@ -171,7 +178,7 @@ def _rates(engine: DuckDbBackend, store: OperatingStore, as_of: date) -> dict[st
 
 
 def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: Engine = "duckdb") -> int:
-    """Write the features of every seller known as of each midnight; return the number of rows.
+    """Write the features of every seller known and covered as of each midnight; return the number of rows.
 
     The folder has Parquet files with seller_id, as_of, and a double per feature in catalogue order, null if missing;
     rows have no order. The folder appears under its name when it is complete.
@@ -208,11 +215,10 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 
 def _write_duckdb_frame(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    computed = compute_frame(store, pd.concat([all_sellers(store, day) for day in midnights])).reset_index()
+    computed = compute_frame(store, covered_pairs(store, midnights)).reset_index()
     kinds = {"seller_id": pa.string(), "as_of": pa.date32()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in computed.columns])
     folder.mkdir()
@@ -234,18 +240,25 @@ def write_spark_frame(
     Raises:
         StoreError: the operating data cannot be read, or `out` cannot be written.
     """
+    import ibis
+
     try:
         current = current_spark_tiles(engine, store)
         files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
         tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
         sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
         with spark.workspace(engine, store.folder / "tiles-spark") as keep:
-            pairs = keep(_pairs(sellers, midnights))
+            pairs = _pairs(sellers, midnights)
+            covered = None
+            if not store.covers_all_stores:
+                covered = keep(ibis.memtable(as_table(pair_coverage(store, covered_pairs(store, midnights)))))
+                pairs = pairs.semi_join(covered, INDEX)
+            pairs = keep(pairs)
             span = (min(midnights), max(midnights))
             prepared = prepare_tables(tiles, measures_in(catalogue), span)
             tiles |= {name: keep(table) for name, table in prepared.items()}
             scope = scope_of(pairs, sellers, stores, span, keep)
-            table = feature_table(tiles, scope, current.known_since, catalogue, current.begins)
+            table = feature_table(tiles, scope, current.known_since, catalogue, current.begins, coverage=covered)
             written = spark.write_parquet(engine, table, out)
         return int(spark.fetch(engine, written.agg(rows=written.count()))[0]["rows"])
     except spark.engine_errors() as error:

@@ -42,7 +42,14 @@ from features.expressions import (
 from features.measures import measure_tables
 from features.measures.scope import PAIR, PairScope, column_name
 from features.measures.windows import plain
-from features.seller_coverage import COVERED_TABLES, latest_coverage, latest_of, pair_coverage
+from features.seller_coverage import (
+    COVERED_TABLES,
+    as_table,
+    latest_coverage,
+    latest_midnights,
+    latest_of,
+    pair_coverage,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -148,7 +155,7 @@ def compute_frame(
     coverage = None if store.covers_all_stores else pair_coverage(store, pairs)
 
     def expressions(sources: Sources, scope: PairScope) -> dict[str, ir.Table]:
-        covered = None if coverage is None else scope.keep(ibis.memtable(coverage))
+        covered = None if coverage is None else scope.keep(ibis.memtable(as_table(coverage)))
         table = feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins, coverage=covered)
         return {"frame": table}
 
@@ -173,6 +180,17 @@ def latest_sellers(store: OperatingStore) -> pd.DataFrame:
     """
     sellers = all_sellers(store, latest_midnight(store))
     return sellers if store.covers_all_stores else latest_coverage(store, sellers)
+
+
+def covered_pairs(store: OperatingStore, midnights: Sequence[date]) -> pd.DataFrame:
+    """Return the pairs of every seller known as of each midnight, without those after the data of the seller end."""
+    import pandas as pd
+
+    pairs = pd.concat([all_sellers(store, day) for day in midnights])
+    if store.covers_all_stores:
+        return pairs
+    coverage = pair_coverage(store, pairs)
+    return coverage.loc[latest_midnights(coverage) >= coverage["as_of"], INDEX].reset_index(drop=True)
 
 
 def seller_segments(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from features.store.store_coverage import STORE_TABLES, store_coverage
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from features.ingest import OperatingStore
 
@@ -66,6 +67,14 @@ def pair_coverage(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
+def as_table(coverage: pd.DataFrame) -> pa.Table:
+    """Return the frame of `pair_coverage` as a table of dates, for expressions."""
+    import pyarrow as pa
+
+    dates = [(name, pa.date32()) for name in ("as_of", *COVERED_TABLES)]
+    return pa.Table.from_pandas(coverage, pa.schema([("seller_id", pa.string()), *dates]), preserve_index=False)
+
+
 def latest_midnights(coverage: pd.DataFrame) -> pd.Series:
     """Return the latest midnight of each row of `pair_coverage`, NaT if no order is covered; see `latest_of`."""
     days = coverage[list(COVERED_TABLES)]
@@ -103,6 +112,17 @@ def latest_coverage(store: OperatingStore, sellers: pd.DataFrame) -> pd.DataFram
         return pair_coverage(store, sellers)
     found = pd.concat(done).sort_values("seller_id", ignore_index=True)
     return found[found["seller_id"].map(first_known(store)) <= found["as_of"]].reset_index(drop=True)
+
+
+def loan_ends(store: OperatingStore, loans: pd.DataFrame) -> pd.Series | None:
+    """Return, by loan_id, the midnight through which the tables of loans are complete for the seller of the loan.
+
+    It is NaT for sellers whose loans no delivery covers. None if the coverage is the same for all sellers.
+    """
+    if store.covers_all_stores:
+        return None
+    ends = store_coverage(store).of_loans(loans["seller_id"]).min(axis=1, skipna=False)
+    return ends.set_axis(loans["loan_id"])
 
 
 def first_known(store: OperatingStore) -> pd.Series:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import ibis
+import pyarrow as pa
 
 from features.engines.duckdb import read_parquet
 from features.errors import DeliveryError
@@ -92,9 +93,10 @@ def expect_rows_of_others(rows: DeliveredRows, store: OperatingStore, delivery: 
     if 2 * delivered >= active or (active < _LEAST and not others):
         return
     days, end = sold.agg(days=sold.days.max(), end=sold.ends.max()).to_pyarrow().to_pylist()[0].values()
+    period = f"{days:,} day{'s' if days > 1 else ''}"
     raise DeliveryError(
         f"{delivery.folder} makes orders complete through {through}, but it has rows of only {delivered:,} of the "
-        f"{active:,} stores with orders in the {days:,} days before {end}. If it holds for all stores, the other "
+        f"{active:,} stores with orders in the {period} before {end}. If it holds for all stores, the other "
         f"{active - delivered:,} count as stores without sales since {end}. Nothing was ingested. In {TERMS_FILE}, set "
         'covers_stores to "listed" if the delivery is complete only for the stores of which it has a row, or to "all" '
         "if the others really sold nothing."
@@ -121,9 +123,8 @@ def _ends_of_orders(engine: Backend, store: OperatingStore) -> ir.Table:
     if store.covers_all_stores:
         return stores.mutate(ends=ibis.literal(store.covers_through.get(ORDERS.name), "date"))
     coverage = store_coverage(store)
-    listed = coverage.stores.reset_index()[["store_id", ORDERS.name]]
-    by_store = ibis.memtable(listed.rename(columns={ORDERS.name: "listed"}))
+    ends = coverage.stores[ORDERS.name]
+    schema = pa.schema([("store_id", pa.string()), ("listed", pa.date32())])
+    by_store = ibis.memtable(pa.table({"store_id": ends.index, "listed": ends.to_numpy()}, schema))
     shared = ibis.literal(coverage.shared.get(ORDERS.name), "date")
-    return stores.left_join(by_store, "store_id").select(
-        "store_id", ends=lambda t: ibis.coalesce(t.listed.cast("date"), shared)
-    )
+    return stores.left_join(by_store, "store_id").select("store_id", ends=lambda t: ibis.coalesce(t.listed, shared))

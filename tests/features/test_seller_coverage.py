@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.ingest import ingest, open_store
 from features.materialize import materialize_vectors
@@ -23,7 +24,7 @@ from tests.features.ingest.build import AT, Row, order, refund, seller, store, w
 from tests.oracles.accepted_rows import features_named, frame_bytes
 
 EARLY, LATE = date(2024, 3, 8), date(2024, 3, 29)
-FEW = features_named("orders_90d", "days_since_last_order")
+FEW = features_named("orders_90d", "return_rate_90d")
 
 
 def delivery(folder: Path, number: int, ends: date, **other: list[Row]) -> Path:
@@ -49,8 +50,6 @@ def two_shops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def value(vector: StoredVector | None, name: str) -> float | None:
-    from features.catalogue import CATALOGUE
-
     assert vector is not None
     return vector.values[[feature.name for feature in CATALOGUE].index(name)]
 
@@ -63,11 +62,13 @@ def test_each_seller_has_a_vector_as_of_the_own_latest_midnight(two_shops: Path,
     assert one is not None
     assert two is not None
     assert (one.snapshot.as_of, two.snapshot.as_of) == (EARLY, LATE)
-    assert (value(one, "days_since_last_order"), value(two, "days_since_last_order")) == (1, 1)
+    assert (value(one, "orders_90d"), value(two, "orders_90d")) == (3, 24)
     # the table that only the other shop delivered is missing, not zero
     assert one.snapshot.covers_through == {"orders": EARLY}
     assert two.snapshot.covers_through == {"orders": LATE, "refunds": LATE}
-    assert [value(each, "refund_rate_90d") is None for each in (one, two)] == [True, False]
+    of_refunds = [place for place, feature in enumerate(CATALOGUE) if "refunds" in feature.tables]
+    assert {one.values[place] for place in of_refunds} == {None}
+    assert {two.values[place] for place in of_refunds} != {None}
     # the vector of a shop is what it is in a folder of its own
     alone = tmp_path / "alone"
     ingest(two_shops.parent / "one", alone)
@@ -89,7 +90,7 @@ def test_each_seller_has_a_vector_as_of_the_own_latest_midnight(two_shops: Path,
 def test_a_frame_refuses_pairs_after_the_data_of_the_seller(two_shops: Path) -> None:
     operating = open_store(two_shops)
     pairs = pd.DataFrame({"seller_id": ["S2", "S1"], "as_of": [LATE, EARLY]})
-    assert frame(operating, pairs, FEW)["days_since_last_order"].tolist() == [1, 1]
+    assert frame(operating, pairs, FEW)["orders_90d"].tolist() == [24, 3]
     with pytest.raises(StoreError) as refused:
         frame(operating, pairs.assign(as_of=LATE), FEW)
     assert "1 of 2 pairs are as of a date after the data of that seller end" in str(refused.value)
@@ -133,10 +134,8 @@ def test_two_shops_are_imported_into_one_state_folder(tmp_path: Path, monkeypatc
     assert "The data of sellers end on different days" in printed
     assert "  2024-04-01: 1 seller\n  2024-03-11: 1 seller" in printed
     vectors = VectorStore(tmp_path / "home" / "vectors.db")
-    found = {
-        each.seller_id: (each.snapshot.as_of, value(each, "days_since_last_order")) for each in vectors.all_latest()
-    }
-    assert found == {"A": (date(2024, 3, 11), 1), "B": (date(2024, 4, 1), 1)}
+    found = {each.seller_id: (each.snapshot.as_of, value(each, "orders_90d")) for each in vectors.all_latest()}
+    assert found == {"A": (date(2024, 3, 11), 3), "B": (date(2024, 4, 1), 3)}
     assert json.loads(run(["features", "--output", "json"]))["sellers_by_as_of"] == {"2024-04-01": 1, "2024-03-11": 1}
 
 
@@ -146,7 +145,7 @@ def run(command: list[str]) -> str:
     return result.stdout
 
 
-def test_coverage_that_is_equal_for_all_stores_gives_the_frame_of_one_store(two_shops: Path, tmp_path: Path) -> None:
+def test_coverage_that_is_equal_for_all_stores_gives_the_frame_of_one_store(tmp_path: Path) -> None:
     frames = []
     for value in ("all", "listed"):
         parts = [delivery(tmp_path / value / str(number), number, LATE) for number in (1, 2)]

@@ -14,6 +14,7 @@ from features.store.store_coverage import store_coverage
 from tests.features.ingest.build import AT, Row, order, refund, seller, store, write, write_orders, write_some
 
 NEXT_DAY = AT + timedelta(days=1)
+COVERED: dict[str, object] = {"covers_through": {"orders": "2024-03-07"}}
 LISTED: dict[str, object] = {"covers_stores": "listed", "covers_through": {"orders": "2024-03-07"}}
 
 
@@ -41,11 +42,10 @@ def later(number: int = 1) -> Row:
 def test_a_careless_delivery_of_one_store_is_refused(three_stores: Path, tmp_path: Path) -> None:
     before = open_store(three_stores)
     with pytest.raises(DeliveryError) as refused:
-        ingest(write_orders(tmp_path / "d", later()), three_stores)
+        ingest(write_some(tmp_path / "d", COVERED, orders=[later()]), three_stores)
     message = str(refused.value)
-    assert "rows of only 1 of the 3 stores with orders in the 1 days before 2024-03-06" in message or (
-        "rows of only 1 of the 3 stores" in message
-    )
+    assert "makes orders complete through 2024-03-07" in message
+    assert "rows of only 1 of the 3 stores with orders in the 1 day before 2024-03-06" in message
     assert "the other 2 count as stores without sales since 2024-03-06" in message
     assert 'set covers_stores to "listed"' in message
     assert '"all" if the others really sold nothing' in message
@@ -55,24 +55,26 @@ def test_a_careless_delivery_of_one_store_is_refused(three_stores: Path, tmp_pat
 def test_a_delivery_of_half_of_the_stores_or_of_no_new_day_is_accepted(three_stores: Path, tmp_path: Path) -> None:
     folder = copy(three_stores, tmp_path)
     ingest(write_orders(tmp_path / "late", order("O-late", store_id="T2")), folder)
-    ingest(write_some(tmp_path / "refunds", refunds=[refund(store_id="T1")]), folder)
-    ingest(write_orders(tmp_path / "two", later(1), later(3)), folder)
-    assert open_store(folder).covers_through["orders"] == NEXT_DAY.date()
+    ingest(write_some(tmp_path / "two", COVERED, orders=[later(1), later(3)]), folder)
+    assert open_store(folder).covers_through["orders"] == date(2024, 3, 7)
 
 
 def test_all_confirms_that_the_others_sold_nothing(three_stores: Path, tmp_path: Path) -> None:
     folder = copy(three_stores, tmp_path)
-    ingest(write_some(tmp_path / "d", {"covers_stores": "all"}, orders=[later()]), folder)
+    ingest(write_some(tmp_path / "d", {**COVERED, "covers_stores": "all"}, orders=[later()]), folder)
     assert open_store(folder).covers_all_stores
-    assert open_store(folder).covers_through["orders"] == NEXT_DAY.date()
+    assert open_store(folder).covers_through["orders"] == date(2024, 3, 7)
 
 
 def test_a_single_store_may_have_no_sale_but_not_be_silenced_by_another(base_store: Path, tmp_path: Path) -> None:
-    terms: dict[str, object] = {"covers_through": {"orders": "2024-03-06"}}
-    ingest(write_some(tmp_path / "no-sale", terms, refunds=[]), base_store)
+    no_sale = {"covers_through": {"orders": "2024-03-06"}}
+    ingest(write_some(tmp_path / "no-sale", no_sale, sellers=[seller("S3")]), base_store)
     other = {"sellers": [seller("S2")], "stores": [store("T2", seller_id="S2")]}
     with pytest.raises(DeliveryError, match="rows of only 0 of the 1 stores"):
-        ingest(write_orders(tmp_path / "d", later(2), **other), base_store)
+        ingest(
+            write_some(tmp_path / "d", {"covers_through": {"orders": "2024-03-08"}}, orders=[later(2)], **other),
+            base_store,
+        )
 
 
 def test_listed_coverage_holds_for_the_stores_with_a_row(three_stores: Path, tmp_path: Path) -> None:
@@ -90,8 +92,11 @@ def test_listed_coverage_holds_for_the_stores_with_a_row(three_stores: Path, tmp
         ["T1", "T3"], date(2024, 3, 7)
     )
     # every store has its own end now, and is compared with its own past
-    with pytest.raises(DeliveryError, match="rows of only 0 of the"):
-        ingest(write_orders(tmp_path / "e", order("O9", store_id="T9")), folder)
+    terms = {"covers_through": {"orders": "2024-03-08"}}
+    with pytest.raises(
+        DeliveryError, match="rows of only 0 of the 1 stores with orders in the 2 days before 2024-03-06"
+    ):
+        ingest(write_some(tmp_path / "e", terms, refunds=[refund("R9", store_id="T1")]), folder)
 
 
 def test_listed_sellers_are_those_of_loans(three_stores: Path, tmp_path: Path) -> None:
