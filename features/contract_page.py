@@ -52,8 +52,8 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
         "text",
         "The stores for which `covers_through` holds. `all`: all stores of your platform; a store without rows sold "
         "nothing. `listed`: only the stores of which the delivery has a row in any table, a repeated row included. See "
-        "[Sellers whose data end on different days](#sellers-whose-data-end-on-different-days). Without the field it is "
-        "`all`, but a delivery that would silence most of the other stores is refused.",
+        "[Sellers whose data end on different days](#sellers-whose-data-end-on-different-days). Without the field, it "
+        "is `all`, but a delivery that would silence most of the other stores is refused.",
         ", ".join(f"`{name}`" for name in COVERED_STORES),
     ),
     "constant_rate": DeliveryField(
