@@ -7,13 +7,11 @@ so readers see the previous computation or the new one.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +20,27 @@ from features.profile.series import digest as profile_digest
 from features.store import profiles as profile_tables
 from features.store import seller_context as context_tables
 from features.store.profiles import ProfileSet, StoredProfile
-from features.store.seller_context import UNKNOWN_CONTEXT, SellerContext, SellerContextSet
+from features.store.seller_context import SellerContextSet
+from features.store.vector_tables import (
+    FORMAT,
+    IN_LATEST,
+    SCHEMA,
+    TABLES,
+    Snapshot,
+    SnapshotRows,
+    StoredVector,
+    Values,
+    decode_values,
+    delete_equal,
+    has_format,
+    read_snapshot,
+    read_snapshots,
+    read_vector,
+    to_bytes,
+    write_snapshot,
+)
+
+__all__ = ["Snapshot", "SnapshotRows", "StoredVector", "Values", "VectorStore"]
 
 _DELETE: Final = "delete the file and "
 _ALLOW: Final = "give this user read and write permission for its folder, then "
@@ -35,75 +53,10 @@ _REMEDIES: Final = {
 """What to do before the vectors are computed again, by SQLite's result code."""
 
 _NO_VECTORS: Final = "No feature vectors are stored yet. Run `sellerscore features` after an ingest."
-_FORMAT: Final = 1
-"""The version of the tables; a file of another version is computed again."""
-
 _OTHER_FORMAT: Final = "The feature vectors were stored by another version of SellerScore. Run `sellerscore features`."
-_TABLES: Final = ("circumstances", "rates", "pictures", "picture_sets", "vectors", "snapshots")
-_SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS snapshots (
-    id INTEGER PRIMARY KEY,
-    as_of TEXT NOT NULL,
-    data_version TEXT NOT NULL,
-    catalogue TEXT NOT NULL,
-    covers_through TEXT NOT NULL,
-    computation INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS snapshots_of_computation ON snapshots (computation);
-CREATE TABLE IF NOT EXISTS vectors (
-    seller_id TEXT NOT NULL,
-    snapshot_id INTEGER NOT NULL REFERENCES snapshots (id),
-    feature_values TEXT NOT NULL,
-    PRIMARY KEY (seller_id, snapshot_id)
-) WITHOUT ROWID;
-{profile_tables.PROFILE_SCHEMA}
-{context_tables.CONTEXT_SCHEMA}
-"""
-_COLUMNS: Final = "id, as_of, data_version, catalogue, covers_through"
-_IN_LATEST: Final = "computation = (SELECT max(computation) FROM snapshots)"
-_VECTOR: Final = (
-    f"SELECT {_COLUMNS}, feature_values FROM snapshots JOIN vectors ON snapshot_id = id "  # noqa: S608 - our own text
-    f"WHERE seller_id = CAST(? AS TEXT) AND {_IN_LATEST}"
-)
-_LATEST: Final = f"SELECT {_COLUMNS} FROM snapshots WHERE {_IN_LATEST} ORDER BY as_of DESC, id"  # noqa: S608
 
 _File = tuple[int, int, int]
 """Process, device and inode."""
-
-Values = tuple[float | None, ...]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What the vectors of sellers with the same coverage share; `covers_through` names the delivered tables only."""
-
-    as_of: date
-    data_version: str
-    catalogue: str
-    covers_through: Mapping[str, date]
-
-
-@dataclass(frozen=True)
-class StoredVector:
-    """One seller's values in catalogue order (None is missing), with their snapshot.
-
-    `context` is set by `VectorStore.latest` only.
-    """
-
-    seller_id: str
-    snapshot: Snapshot
-    values: Values
-    context: SellerContext = UNKNOWN_CONTEXT
-
-
-@dataclass(frozen=True)
-class SnapshotRows:
-    """A snapshot to store, with the vectors, profiles and contexts of its sellers."""
-
-    snapshot: Snapshot
-    rows: Iterable[tuple[str, Values]]
-    profiles: ProfileSet | None = None
-    contexts: SellerContextSet | None = None
 
 
 class VectorStore:
@@ -148,12 +101,12 @@ class VectorStore:
                 connection.execute("PRAGMA journal_mode = WAL").fetchall()
                 # a deleted profile must not stay readable in free pages
                 connection.execute("PRAGMA secure_delete = ON")
-                if not _has_format(connection):
-                    connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in _TABLES))
-                connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_FORMAT};")
+                if not has_format(connection):
+                    connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in TABLES))
+                connection.executescript(f"{SCHEMA} PRAGMA user_version = {FORMAT};")
                 with connection:
-                    computation = _delete_equal(connection, [part.snapshot for part in parts])
-                    return tuple(_write(connection, part, computation) for part in parts)
+                    computation = delete_equal(connection, [part.snapshot for part in parts])
+                    return tuple(write_snapshot(connection, part, computation) for part in parts)
 
     def remove(self, seller_id: str) -> int:
         """Remove and overwrite a seller's vectors of all snapshots, profile and context; return the number of vectors.
@@ -184,7 +137,7 @@ class VectorStore:
         if not self._path.exists():
             return None
         with suppress(_OtherFormatError), self._open() as connection:
-            stored = _read_snapshots(connection)
+            stored = read_snapshots(connection)
             if len(stored) != len(snapshots) or any(each not in stored.values() for each in snapshots):
                 return None
             if any(
@@ -201,11 +154,12 @@ class VectorStore:
     def latest(self, seller_id: str) -> StoredVector | None:
         """Return the seller's vector and context in the latest computation; None if it does not have the seller."""
         with self._open() as connection:
-            found = _read_vector(connection, seller_id)
+            found = read_vector(connection, seller_id)
             if found is None:
+                _latest_snapshots(connection)
                 return None
             key, vector = found
-            return replace(vector, context=context_tables.read_context(connection, _to_bytes(seller_id), key))
+            return replace(vector, context=context_tables.read_context(connection, to_bytes(seller_id), key))
 
     def newest(self) -> StoredVector | None:
         """Return a vector as of the latest midnight of the latest computation; None if it has no sellers.
@@ -216,7 +170,7 @@ class VectorStore:
             for key, snapshot in _latest_snapshots(connection).items():
                 first = "SELECT seller_id, feature_values FROM vectors WHERE snapshot_id = ? ORDER BY seller_id LIMIT 1"
                 if row := connection.execute(first, (key,)).fetchone():
-                    return StoredVector(row[0], snapshot, _decode(row[1]))
+                    return StoredVector(row[0], snapshot, decode_values(row[1]))
         return None
 
     def usd_per_unit(self) -> Mapping[str, float]:
@@ -234,10 +188,10 @@ class VectorStore:
             for key in _latest_snapshots(connection):
                 if profile_tables.read_definitions(connection, key) != profile_digest():
                     raise StoreError("No seller profiles are stored for these vectors. Run `sellerscore features`.")
-            found = _read_vector(connection, seller_id)
+            found = read_vector(connection, seller_id)
             if found is None:
                 return None
-            profile = profile_tables.read_profile(connection, _to_bytes(seller_id), found[0])
+            profile = profile_tables.read_profile(connection, to_bytes(seller_id), found[0])
         return None if profile is None else (found[1], profile)
 
     def earlier(self, than: StoredVector) -> StoredVector | None:
@@ -252,7 +206,7 @@ class VectorStore:
                 "ORDER BY as_of DESC, id DESC LIMIT 1",
                 (than.seller_id, than.snapshot.as_of.isoformat(), than.snapshot.catalogue),
             ).fetchone()
-        return None if row is None else StoredVector(than.seller_id, _snapshot(*row[:4]), _decode(row[4]))
+        return None if row is None else StoredVector(than.seller_id, read_snapshot(*row[:4]), decode_values(row[4]))
 
     def all_latest(self) -> Iterator[StoredVector]:
         """Yield every seller's vector in the latest computation, in order of seller id."""
@@ -260,10 +214,10 @@ class VectorStore:
             snapshots = _latest_snapshots(connection)
             rows = connection.execute(
                 "SELECT seller_id, snapshot_id, feature_values FROM vectors WHERE snapshot_id IN "  # noqa: S608
-                f"(SELECT id FROM snapshots WHERE {_IN_LATEST}) ORDER BY seller_id"
+                f"(SELECT id FROM snapshots WHERE {IN_LATEST}) ORDER BY seller_id"
             )
             for seller_id, key, values in rows:
-                yield StoredVector(seller_id, snapshots[key], _decode(values))
+                yield StoredVector(seller_id, snapshots[key], decode_values(values))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -291,7 +245,7 @@ class VectorStore:
                 connection.close()
         address = f"{self._path.as_uri()}?mode=ro"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
-        if not _has_format(connection):
+        if not has_format(connection):
             connection.close()
             raise _OtherFormatError(_OTHER_FORMAT)
         return connection
@@ -304,13 +258,6 @@ class VectorStore:
 
 class _OtherFormatError(StoreError):
     """The file has the tables of another version."""
-
-
-def _has_format(connection: sqlite3.Connection) -> bool:
-    """Return whether a file has the tables of this version, or none yet."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    return bool(version == _FORMAT or not tables)
 
 
 @contextmanager
@@ -332,80 +279,8 @@ def _map_errors(path: Path, done: str) -> Iterator[None]:
         ) from error
 
 
-def _to_bytes(seller_id: str) -> bytes:
-    # an id from the command line may be invalid UTF-8, which SQLite does not accept as text
-    return seller_id.encode("utf-8", "surrogateescape")
-
-
-def _delete_equal(connection: sqlite3.Connection, snapshots: Iterable[Snapshot]) -> int:
-    """Delete what the snapshots and their profiles and contexts replace; return the number of the new computation."""
-    profile_tables.delete_profiles(connection)
-    context_tables.delete_context(connection)
-    for each in snapshots:
-        key = (each.as_of.isoformat(), each.data_version, each.catalogue)
-        connection.execute(
-            "DELETE FROM vectors WHERE snapshot_id IN "
-            "(SELECT id FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?))",
-            key,
-        )
-        connection.execute("DELETE FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?)", key)
-    (last,) = connection.execute("SELECT max(computation) FROM snapshots").fetchone()
-    return int(last or 0) + 1
-
-
-def _write(connection: sqlite3.Connection, part: SnapshotRows, computation: int) -> int:
-    """Write a snapshot and return its number of sellers."""
-    snapshot = part.snapshot
-    covers = json.dumps({name: day.isoformat() for name, day in sorted(snapshot.covers_through.items())})
-    key = connection.execute(
-        "INSERT INTO snapshots (as_of, data_version, catalogue, covers_through, computation) VALUES (?, ?, ?, ?, ?)",
-        (snapshot.as_of.isoformat(), snapshot.data_version, snapshot.catalogue, covers, computation),
-    ).lastrowid
-    snapshot_id = int(key or 0)
-    count = connection.executemany(
-        "INSERT INTO vectors (seller_id, snapshot_id, feature_values) VALUES (?, ?, ?)",
-        ((seller, snapshot_id, _encode(seller, values)) for seller, values in part.rows),
-    ).rowcount
-    profile_tables.write_profiles(connection, snapshot_id, part.profiles)
-    context_tables.write_context(connection, snapshot_id, part.contexts)
-    return count
-
-
-def _encode(seller: str, values: Values) -> str:
-    try:
-        return json.dumps(values, allow_nan=False)
-    except ValueError as error:
-        raise StoreError(
-            f"The vector of seller {seller} contains NaN or an infinite number, so nothing was stored. "
-            "Use None for a missing value."
-        ) from error
-
-
-def _decode(values: str) -> Values:
-    return tuple(json.loads(values))
-
-
-def _read_snapshots(connection: sqlite3.Connection) -> dict[int, Snapshot]:
-    """Return the snapshots of the latest computation by key, that of the latest midnight first."""
-    return {key: _snapshot(*rest) for key, *rest in connection.execute(_LATEST)}
-
-
 def _latest_snapshots(connection: sqlite3.Connection) -> dict[int, Snapshot]:
     """Return the snapshots of the latest computation; raise StoreError if there is none."""
-    if snapshots := _read_snapshots(connection):
+    if snapshots := read_snapshots(connection):
         return snapshots
     raise StoreError(_NO_VECTORS)
-
-
-def _read_vector(connection: sqlite3.Connection, seller_id: str) -> tuple[int, StoredVector] | None:
-    """Return the key of a seller's snapshot in the latest computation, and the vector; None without the seller."""
-    row = connection.execute(_VECTOR, (_to_bytes(seller_id),)).fetchone()
-    if row is None:
-        _latest_snapshots(connection)
-        return None
-    return row[0], StoredVector(seller_id, _snapshot(*row[1:5]), _decode(row[5]))
-
-
-def _snapshot(as_of: str, data_version: str, catalogue: str, covers: str) -> Snapshot:
-    through = {name: date.fromisoformat(day) for name, day in json.loads(covers).items()}
-    return Snapshot(date.fromisoformat(as_of), data_version, catalogue, through)
