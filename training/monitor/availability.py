@@ -122,7 +122,7 @@ def freshness(
 ) -> Finding:
     """Compare the age of every table with its threshold; a table that is complete beyond today has the age 0.
 
-    If coverage differs `by_store`, the days are those of the stores with the newest data. The bundle of the champion, if
+    If coverage differs `by_store`, the days are those of the stores with the newest data. The champion's bundle, if
     there is one, names the tables that scores need and their largest age.
     """
     ages = _ages(covers_through, today, bundle, thresholds)
