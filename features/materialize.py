@@ -240,20 +240,15 @@ def write_spark_frame(
     Raises:
         StoreError: the operating data cannot be read, or `out` cannot be written.
     """
-    import ibis
-
     try:
         current = current_spark_tiles(engine, store)
         files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
         tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
         sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
         with spark.workspace(engine, store.folder / "tiles-spark") as keep:
-            pairs = _pairs(sellers, midnights)
-            covered = None
-            if not store.covers_all_stores:
-                covered = keep(ibis.memtable(as_table(pair_coverage(store, covered_pairs(store, midnights)))))
-                pairs = pairs.semi_join(covered, INDEX)
-            pairs = keep(pairs)
+            covered = _write_coverage(engine, store, midnights, out.with_name("coverage.parquet"))
+            known = _pairs(sellers, midnights)
+            pairs = keep(known if covered is None else known.semi_join(covered, INDEX))
             span = (min(midnights), max(midnights))
             prepared = prepare_tables(tiles, measures_in(catalogue), span)
             tiles |= {name: keep(table) for name, table in prepared.items()}
@@ -263,6 +258,18 @@ def write_spark_frame(
         return int(spark.fetch(engine, written.agg(rows=written.count()))[0]["rows"])
     except spark.engine_errors() as error:
         raise StoreError(f"No frame of {store.folder} could be written to {out}: {spark.reason_of(error)}") from error
+
+
+def _write_coverage(
+    engine: SparkBackend, store: OperatingStore, midnights: Sequence[date], file: Path
+) -> ir.Table | None:
+    """Write the coverage of the pairs of a frame for Spark, if it differs between sellers, and return it."""
+    import pyarrow.parquet as pq
+
+    if store.covers_all_stores:
+        return None
+    pq.write_table(as_table(pair_coverage(store, covered_pairs(store, midnights))), file)
+    return spark.read_parquet(engine, [file])
 
 
 def _pairs(sellers: ir.Table, midnights: Sequence[date]) -> ir.Table:
