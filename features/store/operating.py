@@ -78,6 +78,11 @@ class OperatingStore:
         return _reduce_days(max, (each.covers_through for each in self.deliveries))
 
     @property
+    def all_stores_through(self) -> Mapping[str, date]:
+        """The latest midnight through which each table is complete for all stores."""
+        return _reduce_days(max, (each.covers_through for each in self.deliveries if each.covers_stores == "all"))
+
+    @property
     def covers_all_stores(self) -> bool:
         """Whether the coverage of every delivery holds for all stores, so that all sellers have the same coverage."""
         return all(each.covers_stores == "all" for each in self.deliveries)

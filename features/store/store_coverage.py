@@ -62,10 +62,7 @@ def store_coverage(store: OperatingStore) -> StoreCoverage:
     Raises:
         StoreError: the list of the stores of a delivery cannot be read.
     """
-    shared: dict[str, date] = {}
-    for each in (each for each in store.deliveries if each.covers_stores == "all"):
-        for table, day in each.covers_through.items():
-            shared[table] = max(day, shared.get(table, day))
+    shared = store.all_stores_through
     listed = [each for each in store.deliveries if each.covers_stores == "listed"]
     named = _read_listed(store, listed)
     stores = _latest(named, "store_id", listed, STORE_TABLES, shared)
