@@ -118,7 +118,7 @@ def _store_vectors(output: Output) -> str:
 
 def _ends(by_day: Mapping[str, int]) -> Iterator[str]:
     """Yield how many sellers have data up to each day, the latest first, a few days at most."""
-    yield "The data of sellers end on different days. Each seller is computed as of the own latest covered midnight:"
+    yield "The data of sellers end on different days. Each seller is computed as of its own latest covered midnight:"
     days = list(by_day.items())
     yield from (f"  {day}: {count:,} seller{'s' if count > 1 else ''}" for day, count in days[:_MAX_ENDS])
     if len(days) > _MAX_ENDS:

@@ -227,13 +227,15 @@ def latest_midnight(store: OperatingStore) -> date:
     A table keeps up if it ends at most 7 days before the orders: after its end, undelivered days would count as days
     without events. A table that ends earlier counts as missing instead.
 
+    If coverage differs between sellers, this is the end of the newest orders, see `latest_sellers` for each seller.
+
     Raises:
         StoreError: no day of orders is covered.
     """
     covered = covered_days(store)
     if "orders" not in covered:
         raise StoreError("The store covers no day of orders, which every feature needs; ingest orders first.")
-    return latest_of(covered)
+    return latest_of(covered) if store.covers_all_stores else covered["orders"]
 
 
 def covered_days(store: OperatingStore) -> dict[str, date]:

@@ -84,7 +84,8 @@ def expect_rows_of_others(rows: DeliveredRows, store: OperatingStore, delivery: 
         delivery: a delivery that does not state `covers_stores`.
         through: the midnight through which its orders are complete.
     """
-    if not store.files(ORDERS.name):
+    moves = not store.covers_all_stores or through > store.covers_through.get(ORDERS.name, through)
+    if not moves or not store.files(ORDERS.name):
         return
     sold = rows.engine.create_table(ibis.util.gen_name("sold"), _sold_before(rows.engine, store, through))
     named = rows.engine.create_table(ibis.util.gen_name("named"), rows.stores())
@@ -108,11 +109,14 @@ def _sold_before(engine: Backend, store: OperatingStore, through: date) -> ir.Ta
 
     The columns are store_id, `ends` (the end of the store's orders, before `through`) and `days` (from there).
     """
-    stores = _ends_of_orders(engine, store)
-    stores = stores.filter(stores.ends < through)
-    stores = stores.mutate(days=ibis.literal(through).delta(stores.ends, unit="day"))
-    orders = read_parquet(engine, store.files(ORDERS.name)).select("store_id", day=lambda t: t.ordered_at.date())
-    joined = orders.distinct().inner_join(stores, "store_id")
+    ends = _ends_of_orders(engine, store)
+    ends = ends.filter(ends.ends < through)
+    days = ibis.literal(through).delta(ends.ends, unit="day")
+    stores = engine.create_table(ibis.util.gen_name("ends"), ends.mutate(days=days))
+    begin = stores.agg(begin=(stores.ends - stores.days.as_interval("D")).min().cast("date"))
+    orders = read_parquet(engine, store.files(ORDERS.name))
+    recent = orders.filter(orders.ordered_at >= begin.begin.as_scalar())
+    joined = recent.select("store_id", day=recent.ordered_at.date()).distinct().inner_join(stores, "store_id")
     ago = joined.ends.delta(joined.day, unit="day")
     return joined.filter(ago >= 1, ago <= joined.days).select("store_id", "ends", "days").distinct()
 

@@ -1,4 +1,4 @@
-"""Sellers whose data end on different days: each has a vector as of the own latest midnight, without false zeros."""
+"""Sellers whose data end on different days: each has a vector as of its own latest midnight, without false zeros."""
 
 from __future__ import annotations
 

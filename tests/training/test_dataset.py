@@ -171,7 +171,9 @@ def _orders_of_the_bad(labels: Labels, covered: date, folder: Path, operating: P
     folder.mkdir()
     pd.concat([*parts, recent]).to_parquet(folder / "orders.parquet", index=False)
     end = (pd.Timestamp(covered) + timedelta(days=1)).date().isoformat()
-    (folder / "delivery.json").write_text(json.dumps({"covers_through": {"orders": end}}), encoding="utf-8")
+    (folder / "delivery.json").write_text(
+        json.dumps({"covers_through": {"orders": end}, "covers_stores": "all"}), encoding="utf-8"
+    )
     return folder
 
 
@@ -192,4 +194,4 @@ def test_loans_after_the_data_of_their_seller_are_left_out_and_counted(
     assert found.features.equals(others.features)
     assert found.labels.uncovered == len(whole.rows) - len(others.rows) > 0
     with pytest.raises(LabelError, match="as of a date after the data of that seller end"):
-        build(by_store, labels_as_of(seller, latest_midnight(store)))
+        build(by_store, replace(labels_as_of(seller, latest_midnight(store)), source="labels.csv"))
