@@ -87,6 +87,7 @@ class Labels:
         source: where the outcomes come from.
         horizon_days: days after `as_of` at which the outcomes of a label table were observed; None if unknown, and
             for loans, whose definition states the months.
+        uncovered: number of loans that were paid out after the data of their seller end.
     """
 
     rows: pd.DataFrame
@@ -96,10 +97,14 @@ class Labels:
     unscheduled: int = 0
     source: str = LOANS
     horizon_days: int | None = None
+    uncovered: int = 0
 
 
 def label_loans(
-    tables: dict[str, pd.DataFrame], observed_through: date, definition: DefaultDefinition | None = None
+    tables: dict[str, pd.DataFrame],
+    observed_through: date,
+    definition: DefaultDefinition | None = None,
+    loan_ends: pd.Series | None = None,
 ) -> Labels:
     """Label each loan by the instalments and payments known at a midnight.
 
@@ -110,6 +115,8 @@ def label_loans(
         tables: `loans`, `instalments` and `payments` of the data contract.
         observed_through: outcomes before this midnight are known.
         definition: the definition of bad; by default 90+ days within 12 months.
+        loan_ends: by loan_id, the midnight through which the payments of the loan's seller are known, if that differs
+            between sellers. Payments that were not delivered must not count as unpaid.
 
     Raises:
         LabelError: there are no loans, or no outcome is known.
@@ -129,8 +136,13 @@ def label_loans(
     # reindex instead of map, which cannot cast if no loan was ever late
     first_bad = _first_bad_day(tables, definition).reindex(loans["loan_id"])
     bad_from = first_bad.set_axis(loans.index).astype("datetime64[us]")
-    is_bad = (bad_from <= end) & (bad_from <= observed)
-    is_known = is_bad | (end <= observed)
+    known = pd.Series(observed, loans.index)
+    if loan_ends is not None:
+        known = loan_ends.reindex(loans["loan_id"]).set_axis(loans.index)
+        known = known.mask(known > observed, observed)
+    is_bad = (bad_from <= end) & (bad_from <= known)
+    # of a seller whose data end earlier, bad loans are known earlier than good ones
+    is_known = (is_bad & (known == observed)) | (end <= known)
     rows = pd.DataFrame(
         {"seller_id": loans["seller_id"], "as_of": loans["disbursed_at"].dt.normalize(), "bad": is_bad}
     )[is_known]

@@ -17,6 +17,7 @@ from features.ingest.report import RejectedTable
 from features.iso import CURRENCIES
 from features.regular_files import open_regular, read_small_file, stated_size
 from features.schema import BY_NAME, FX_RATES, ConstantRate
+from features.store.operating import CoveredStores
 
 FIRST_DAY: Final = date(1990, 1, 1)
 """The earliest valid day of rows and coverage."""
@@ -26,12 +27,17 @@ BASE_CURRENCY: Final = "USD"
 
 TERMS_FILE: Final = "delivery.json"
 
+_FIELDS: Final = ("covers_through", "constant_rate", "source", "absent", "begins", "covers_stores")
+
 _SUFFIXES: Final = (".parquet", ".csv")
 _BLOCK: Final = 1 << 20
 
 ABSENT: Final = ("refunds", "buyer_ids")
 """What a delivery can declare that its platform does not have. Without refunds, there are zero refunds; without
 `buyer_ids`, orders name no buyer."""
+
+COVERED_STORES: Final[tuple[CoveredStores, ...]] = ("all", "listed")
+"""The stores for which `covers_through` holds: all of the platform, or those of which the delivery has a row."""
 
 MAX_SOURCE: Final = 200
 """The maximum length of `source` in `delivery.json`."""
@@ -47,6 +53,7 @@ class Terms:
         source: the origin of the rows, such as `simulated by sellerscore, seed 7`; None if not stated.
         absent: which of ABSENT the platform does not have.
         begins: the day on which the platform began to record a table, for tables that began later than orders.
+        covers_stores: one of COVERED_STORES; None if not stated.
     """
 
     covers_through: Mapping[str, date] = field(default_factory=dict)
@@ -54,6 +61,7 @@ class Terms:
     source: str | None = None
     absent: tuple[str, ...] = ()
     begins: Mapping[str, date] = field(default_factory=dict)
+    covers_stores: CoveredStores | None = None
 
 
 @dataclass(frozen=True)
@@ -204,12 +212,13 @@ def _read_terms(path: Path, text: bytes, tomorrow: date) -> Terms:
         content = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
-    content = _object(path, "", content, ("covers_through", "constant_rate", "source", "absent", "begins"))
+    content = _object(path, "", content, _FIELDS)
     days, begins = (_days(path, name, content.get(name, {}), tomorrow) for name in ("covers_through", "begins"))
     rate = content.get("constant_rate")
     constant = None if rate is None else _constant_rate(path, rate)
     absent = _absent(path, content.get("absent", []))
-    return Terms(days, constant, _source(path, content.get("source")), absent, begins)
+    stores = _covered_stores(path, content.get("covers_stores"))
+    return Terms(days, constant, _source(path, content.get("source")), absent, begins, stores)
 
 
 def _days(path: Path, name: str, value: object, tomorrow: date) -> dict[str, date]:
@@ -224,6 +233,16 @@ def _absent(path: Path, value: object) -> tuple[str, ...]:
             f"{', '.join(ABSENT)}"
         )
     return tuple(name for name in ABSENT if name in value)
+
+
+def _covered_stores(path: Path, value: object) -> CoveredStores | None:
+    found = next((each for each in COVERED_STORES if each == value), None)
+    if found is None and value is not None:
+        raise DeliveryError(
+            f"{path}: covers_stores is {_format(value)}; allowed are {', '.join(COVERED_STORES)}: whether "
+            "covers_through holds for all stores of the platform, or for the stores of which the delivery has a row"
+        )
+    return found
 
 
 def _source(path: Path, value: object) -> str | None:

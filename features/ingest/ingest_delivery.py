@@ -19,7 +19,7 @@ from features.ingest.delivery import TERMS_FILE, Delivery, latest_time, open_del
 from features.ingest.erasure import finish_erasure, read_erased, resolve_erased_ids, without_erased, write_erased
 from features.ingest.report import IngestReport, RejectedTable, TableReport, read_report
 from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
-from features.store.operating import OperatingStore, StoredDelivery, commit, open_for_writing, read_store
+from features.store.operating import LISTED_FILE, OperatingStore, StoredDelivery, commit, open_for_writing, read_store
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -103,6 +103,7 @@ def _stored_delivery(run: IngestRun, report: IngestReport) -> StoredDelivery:
         source=terms.source,
         absent=terms.absent,
         begins=terms.begins,
+        covers_stores=terms.covers_stores or "all",
     )
 
 
@@ -147,6 +148,7 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
                     f"{reports[-1].rejected:,} quarantined of {reports[-1].read:,}"
                 )
         covers = session.covers(reports)
+        _list_stores(session, sources, reports, draft, covers.get(ORDERS.name))
     if not reports:
         reasons = "; ".join(table.why for table in rejected.values())
         raise DeliveryError(f"{run.delivery.folder} was not ingested: {reasons}")
@@ -205,6 +207,24 @@ class _Session:
         name = FX_RATES.name
         delivered = self.covers([report for report in reports if report.table == name])
         return max((days[name] for days in (self.run.store.covers_through, delivered) if name in days), default=None)
+
+
+def _list_stores(
+    session: _Session, sources: Mapping[str, Source], reports: Sequence[TableReport], draft: Path, through: date | None
+) -> None:
+    """List the stores for which the coverage holds, or check that it may hold for all of them.
+
+    `through` is the midnight through which orders are complete.
+    """
+    from features.ingest.listed_stores import DeliveredRows, expect_rows_of_others
+
+    stated = session.run.delivery.terms.covers_stores
+    usable = {each.table: sources[each.table] for each in reports if each.read > each.rejected}
+    rows = DeliveredRows(session.engine, usable, session.files)
+    if stated == "listed":
+        rows.write_listed(draft / LISTED_FILE)
+    elif stated is None and through is not None:
+        expect_rows_of_others(rows, session.run.store, session.run.delivery, through)
 
 
 def _open_tables(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dict[str, RejectedTable]]:

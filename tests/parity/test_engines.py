@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +115,23 @@ def test_declared_absent_data_and_start_dates_are_equal_on_both(spark: Backend, 
     expected = assert_same_frame(spark, store, tmp_path / "frame", catalogue)
     assert expected["top_buyer_share_180d"].isna().all()
     assert expected["settled_net_sales_90d"].notna().any()
+
+
+@pytest.mark.soak
+def test_sellers_whose_data_end_on_different_days_are_equal_on_both(spark: Backend, tmp_path: Path) -> None:
+    rows = market(SMALL)
+    store = write_accepted(rows, tmp_path / "store")
+    covers = dict.fromkeys(("orders", "refunds"), MIDNIGHTS[0])
+    early, late = (replace(store.deliveries[0], covers_through=each) for each in (covers, {"orders": MIDNIGHTS[1]}))
+    claims = [replace(late, delivery_id="late", rows={}, covers_stores="listed"), replace(early, covers_stores="all")]
+    named = sorted({row["store_id"] for row in rows["stores"]})[::2]
+    file = store.listed_file(claims[0])
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"store_id": named, "seller_id": pa.nulls(len(named), pa.string())}), file)
+    by_store = replace(store, deliveries=tuple(reversed(claims)))
+    expected = assert_same_frame(spark, by_store, tmp_path / "frame", features_named("orders_90d", "cancel_rate_180d"))
+    days = expected.index.get_level_values("as_of")
+    assert 0 < sum(days == days.max()) < sum(days == days.min()), "some sellers are left out as of the later midnight"
 
 
 def assert_same_frame(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.regular_files import open_regular
+from features.seller_coverage import loan_ends
 from scoring.assessment import SCALE_LIMIT
 from scoring.explain import contributions
 from scoring.points import to_points
@@ -77,21 +78,29 @@ def load_outcomes(
     if missing:
         return _no_outcomes(f"The operating data contain no {' and no '.join(missing)}.")
     through = min(*(store.covers_through[name] for name in _TABLES), today)
-    return _from_loans(_known_rows(store, today), through, DefaultDefinition(int(match[1]), int(match[2])))
+    tables = _known_rows(store, today)
+    definition_of_bad = DefaultDefinition(int(match[1]), int(match[2]))
+    return _from_loans(tables, through, definition_of_bad, loan_ends(store, tables["loans"]))
 
 
-def _from_loans(tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition) -> Outcomes:
+def _from_loans(
+    tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition, ends: pd.Series | None
+) -> Outcomes:
     import pandas as pd
 
     loans = tables["loans"]
     loans = loans[loans["loan_id"].isin(tables["instalments"]["loan_id"])]
     if loans.empty:
         return _no_outcomes(f"No loan with instalments was disbursed before {through}.", through)
-    end = pd.Timestamp(through) - pd.DateOffset(months=definition.months)
+    known = pd.Series(pd.Timestamp(through), loans.index)
+    if ends is not None:
+        known = ends.reindex(loans["loan_id"]).set_axis(loans.index)
+        known = known.mask(known > pd.Timestamp(through), pd.Timestamp(through))
+    end = known - pd.DateOffset(months=definition.months)
     try:
         # `label_loans` returns one label per seller and day; with the loan ID as seller ID it returns one per loan
         by_loan = tables | {"loans": loans.assign(seller_id=loans["loan_id"])}
-        labels = label_loans(by_loan, through, definition).rows
+        labels = label_loans(by_loan, through, definition, ends).rows
         bad = set(labels.loc[labels["bad"], "seller_id"])
     except LabelError:  # no outcome is known yet: all loans are open
         bad = set()

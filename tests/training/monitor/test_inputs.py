@@ -103,7 +103,9 @@ def test_maturity_by_day_and_late_reports_by_second(monkeypatch: pytest.MonkeyPa
         ),
     }
     monkeypatch.setattr("features.pipeline.accepted_rows", lambda _, name: rows[name])
-    store = SimpleNamespace(covers_through=dict.fromkeys(rows, date(2026, 2, 1)), rows=lambda _: 1)
+    store = SimpleNamespace(
+        covers_through=dict.fromkeys(rows, date(2026, 2, 1)), rows=lambda _: 1, covers_all_stores=True
+    )
 
     def on(today: date) -> dict[str, tuple[bool, bool]]:
         found = load_outcomes(store, DEFINITION, today).loans
