@@ -78,7 +78,7 @@ def _write_credentials(path: Path, register: ClientRegister, created: CreatedCli
         raise
 
 
-def _write_file(path: Path, client_id: str, secret: str) -> None:
+def _write_file(path: Path, client_id: str, secret: str | None) -> None:
     try:
         write_atomically(path, f"default login {client_id} password {secret}\n".encode("ascii"), private=True)
     except OSError as error:
