@@ -124,10 +124,10 @@ def test_idle_and_aborted_connections_neither_stop_the_service_nor_leak(home: Se
                 caller.sendall(requests[number % len(requests)])
         assert request_score(server, home) == 201
         deadline = time.monotonic() + 20
-        while server.resources()[1] > descriptors + 5 and time.monotonic() < deadline:
+        # the pools of threads and database connections may have grown to their limits
+        while server.resources()[1] > descriptors + 40 and time.monotonic() < deadline:
             time.sleep(0.2)
-        # the pools of threads may have grown to their limits
-        assert server.resources()[1] <= descriptors + 5
+        assert server.resources()[1] <= descriptors + 40
         assert server.resources()[0] <= threads + 40
     assert "Traceback" not in (tmp_path / "log").read_text()
 

@@ -31,7 +31,7 @@ from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
-from tests.api.postgres import crashing_server
+from tests.api.postgres import crashing_server, fresh_database
 from tests.counts import CRASHES, KILLS
 
 pytestmark = pytest.mark.repeated
@@ -193,3 +193,30 @@ def test_scores_survive_a_database_that_crashes_and_restarts(
         problems = {(each.status_code, each.json()["type"], each.headers["Retry-After"]) for each in load.rejected}
         assert problems == {(503, "/problems/database-unavailable", "5")}
         load.verify(settings, open_client, CRASHES)
+
+
+@pytest.mark.soak
+def test_scores_survive_kills_of_services_that_share_a_database(
+    today: date, settings: Settings, open_client: Opener, tmp_path: Path, postgres: str
+) -> None:
+    """One service goes on while others on the same PostgreSQL database start and are killed."""
+    fill(settings.home, snapshot_of(today))
+    load, delays, log = Load(), random.Random(), tmp_path / "log"  # noqa: S311 - another moment each run
+    with fresh_database(postgres) as address:
+        settings = settings.model_copy(update={"database_url": address})
+        with open_client(settings):
+            pass
+        many = {"SELLERSCORE_RATE_LIMIT_CALLS": "1000000"}
+        with serving(settings, log, **many) as (steady, steady_address), load.calling(steady_address, settings):
+            for number in range(KILLS):
+                other_log = tmp_path / f"log-{number}"
+                with (
+                    serving(settings, other_log, **many) as (process, other_address),
+                    load.calling(other_address, settings, str(number)),
+                ):
+                    wait_until(lambda number=number: f"{number}-0-0" in load.scores, other_log)
+                    time.sleep(delays.uniform(0.0, 0.6))
+                    process.kill()
+            assert steady.poll() is None
+        assert load.rejected == []
+        load.verify(settings, open_client, KILLS + 1)

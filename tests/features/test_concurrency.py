@@ -185,7 +185,7 @@ def test_vectors_include_what_was_ingested_before_their_turn(
     assert not computing
     vectors, before = VectorStore(tmp_path / "vectors.db"), open_store(base_store)
     ingest(second_seller, base_store)
-    snapshot, sellers = materialize_vectors(before, vectors)
+    ((snapshot, sellers),) = materialize_vectors(before, vectors)
     assert (snapshot.data_version, sellers) == (open_store(base_store).version, 2)
 
 
