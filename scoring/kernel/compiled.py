@@ -98,6 +98,50 @@ def explain_blocks(
                 phi[start + row, feature] = sums[feature, row]
 
 
+@_compiled
+def change_margins(  # noqa: PLR0917
+    tables: Tables,
+    matrix: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    features: NDArray[np.int64],
+    changed: NDArray[np.float64],
+    changes: NDArray[np.float64],
+) -> None:
+    """Set `changes` to the change of a row's margin if one of its features takes the value in `changed`."""
+    before, after = np.empty(len(tables.feature)), np.empty(len(tables.feature))
+    prepared = -1
+    for index in range(len(rows)):
+        row, feature = rows[index], features[index]
+        if row != prepared:
+            for column in range(len(before)):
+                words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
+                value = matrix[row, tables.feature[column]]
+                before[column] = _prepare(value, tables.missing[column], tables.fill[column], words)
+            prepared = row
+        changes[index] = 0.0
+        if feature + 1 >= len(tables.groups_from):  # no split reads it
+            continue
+        for column in range(len(before)):
+            after[column] = before[column]
+            if tables.feature[column] == feature:
+                words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
+                after[column] = _prepare(changed[index], tables.missing[column], tables.fill[column], words)
+        for position in range(tables.groups_from[feature], tables.groups_from[feature + 1]):
+            group = tables.groups_of[position]
+            old, new = np.uint64(0), np.uint64(0)
+            for bit in range(tables.bits_from[group], tables.bits_from[group + _ONE]):
+                low, high, shift = tables.low[bit], tables.high[bit], bit - tables.bits_from[group]
+                value, other = before[tables.column[bit]], after[tables.column[bit]]
+                old |= np.uint64((low < value) & (value <= high)) << shift
+                new |= np.uint64((low < other) & (other <= high)) << shift
+            if old != new:
+                slots = tables.slots_from[group + _ONE] - tables.slots_from[group]
+                start = tables.table_from[group] + slots
+                changes[index] += (
+                    tables.table[start + new * (slots + _ONE)] - tables.table[start + old * (slots + _ONE)]
+                )
+
+
 @_inner
 def _find_entries(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
     """Set `entry` to the start of each row's line in the group's table."""
