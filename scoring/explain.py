@@ -64,39 +64,37 @@ def contributions(model: Model, matrix: NDArray[np.float64], threads: int = 1) -
 
 
 def margin_changes(
-    model: Model,
-    matrix: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    features: NDArray[np.int64],
-    values: NDArray[np.float64],
+    model: Model, matrix: NDArray[np.float64], values: NDArray[np.float64], chosen: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return by how much the raw margin changes if one feature of a row takes another value.
+    """Return by how much the raw margin of a row changes if one feature takes another value, for chosen features.
 
-    Only the parts of the tables that depend on the feature are read. A result does not depend on the other changes.
+    Only the parts of the tables that depend on the feature are read. A row's results do not depend on the other rows.
 
     Args:
         model: the model.
         matrix: shape (rows, features) in the model's order, NaN if missing.
-        rows: the row of each change; changes of a row that follow each other are fastest.
-        features: the feature of each change.
-        values: the value that the feature takes.
+        values: the value that each feature takes, shape (features,).
+        chosen: the features to change one at a time in each row, shape (rows, features).
 
-    Example: `margin_changes(model, row, np.array([0]), np.array([3]), np.array([0.5]))[0]` is -0.21 if the row's margin
-    is lower by 0.21 with a value of 0.5 for the fourth feature.
+    Returns:
+        The changes where `chosen`, in the order of `numpy.nonzero(chosen)`.
+
+    Example: -0.21 for the fourth feature of a row whose margin is lower by 0.21 with the fourth of `values`.
     """
+    rows, features = np.nonzero(chosen)
     if model.tables is not None:
         from scoring.kernel.compiled import change_margins
 
-        changes: NDArray[np.float64] = np.empty(len(rows))
-        change_margins(model.tables, np.ascontiguousarray(matrix, dtype=np.float64), rows, features, values, changes)
-        return changes
+        changes = np.empty(matrix.shape)
+        change_margins(model.tables, np.ascontiguousarray(matrix, dtype=np.float64), values, chosen, changes)
+        return changes[rows, features]
     if len(rows) == 0:
         return np.empty(0)
     changed = matrix[rows]
-    changed[np.arange(len(rows)), features] = values
+    changed[np.arange(len(rows)), features] = values[features]
     before, after = (np.asarray(model.booster.predict(each, raw_score=True)) for each in (matrix, changed))
-    changes = after - before[rows]
-    return changes
+    differences: NDArray[np.float64] = after - before[rows]
+    return differences
 
 
 def verify_tables(model: Model) -> None:

@@ -68,8 +68,8 @@ def principal_reasons(bundle: Bundle, rows: NDArray[np.float64], points: Points,
         unused: the optional tables that were not used.
     """
     sheet = bundle.sheet
-    row, column = _candidates(sheet, rows, points)
-    found = ReasonColumns(row, column, _gains(bundle, rows, points, row, column))
+    is_candidate = _candidates(sheet, rows, points)
+    found = ReasonColumns(*np.nonzero(is_candidate), _gains(bundle, rows, points, is_candidate))
     found = found.take(found.gain >= MIN_GAIN)
     found = found.take(~_looks_typical(sheet, rows, found))
     found = _costliest_of_each_group(sheet, points, found)
@@ -123,10 +123,8 @@ def _gap_of(gaps: tuple[TableGap, ...], tables: tuple[str, ...]) -> TableGap | N
     return next((gap for gap in gaps if gap.table in tables), None)
 
 
-def _candidates(
-    sheet: FeatureSheet, rows: NDArray[np.float64], points: Points
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and scored columns of the values that are risky or missing and cost enough points.
+def _candidates(sheet: FeatureSheet, rows: NDArray[np.float64], points: Points) -> NDArray[np.bool_]:
+    """Return the values that are risky or missing and cost enough points, shape (rows, scored features).
 
     The group of each costs points in total; otherwise the reason would contradict the points of its group.
     """
@@ -136,8 +134,8 @@ def _candidates(
     risky = (values - typical) * signs > 0
     missing = np.isnan(values) & ~np.isnan(typical)
     costly = (points.features <= -MIN_GAIN) & (group_sums(sheet, points) < 0)[:, sheet.group_of_scored]
-    rows_found, columns_found = np.nonzero(costly & (risky | missing))
-    return rows_found, columns_found
+    candidates: NDArray[np.bool_] = costly & (risky | missing)
+    return candidates
 
 
 def group_sums(sheet: FeatureSheet, points: Points) -> NDArray[np.int64]:
@@ -149,12 +147,15 @@ def group_sums(sheet: FeatureSheet, points: Points) -> NDArray[np.int64]:
 
 
 def _gains(
-    bundle: Bundle, rows: NDArray[np.float64], points: Points, row: NDArray[np.int64], column: NDArray[np.int64]
+    bundle: Bundle, rows: NDArray[np.float64], points: Points, is_candidate: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return the points that each candidate's score gains with that feature at its typical value."""
     sheet, policy = bundle.sheet, bundle.policy
-    typical, _ = sheet.typical_and_signs
-    changes = margin_changes(bundle.model, rows, row, np.array(sheet.scored)[column], typical[column])
+    values, chosen = np.full(rows.shape[1], np.nan), np.zeros(rows.shape, dtype=bool)
+    values[np.array(sheet.scored)] = sheet.typical_and_signs[0]
+    chosen[:, sheet.scored] = is_candidate
+    changes = margin_changes(bundle.model, rows, values, chosen)
+    row, _ = np.nonzero(is_candidate)
     improved = points.exact_score[row] + points_of_margins(changes, policy.calibration, policy.scale)
     gains: NDArray[np.int64] = np.floor(improved + 0.5).astype(np.int64) - points.unlimited[row]
     return gains
@@ -166,7 +167,9 @@ def _looks_typical(sheet: FeatureSheet, rows: NDArray[np.float64], found: Reason
     value = rows[found.row, np.array(sheet.scored)[found.column]]
     resolution = np.array([_RESOLUTION.get(entry.unit, _FINEST_RESOLUTION) for entry in sheet.scored_entries])
     is_large = np.maximum(np.abs(value), np.abs(typical)) >= _FROM_COARSE
-    near: NDArray[np.bool_] = np.abs(value - typical) <= np.where(is_large, _COARSEST_RESOLUTION, resolution[found.column])
+    near: NDArray[np.bool_] = np.abs(value - typical) <= np.where(
+        is_large, _COARSEST_RESOLUTION, resolution[found.column]
+    )
     for index in np.flatnonzero(near).tolist():
         unit = sheet.scored_entries[found.column[index]].unit
         near[index] = format_value(float(value[index]), unit) == format_value(float(typical[index]), unit)

@@ -104,7 +104,7 @@ def score_portfolio(
     """
     from api.cli.preview import NOTICE
     from api.kit.fields import utc_now
-    from api.scores.export import require_writable, write_portfolio
+    from api.scores.portfolio import require_writable, write_portfolio
 
     require_writable(out)
     bundle, stored = _champion_and_vectors()

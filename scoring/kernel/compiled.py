@@ -99,59 +99,90 @@ def explain_blocks(
 
 
 @_compiled
-def change_margins(  # noqa: PLR0917
+def change_margins(
     tables: Tables,
     matrix: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    features: NDArray[np.int64],
-    changed: NDArray[np.float64],
+    values: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
     changes: NDArray[np.float64],
 ) -> None:
-    """Set `changes` to the change of a row's margin if one of its features takes the value in `changed`."""
-    before, after = np.empty(len(tables.feature)), np.empty(len(tables.feature))
-    prepared = -1
-    for index in range(len(rows)):
-        row, feature = rows[index], features[index]
-        if row != prepared:
-            for column in range(len(before)):
-                words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
-                value = matrix[row, tables.feature[column]]
-                before[column] = _prepare(value, tables.missing[column], tables.fill[column], words)
-            prepared = row
-        changes[index] = 0.0
-        if feature + 1 >= len(tables.groups_from):  # no split reads it
-            continue
-        for column in range(len(before)):
-            after[column] = before[column]
-            if tables.feature[column] == feature:
-                words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
-                after[column] = _prepare(changed[index], tables.missing[column], tables.fill[column], words)
-        for position in range(tables.groups_from[feature], tables.groups_from[feature + 1]):
-            group = tables.groups_of[position]
-            old, new = np.uint64(0), np.uint64(0)
-            for bit in range(tables.bits_from[group], tables.bits_from[group + _ONE]):
-                low, high, shift = tables.low[bit], tables.high[bit], bit - tables.bits_from[group]
-                value, other = before[tables.column[bit]], after[tables.column[bit]]
-                old |= np.uint64((low < value) & (value <= high)) << shift
-                new |= np.uint64((low < other) & (other <= high)) << shift
-            if old != new:
-                slots = tables.slots_from[group + _ONE] - tables.slots_from[group]
-                start = tables.table_from[group] + slots
-                changes[index] += (
-                    tables.table[start + new * (slots + _ONE)] - tables.table[start + old * (slots + _ONE)]
-                )
+    """Set `changes` to how much a row's margin changes if one feature takes the value in `values`, where `chosen`."""
+    columns, before = len(tables.feature), np.zeros((len(tables.feature), BLOCK))
+    after = np.empty(columns)
+    for column in range(columns):
+        words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
+        after[column] = _prepare(values[tables.feature[column]], tables.missing[column], tables.fill[column], words)
+    rows_of, count = np.empty((matrix.shape[1], BLOCK), dtype=np.int32), np.empty(matrix.shape[1], dtype=np.int64)
+    entry, moved = np.empty(BLOCK, dtype=np.int32), np.empty(BLOCK, dtype=np.int32)
+    sums = np.empty((matrix.shape[1], BLOCK))
+    for start in range(0, len(matrix), BLOCK):
+        rows = min(BLOCK, len(matrix) - start)
+        for column in range(columns):
+            words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
+            feature, missing, fill = tables.feature[column], tables.missing[column], tables.fill[column]
+            for row in range(rows):
+                before[column, row] = _prepare(matrix[start + row, feature], missing, fill, words)
+        count[:] = 0
+        for row in range(rows):
+            for feature in range(matrix.shape[1]):
+                if chosen[start + row, feature]:
+                    rows_of[feature, count[feature]] = row
+                    sums[feature, count[feature]] = 0.0
+                    count[feature] += 1
+        for group in range(len(tables.table_from) - 1):
+            _find_entries(tables, group, before, entry[:rows])
+            _add_changes(tables, group, before, after, entry, rows_of, count, sums)
+        for feature in range(matrix.shape[1]):
+            for index in range(count[feature]):
+                changes[start + rows_of[feature, index], feature] = sums[feature, index]
 
 
 @_inner
 def _find_entries(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
-    """Set `entry` to the start of each row's line in the group's table."""
+    """Set `entry`, of up to a block of rows, to the start of each row's line in the group's table."""
     lines = np.int32(tables.slots_from[group + 1] - tables.slots_from[group] + _ONE)
     entry[:] = 0
     for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
         low, high, column = tables.low[bit], tables.high[bit], values[tables.column[bit]]
-        for row in range(BLOCK):
+        for row in range(len(entry)):
             entry[row] += lines if (low < column[row]) & (column[row] <= high) else np.int32(0)
         lines *= np.int32(2)
+
+
+@_inner
+def _add_changes(  # noqa: PLR0917
+    tables: Tables,
+    group: int,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    entry: NDArray[np.int32],
+    rows_of: NDArray[np.int32],
+    count: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the changes of the group's share of the margin to the sums of each feature's chosen rows."""
+    slots = tables.slots_from[group + 1] - tables.slots_from[group]
+    share_from = tables.table_from[group] + slots
+    moved = np.empty(BLOCK, dtype=np.int32)
+    for slot in range(tables.slots_from[group], tables.slots_from[group + 1]):
+        feature = np.int64(tables.slots[slot])
+        if not count[feature]:
+            continue
+        for index in range(count[feature]):
+            moved[index] = entry[rows_of[feature, index]]
+        lines = np.int32(slots + _ONE)
+        for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
+            column = tables.column[bit]
+            if tables.feature[column] == feature:
+                low, high = tables.low[bit], tables.high[bit]
+                set_lines = lines if (low < after[column]) & (after[column] <= high) else np.int32(0)
+                for index in range(count[feature]):
+                    value = before[column, rows_of[feature, index]]
+                    moved[index] += set_lines - (lines if (low < value) & (value <= high) else np.int32(0))
+            lines *= np.int32(2)
+        for index in range(count[feature]):
+            line = entry[rows_of[feature, index]]
+            sums[feature, index] += tables.table[share_from + np.uint64(moved[index])] - tables.table[share_from + np.uint64(line)]
 
 
 @_inner

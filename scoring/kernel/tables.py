@@ -29,7 +29,7 @@ class Tables(NamedTuple):
     `words_from` has the start of each column's words of category bits, and the end of the last; `bits_from`,
     `slots_from` and `table_from` have the same for groups. A group's part of `table` has one line per pattern: the
     contribution of each feature in its `slots`, then the share of the margin. `low`, `high` and `column` belong to its
-    bits. `groups_from` and `groups_of` list, for each feature, the groups whose patterns depend on it.
+    bits.
     """
 
     base: float
@@ -46,8 +46,6 @@ class Tables(NamedTuple):
     slots: NDArray[np.uint64]
     table_from: NDArray[np.uint64]
     table: NDArray[np.float64]
-    groups_from: NDArray[np.uint64]
-    groups_of: NDArray[np.uint64]
 
     @property
     def mib(self) -> float:
@@ -76,7 +74,6 @@ def build(trees: Sequence[Tree]) -> Tables:
         slots=_read_only([feature for group in groups for feature in group.features], np.uint64),
         table_from=_starts(group.table_size for group in groups),
         table=_read_only(np.concatenate([_group_table(group, leaf_tables) for group in groups]), np.float64),
-        **_groups_by_feature(groups),
     )
 
 
@@ -171,18 +168,6 @@ def _column_arrays(table_plan: Plan) -> dict[str, NDArray[Any]]:
         "fill": _read_only([column.fill for column in columns], np.float64),
         "words_from": _starts(map(len, words)),
         "words": _read_only([word for column_words in words for word in column_words], np.int64),
-    }
-
-
-def _groups_by_feature(groups: Sequence[Group]) -> dict[str, NDArray[Any]]:
-    features = 1 + max((feature for group in groups for feature in group.features), default=-1)
-    groups_of: list[list[int]] = [[] for _ in range(features)]
-    for number, group in enumerate(groups):
-        for feature in group.features:
-            groups_of[feature].append(number)
-    return {
-        "groups_from": _starts(map(len, groups_of)),
-        "groups_of": _read_only([number for numbers in groups_of for number in numbers], np.uint64),
     }
 
 

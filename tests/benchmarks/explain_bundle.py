@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from features.store.vectors import Snapshot, VectorStore
 from scoring import AdviceVerdict, Bundle, BundleParts, Policy, Reference, Vector, advise, pack
 from scoring.model import Calibration

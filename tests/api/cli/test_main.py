@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.errors import OutputError, SellerUnknown
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from api.settings import Settings
 from features.errors import StoreError
 from features.store.vectors import StoredVector, VectorStore

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from features.ingest import OperatingStore, open_store
 from features.pipeline import accepted_rows
 from features.store.vectors import Snapshot, StoredVector
