@@ -5,6 +5,7 @@
 #   make test-fast     the tests without server, browser, Spark or training: for quick feedback
 #   make soak          random, race and kill tests with many repetitions, and every variant: about half an hour (docs/testing.md)
 #   make check         ruff, mypy strict, import contracts
+#   make docs          write the generated pages: docs/features.md, docs/profile.md, docs/data-contract.md
 #   make bench         benchmarks; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, and write docs/real-data.md
 #   make mlflow        start MLflow on http://127.0.0.1:5000, with all runs and models
@@ -18,7 +19,7 @@ SELLERSCORE := $(BIN)/sellerscore
 SERVE ?= 1
 SELLERS ?= 2000
 
-.PHONY: setup run test test-fast soak check bench real-data mlflow lock
+.PHONY: setup run test test-fast soak check docs bench real-data mlflow lock
 
 setup: .venv/.ready
 
@@ -65,6 +66,11 @@ check: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: setup
+	@$(SELLERSCORE) features describe --markdown > docs/features.md
+	@$(BIN)/python -m features.profile.describe > docs/profile.md
+	@$(BIN)/python -m features.contract_page
 
 bench: setup
 	@ONLY=$(ONLY) $(BIN)/python -m tests.benchmarks

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from api.app import create_app
 from api.auth.sessions import UserKind, login_url
 from api.auth.tokens import TOKEN_PATH
+from api.clients.service import ClientRegister
 from api.errors import AddressTakenError
 from api.kit.connections import LimitedServer, connection_class
 from api.kit.fields import Purpose
@@ -112,10 +113,11 @@ def _example_call(services: Services, address: str) -> str:
     credentials = None
     if settings.demo_bank:
         secrets, now = services.auth.secrets, datetime.now(UTC)
-        credentials = demo_bank(settings.demo_bank_path, services.engine, secrets, now)
+        register = ClientRegister(services.engine, services.receipts)
+        credentials = demo_bank(settings.demo_bank_path, register, secrets, now)
     if credentials is None:
         return 'Call it as one of your banks. Create one with `sellerscore bank create "Example name"`.'
-    demo_products(credentials, services.engine, services.champion.bundle.policy.bands)
+    demo_products(credentials, services.engine, services.receipts, services.champion.bundle.policy.bands)
     if not demo_consent(credentials, services.engine, services.ledger, example.seller_id, _PURPOSE):
         return (
             "The demo bank cannot score a seller: the consent was revoked. Record a new one with `POST /v1/consents`."

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import sys
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,9 +16,9 @@ def stop(message):  # exit code 2: nothing was checked
 
 
 def read(path):
+    special = path.is_fifo() or path.is_char_device()  # such a file may never end
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return stop(f"Cannot read {path}: it is not a regular file. Save it as one.") if special else path.read_bytes()
     except OSError as error:
         stop(f"Cannot read {path}: {error.strerror}. Save the score and the key set of the service as files.")
 
@@ -52,7 +53,7 @@ def check(answer, keys):
 
 if len(sys.argv) != 3:  # noqa: PLR2004 - the script and two files
     stop("Usage: python verify_receipt.py score.json jwks.json\nThe response of POST /v1/scores, and the key set.")
-score, jwks = map(read, sys.argv[1:])
+score, jwks = map(read, map(Path, sys.argv[1:]))
 try:
     keys = {key["kid"]: key for key in json.loads(jwks)["keys"]}
 except (ValueError, TypeError, KeyError):

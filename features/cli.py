@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from features.output import Output, OutputOption, print_json
 
 if TYPE_CHECKING:
     from features.ingest import IngestReport
+
+_MAX_ENDS: Final = 8
+"""The days of which the console prints the number of sellers whose data end there."""
 
 app = typer.Typer()
 features_app = typer.Typer(invoke_without_command=True)
@@ -101,10 +104,26 @@ def _store_vectors(output: Output) -> str:
     home = state_folder()
     store = open_store(home / "operating")
     with Console(stderr=True).status("Computing features from tiles"):
-        snapshot, sellers = materialize_vectors(store, VectorStore(home / "vectors.db"))
+        counts = materialize_vectors(store, VectorStore(home / "vectors.db"))
+    newest, sellers = counts[0][0], sum(count for _, count in counts)
+    by_day: dict[str, int] = {}
+    for snapshot, count in counts:
+        by_day[snapshot.as_of.isoformat()] = by_day.get(snapshot.as_of.isoformat(), 0) + count
     if output is Output.JSON:
-        return json.dumps({"as_of": snapshot.as_of.isoformat(), "sellers": sellers, "data": snapshot.data_version})
-    return f"Vectors of {sellers:,} sellers as of {snapshot.as_of}, catalogue {snapshot.catalogue[:19]}"
+        found = {"as_of": newest.as_of.isoformat(), "sellers": sellers, "data": newest.data_version}
+        return json.dumps(found if len(by_day) == 1 else found | {"sellers_by_as_of": by_day})
+    text = f"Vectors of {sellers:,} sellers as of {newest.as_of}, catalogue {newest.catalogue[:19]}"
+    return text if len(by_day) == 1 else "\n".join([text.replace(f" as of {newest.as_of}", ""), *_ends(by_day)])
+
+
+def _ends(by_day: Mapping[str, int]) -> Iterator[str]:
+    """Yield how many sellers have data up to each day, the latest first, a few days at most."""
+    yield "The data of sellers end on different days. Each seller is computed as of its own latest covered midnight:"
+    days = list(by_day.items())
+    yield from (f"  {day}: {count:,} seller{'s' if count > 1 else ''}" for day, count in days[:_MAX_ENDS])
+    if len(days) > _MAX_ENDS:
+        rest = sum(count for _, count in days[_MAX_ENDS:])
+        yield f"  {days[-1][0]} to {days[_MAX_ENDS][0]}: {rest:,} seller{'s' if rest > 1 else ''}"
 
 
 @features_app.command("list")
@@ -194,6 +213,8 @@ def write_frame(
         f"{days[-1]} is not covered yet: orders and the tables that keep up with them were delivered through {latest}. "
         f"Use dates up to {latest}.",
     )
+    if not store.covers_all_stores:
+        typer.echo("Sellers whose data end before a date are left out as of that date.", err=True)
     with Console(stderr=True).status(f"Computing features on {engine}"):
         rows = materialize_frame(store, days, out.absolute(), engine)
     if output is Output.JSON:

@@ -65,6 +65,7 @@ MEANINGS_BY_TABLE: Final[Mapping[tuple[str, str], str]] = {
 DELIVERY: Final[Mapping[str, object]] = {
     "source": "orders of marketplace X, nightly export",
     "covers_through": {"orders": "2025-06-01", "refunds": "2025-06-01", "traffic": "2025-05-31"},
+    "covers_stores": "all",
     "constant_rate": {"currency": "EUR", "usd_per_unit": 1.08},
     "absent": ["buyer_ids"],
     "begins": {"traffic": "2024-11-01"},

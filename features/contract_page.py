@@ -1,7 +1,7 @@
 """The generated part of docs/data-contract.md: the tables, their columns and `delivery.json`.
 
 The text comes from `features.schema` and the rules of `delivery.json`, so that the page and the validation agree.
-`python -m features.contract_page` updates the page.
+`make docs` updates the page.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
-from features.ingest.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, MAX_SOURCE
+from features.ingest.delivery import ABSENT, BASE_CURRENCY, COVERED_STORES, FIRST_DAY, MAX_SOURCE
 from features.quality.explanations import PURPOSE, permitted
 from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
-BEGIN: Final = "<!-- generated: run python -m features.contract_page -->"
+BEGIN: Final = "<!-- generated: run make docs -->"
 END: Final = "<!-- end of the generated part -->"
 PAGE: Final = Path("docs") / "data-contract.md"
 
@@ -43,10 +43,18 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
     "covers_through": DeliveryField(
         "object: table to date",
         "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. If a "
-        "table has no entry, it counts as complete up to its last `known_at`. Scores are computed as of the latest "
-        "midnight through which orders, and the tables that end at most a week before them, are complete. Later rows "
-        "are accepted: they belong to days that are not complete yet.",
+        "table has no entry, it counts as complete up to its last `known_at`. A score is computed as of the latest "
+        "midnight through which the seller's orders, and the tables that end at most a week before them, are complete. "
+        "Later rows are accepted: they belong to days that are not complete yet.",
         f"table names; {_DAY}",
+    ),
+    "covers_stores": DeliveryField(
+        "text",
+        "The stores for which `covers_through` holds. `all`: all stores of your platform; a store without rows sold "
+        "nothing. `listed`: only the stores of which the delivery has a row in any table, a repeated row included. See "
+        "[Sellers whose data end on different days](#sellers-whose-data-end-on-different-days). Without the field, it "
+        "is `all`, but a delivery that would silence most of the other stores is refused.",
+        ", ".join(f"`{name}`" for name in COVERED_STORES),
     ),
     "constant_rate": DeliveryField(
         "object: `currency`, `usd_per_unit`",

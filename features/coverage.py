@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from features.engines.duckdb import open_engine, read_parquet
 from features.errors import CatalogueError, StoreError
 from features.executor import INDEX, map_engine_errors
+from features.seller_coverage import first_known, latest_midnights, pair_coverage
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from features.ingest import OperatingStore
-
-_FIRST: Final = "first"
-"""The first midnight as of which a seller is known."""
 
 
 def requested_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -103,6 +101,32 @@ def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date
             f"{since[~(since <= days)].iloc[0].date()} on. Use later dates for them."
         ),
     )
+    if not store.covers_all_stores:
+        _require_own_coverage(store, requested)
+
+
+def _require_own_coverage(store: OperatingStore, requested: pd.DataFrame) -> None:
+    """Raise StoreError for pairs after the days that were delivered of the seller's own stores."""
+    import pandas as pd
+
+    coverage = pair_coverage(store, requested)
+    latest = latest_midnights(coverage).set_axis(pd.MultiIndex.from_frame(coverage[INDEX]))
+    through = latest.reindex(pd.MultiIndex.from_frame(requested[INDEX])).set_axis(requested.index)
+    _require(
+        requested["as_of"] <= through,
+        requested,
+        lambda first: (
+            f"as of a date after the data of that seller end; the first is {first}, whose stores are covered "
+            f"{_through(through[~(requested['as_of'] <= through)].iloc[0])}. Other sellers are covered longer. Use "
+            "earlier dates for such sellers, or ingest the days between."
+        ),
+    )
+
+
+def _through(day: pd.Timestamp) -> str:
+    import pandas as pd
+
+    return "on no day" if pd.isna(day) else f"through {day.date()}"
 
 
 def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], str]) -> None:
@@ -115,9 +139,8 @@ def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], st
 
 def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
     """Return the first midnight as of which each seller is known, by seller, and that of the first order."""
+    known = first_known(store)
     with map_engine_errors(store), open_engine() as engine:
-        sellers, orders = (read_parquet(engine, store.files(table)) for table in ("sellers", "orders"))
-        since = sellers.group_by("seller_id").agg(**{_FIRST: sellers.visible_from.min()}).to_pyarrow()
+        orders = read_parquet(engine, store.files("orders"))
         first_order: date = orders.visible_from.min().as_scalar().to_pyarrow().as_py()
-    known: pd.Series = since.to_pandas(date_as_object=False).set_index("seller_id")[_FIRST]
     return known, first_order

@@ -58,8 +58,12 @@ def compute_for_pairs(
 
     The number of a pair is valid within one chunk.
     """
-    with map_engine_errors(store), open_engine(threads) as engine, workspace(engine) as keep:
-        current = current_tiles(engine, store)
+    with (
+        map_engine_errors(store),
+        open_engine(threads) as engine,
+        current_tiles(engine, store) as current,
+        workspace(engine) as keep,
+    ):
         tables = {name: read_parquet(engine, files) for name, files in current.files.items()}
         tables |= parties(engine, store) | _accepted(engine, store, LOAN_TABLES)
         prepared = prepare_tables(tables, measures, _span(_distinct_pairs(pairs)))

@@ -11,7 +11,9 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -20,20 +22,29 @@ from features.catalogue.definition import measures_in
 from features.engines import spark
 from features.engines.duckdb import open_engine, read_parquet
 from features.errors import StoreError
-from features.executor import compute_in_chunks, map_engine_errors, parties
+from features.executor import INDEX, compute_in_chunks, map_engine_errors, parties
 from features.facts import LOAN_TABLES
 from features.ingest.delivery import BASE_CURRENCY
 from features.ingest.erasure import read_erased
 from features.ingest.money import OLDEST_RATE
 from features.measures import prepare_tables
 from features.measures.scope import PAIR, scope_of
-from features.pipeline import all_sellers, compute_frame, covered_days, feature_table, latest_midnight
+from features.pipeline import (
+    compute_frame,
+    covered_days,
+    covered_pairs,
+    feature_table,
+    latest_midnight,
+    latest_sellers,
+)
 from features.profile.compute import compute_profiles
 from features.schema import FX_RATES
+from features.seller_coverage import COVERED_TABLES, as_table, pair_coverage
+from features.store.operating import open_store
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContextSet
 from features.store.tiles import current_spark_tiles
-from features.store.vectors import Snapshot, VectorStore
+from features.store.vectors import Snapshot, SnapshotRows, VectorStore
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -52,35 +63,91 @@ _BUCKETS: Final = 4096
 """Sellers are numbered by bucket, since one count over all of them would run on a single executor."""
 
 
-def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
-    """Compute and store the vector, profile and context of every seller; return the snapshot and the number of sellers.
+SellerCounts = tuple[tuple[Snapshot, int], ...]
+"""Snapshots and the number of sellers of each, the latest midnight first."""
 
-    A snapshot that is already stored, of the same data and definitions, is not computed again.
 
-    Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
+@dataclass(frozen=True)
+class SellerGroup:
+    """Sellers with the same coverage: their snapshot, and their pairs (seller_id, as_of)."""
+
+    snapshot: Snapshot
+    pairs: pd.DataFrame
+
+
+def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> SellerCounts:
+    """Compute and store the vector, profile and context of every seller; return the snapshots and their sellers.
+
+    Each seller has a vector as of the latest midnight that is covered for the seller. What is already stored, of the
+    same data and definitions, is not computed again. If another process computes vectors, wait for it, and then include
+    what was ingested during the wait: the vectors that are stored last are of the latest deliveries.
+
+    Example: after a delivery that covers orders of all stores through 2026-01-01, there is one snapshot, and every
+    seller has a vector as of that midnight.
     """
-    snapshot = snapshot_of(store)
-    if stored := vectors.count_sellers(snapshot):
-        return snapshot, stored
-    computed = compute_frame(store, all_sellers(store, snapshot.as_of))
+    with vectors.lock():
+        return _materialize_vectors(open_store(store.folder), vectors)
+
+
+def _materialize_vectors(store: OperatingStore, vectors: VectorStore) -> SellerCounts:
+    groups = seller_groups(store)
+    snapshots = [group.snapshot for group in groups]
+    stored = vectors.count_sellers(*snapshots)
+    if stored is None or not sum(stored):
+        stored = vectors.replace_all(_compute_snapshots(store, groups))
+    return tuple(zip(snapshots, stored, strict=True))
+
+
+def seller_groups(store: OperatingStore) -> list[SellerGroup]:
+    """Return the sellers of whom vectors are computed now, grouped by their coverage, the latest midnight first."""
+    everyone = snapshot_of(store)
+    sellers = latest_sellers(store)
+    if store.covers_all_stores or sellers.empty:
+        return [SellerGroup(everyone, sellers[INDEX])]
+    groups = []
+    for _, part in sellers.groupby(["as_of", *COVERED_TABLES], dropna=False):
+        ends = part.iloc[0][list(COVERED_TABLES)].dropna()
+        covers = {str(name): day.date() for name, day in ends.items()}
+        as_of = part["as_of"].iloc[0].date()
+        groups.append(SellerGroup(replace(everyone, as_of=as_of, covers_through=covers), part[INDEX]))
+    return sorted(groups, key=lambda group: group.snapshot.as_of, reverse=True)
+
+
+def _compute_snapshots(store: OperatingStore, groups: Sequence[SellerGroup]) -> list[SnapshotRows]:
+    """Return the vectors, profiles and contexts of all sellers. Profiles are computed in this order."""
+    import pandas as pd
+
+    computed = compute_frame(store, pd.concat([group.pairs for group in groups]))
+    if len(groups) > 1:
+        order = pd.concat([group.pairs.sort_values("seller_id") for group in groups])
+        computed = computed.reindex(pd.MultiIndex.from_frame(order))
     profiles = compute_profiles(store, computed)
-    context = compute_context(store, computed.index.to_frame(index=False), snapshot.as_of)
+    stored_profiles = iter(profiles.profiles)
+    # sellers may have been erased during the computation; a later erasure waits for the lock
     erased = read_erased(store.folder)
 
     def without_erased(rows: Iterable[Row]) -> Iterator[Row]:
-        # sellers may have been erased during the computation
         return (row for row in rows if not erased.holds("seller_id", row[0]))
 
-    return snapshot, vectors.replace(
-        snapshot,
-        without_erased(rows_of(computed)),
-        ProfileSet(profiles.definitions, without_erased(profiles.profiles)),
-        SellerContextSet(context.usd_per_unit, without_erased(context.sellers)),
-    )
+    snapshots, begin = [], 0
+    for group in groups:
+        end = begin + len(group.pairs)
+        part = computed.iloc[begin:end]
+        context = compute_context(store, part.index.to_frame(index=False), group.snapshot.as_of)
+        snapshots.append(
+            SnapshotRows(
+                group.snapshot,
+                without_erased(rows_of(part)),
+                ProfileSet(profiles.definitions, without_erased(islice(stored_profiles, len(part)))),
+                SellerContextSet(context.usd_per_unit, without_erased(context.sellers)),
+            )
+        )
+        begin = end
+    return snapshots
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:
-    """Return the snapshot of vectors that are computed now from this store."""
+    """Return the snapshot of vectors that are computed now from this store, if all sellers have the same coverage."""
     return Snapshot(latest_midnight(store), store.version, digest(CATALOGUE), covered_days(store))
 
 
@@ -118,7 +185,7 @@ def _rates(engine: DuckDbBackend, store: OperatingStore, as_of: date) -> dict[st
 
 
 def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Path, engine: Engine = "duckdb") -> int:
-    """Write the features of every seller known as of each midnight; return the number of rows.
+    """Write the features of every seller known and covered as of each midnight; return the number of rows.
 
     The folder has Parquet files with seller_id, as_of, and a double per feature in catalogue order, null if missing;
     rows have no order. The folder appears under its name when it is complete.
@@ -155,11 +222,10 @@ def _new_folder(out: Path) -> Iterator[Path]:
 
 
 def _write_duckdb_frame(store: OperatingStore, midnights: Sequence[date], folder: Path) -> int:
-    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    computed = compute_frame(store, pd.concat([all_sellers(store, day) for day in midnights])).reset_index()
+    computed = compute_frame(store, covered_pairs(store, midnights)).reset_index()
     kinds = {"seller_id": pa.string(), "as_of": pa.date32()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in computed.columns])
     folder.mkdir()
@@ -182,21 +248,37 @@ def write_spark_frame(
         StoreError: the operating data cannot be read, or `out` cannot be written.
     """
     try:
-        current = current_spark_tiles(engine, store)
-        files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
-        tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
-        sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
-        with spark.workspace(engine, store.folder / "tiles-spark") as keep:
-            pairs = keep(_pairs(sellers, midnights))
+        with (
+            current_spark_tiles(engine, store) as current,
+            spark.workspace(engine, store.folder / "tiles-spark") as keep,
+        ):
+            files = {**current.files, **{name: store.files(name) for name in LOAN_TABLES if store.files(name)}}
+            tiles = {name: spark.read_parquet(engine, paths) for name, paths in files.items()}
+            sellers, stores = (spark.read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
+            covered = _write_coverage(engine, store, midnights, out.with_name("coverage.parquet"))
+            known = _pairs(sellers, midnights)
+            pairs = keep(known if covered is None else known.semi_join(covered, INDEX))
             span = (min(midnights), max(midnights))
             prepared = prepare_tables(tiles, measures_in(catalogue), span)
             tiles |= {name: keep(table) for name, table in prepared.items()}
             scope = scope_of(pairs, sellers, stores, span, keep)
-            table = feature_table(tiles, scope, current.known_since, catalogue, current.begins)
+            table = feature_table(tiles, scope, current.known_since, catalogue, current.begins, coverage=covered)
             written = spark.write_parquet(engine, table, out)
         return int(spark.fetch(engine, written.agg(rows=written.count()))[0]["rows"])
     except spark.engine_errors() as error:
         raise StoreError(f"No frame of {store.folder} could be written to {out}: {spark.reason_of(error)}") from error
+
+
+def _write_coverage(
+    engine: SparkBackend, store: OperatingStore, midnights: Sequence[date], file: Path
+) -> ir.Table | None:
+    """Write the coverage of the pairs of a frame for Spark, if it differs between sellers, and return it."""
+    import pyarrow.parquet as pq
+
+    if store.covers_all_stores:
+        return None
+    pq.write_table(as_table(pair_coverage(store, covered_pairs(store, midnights))), file)
+    return spark.read_parquet(engine, [file])
 
 
 def _pairs(sellers: ir.Table, midnights: Sequence[date]) -> ir.Table:

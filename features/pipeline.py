@@ -42,15 +42,20 @@ from features.expressions import (
 from features.measures import measure_tables
 from features.measures.scope import PAIR, PairScope, column_name
 from features.measures.windows import plain
+from features.seller_coverage import (
+    COVERED_TABLES,
+    as_table,
+    latest_coverage,
+    latest_midnights,
+    latest_of,
+    pair_coverage,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
 
     from features.ingest import OperatingStore
-
-_MAX_LAG: Final = 7
-"""The days that a table may end before the orders and still set the date of an online vector."""
 
 _MAY_BE_MISSING: Final = (
     DaysOnPlatform | DaysSinceFirst | DaysSinceLast | LatestDay | MedianDay | MedianOf | OldestStore
@@ -67,6 +72,8 @@ def feature_table(
     known_since: Mapping[str, date],
     catalogue: Sequence[Feature] = CATALOGUE,
     begins: Mapping[str, date] = MappingProxyType({}),
+    *,
+    coverage: ir.Table | None = None,
 ) -> ir.Table:
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
@@ -78,9 +85,14 @@ def feature_table(
         catalogue: the features to compute.
         begins: the day on which the platform began to record a table. A window that starts before it is missing, since
             its first days would count as days without events.
+        coverage: seller_id, as_of and the midnight through which each table is complete for the seller, if it differs
+            between sellers. Measures of a table that ends before as_of are missing.
     """
     measures = sorted(measures_in(catalogue), key=column_name)
     measured = scope.pairs.select(PAIR, *INDEX)
+    if coverage is not None:
+        ends = coverage.rename({_covered(name): name for name in COVERED_TABLES})
+        measured = measured.left_join(ends, INDEX, rname="{name}_covered").drop(*(f"{name}_covered" for name in INDEX))
     for number, table in enumerate(measure_tables(tiles, scope, measures)):
         # distinct names let Ibis make one flat join instead of nested queries
         measured = measured.left_join(scope.keep(table), PAIR, rname=f"{{name}}_{number}")
@@ -133,13 +145,19 @@ def compute_frame(
 ) -> pd.DataFrame:
     """Compute features for distinct (seller, midnight) pairs, without the checks of `frame`.
 
-    The values of unknown sellers and of dates that are not covered are missing.
+    The values of unknown sellers and of dates that are not covered are missing. If coverage differs between sellers, so
+    are those of tables that end before the date for the seller.
 
     Dates may be timestamps at midnight. The frame is indexed and sorted by (seller_id, as_of).
     """
+    import ibis
+
+    coverage = None if store.covers_all_stores else pair_coverage(store, pairs)
 
     def expressions(sources: Sources, scope: PairScope) -> dict[str, ir.Table]:
-        return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins)}
+        covered = None if coverage is None else scope.keep(ibis.memtable(as_table(coverage)))
+        table = feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins, coverage=covered)
+        return {"frame": table}
 
     computed = compute_for_pairs(store, pairs, expressions, measures_in(catalogue), threads)
     return index_by_pair(computed["frame"]).astype("float64")
@@ -152,6 +170,27 @@ def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
     return pairs
+
+
+def latest_sellers(store: OperatingStore) -> pd.DataFrame:
+    """Return every seller as of the latest midnight that is covered for the seller, as pairs for `frame`.
+
+    If the coverage differs between sellers, the columns of `pair_coverage` follow, and sellers without a covered order
+    are left out.
+    """
+    sellers = all_sellers(store, latest_midnight(store))
+    return sellers if store.covers_all_stores else latest_coverage(store, sellers)
+
+
+def covered_pairs(store: OperatingStore, midnights: Sequence[date]) -> pd.DataFrame:
+    """Return the pairs of every seller known as of each midnight, without those after the data of the seller end."""
+    import pandas as pd
+
+    pairs = pd.concat([all_sellers(store, day) for day in midnights])
+    if store.covers_all_stores:
+        return pairs
+    coverage = pair_coverage(store, pairs)
+    return coverage.loc[latest_midnights(coverage) >= coverage["as_of"], INDEX].reset_index(drop=True)
 
 
 def seller_segments(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -188,14 +227,15 @@ def latest_midnight(store: OperatingStore) -> date:
     A table keeps up if it ends at most 7 days before the orders: after its end, undelivered days would count as days
     without events. A table that ends earlier counts as missing instead.
 
+    If coverage differs between sellers, this is the end of the newest orders, see `latest_sellers` for each seller.
+
     Raises:
         StoreError: no day of orders is covered.
     """
     covered = covered_days(store)
     if "orders" not in covered:
         raise StoreError("The store covers no day of orders, which every feature needs; ingest orders first.")
-    ends = covered["orders"]
-    return min(day for day in covered.values() if (ends - day).days <= _MAX_LAG)
+    return latest_of(covered) if store.covers_all_stores else covered["orders"]
 
 
 def covered_days(store: OperatingStore) -> dict[str, date]:
@@ -212,9 +252,16 @@ def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping
     if not tables >= used:
         return ibis.null("float64")
     value = _visible_value(measure, measured)
+    for table in sorted(table for table in used if _covered(table) in measured.columns):
+        complete = measured[_covered(table)].cast("date") >= measured.as_of
+        value = ibis.ifelse(complete, value, ibis.null(value.type()))
     for table in sorted(used & late.keys()):
         value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
     return value.cast("float64")
+
+
+def _covered(table: str) -> str:
+    return f"covered({table})"
 
 
 def _complete_from(measure: Measure, table: str, begins: Mapping[str, date]) -> date:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from features.exact import EXACT, exact, stored_total
 from features.facts import FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS, WEEKEND, Fact
 from features.festivals import festival_days
+from features.schema import BY_NAME
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -141,10 +142,10 @@ def _parts(name: str, rows: Rows, parties: ir.Table) -> Iterator[ir.Table]:
             # as decimals, since 4.395 stars are 4.40 and not the double just below
             stars = (fresh.stars.cast("decimal(9, 6)") * 100).round().cast("int64")
             yield fresh.mutate(star_hundredths=stars * fresh.ratings)
-        case "purchases":
-            yield fresh.mutate(day=fresh.purchased_at.cast("date"))
-        case "traffic":
-            yield fresh
+        case "fulfilments":
+            return  # a parcel counts on the day of its order only
+        case _:
+            yield fresh.mutate(day=fresh[str(BY_NAME[name].event_time)].cast("date"))
 
 
 def _with_orders(name: str, rows: Rows) -> Iterator[ir.Table]:

@@ -75,13 +75,15 @@ def print_run(run: Run, registered: RegisteredVersion, card: str, output: Output
         _print_json(run, {**asdict(registered), "model_card": card, "bundle": run.bundle.digest})
         return
     facts = run.facts
+    uncovered = facts.get("uncovered", 0)
+    after = f"{uncovered:,} after the data of their seller end, " if uncovered else ""
     test = "Out-of-time" if facts["evidence"] == "out_of_time" else "Out-of-fold"
     _print_tables(
         run,
         f"Training: {facts['train_rows']:,} loans ({facts['train_bad']:,} defaults). {test} test: "
         f"{facts['test_rows']:,} loans ({facts['test_bad']:,} defaults). Not used: {facts['censored']:,} with an open "
-        f"outcome, {facts['unscheduled']:,} without instalments, {facts['set_apart']:,} excluded by the split (embargo "
-        "or sellers of the other part).",
+        f"outcome, {facts['unscheduled']:,} without instalments, {after}{facts['set_apart']:,} excluded by the split "
+        "(embargo or sellers of the other part).",
     )
     typer.echo(
         f"Registered version {registered.version} with bundle {run.bundle.digest[:19]}. Metrics and plots are in "

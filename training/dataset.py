@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import CATALOGUE, digest
 from features.coverage import require_covered
 from features.errors import StoreError
+from features.executor import INDEX
 from features.pipeline import accepted_rows, all_sellers, compute_frame, latest_midnight, seller_segments
+from features.seller_coverage import latest_midnights, loan_ends, pair_coverage
 from scoring import Vector
 from training.errors import LabelError
 from training.labels import LOANS, DefaultDefinition, Labels, label_loans
@@ -202,17 +204,21 @@ def loan_labels(store: OperatingStore, definition: DefaultDefinition | None = No
         if name not in store.covers_through or not store.rows(name):
             raise LabelError(f"The store has no {name}. Ingest them, or name a label table with --labels.")
     observed_through = min(store.covers_through[name] for name in names)
-    return label_loans({name: accepted_rows(store, name) for name in names}, observed_through, definition)
+    tables = {name: accepted_rows(store, name) for name in names}
+    return label_loans(tables, observed_through, definition, loan_ends(store, tables["loans"]))
 
 
 def build(store: OperatingStore, labels: Labels) -> Dataset:
     """Return the dataset of some labels, with features computed as of each label's midnight.
+
+    Loans that were paid out after the data of their seller end are left out and counted.
 
     Raises:
         LabelError: a label is of a seller that the store does not have, or of a day that it does not cover.
     """
     import pandas as pd
 
+    labels = _covered_loans(store, labels) if labels.source == LOANS else labels
     rows, covered = labels.rows, latest_midnight(store)
     _check_sellers(store, rows, covered)
     pairs = rows[["seller_id", "as_of"]]
@@ -229,6 +235,21 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     present = tuple(name for name in tables if store.has(name))
     origin = Origin(store.origins, covered)
     return Dataset(rows, features, about, labels, digest(CATALOGUE), store.version, present, origin=origin)
+
+
+def _covered_loans(store: OperatingStore, labels: Labels) -> Labels:
+    """Return the labels without those after the data of their seller end, where undelivered days would be zeros."""
+    if store.covers_all_stores:
+        return labels
+    coverage = pair_coverage(store, labels.rows)
+    covered = coverage.loc[latest_midnights(coverage) >= coverage["as_of"], INDEX]
+    rows = labels.rows.merge(covered, on=INDEX)
+    if rows.empty:
+        raise LabelError(
+            f"None of the {len(labels.rows):,} labelled loans was paid out while the data of its seller were complete. "
+            "Deliver the orders of the sellers up to the day of their loans."
+        )
+    return replace(labels, rows=rows, uncovered=len(labels.rows) - len(rows))
 
 
 def _check_sellers(store: OperatingStore, rows: pd.DataFrame, covered: date) -> None:

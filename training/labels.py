@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
+from features.regular_files import open_regular
 from training.errors import LabelError
 from training.settings import STRICT
 
@@ -86,6 +87,7 @@ class Labels:
         source: where the outcomes come from.
         horizon_days: days after `as_of` at which the outcomes of a label table were observed; None if unknown, and
             for loans, whose definition states the months.
+        uncovered: number of loans that were paid out after the data of their seller end.
     """
 
     rows: pd.DataFrame
@@ -95,10 +97,14 @@ class Labels:
     unscheduled: int = 0
     source: str = LOANS
     horizon_days: int | None = None
+    uncovered: int = 0
 
 
 def label_loans(
-    tables: dict[str, pd.DataFrame], observed_through: date, definition: DefaultDefinition | None = None
+    tables: dict[str, pd.DataFrame],
+    observed_through: date,
+    definition: DefaultDefinition | None = None,
+    loan_ends: pd.Series | None = None,
 ) -> Labels:
     """Label each loan by the instalments and payments known at a midnight.
 
@@ -109,6 +115,8 @@ def label_loans(
         tables: `loans`, `instalments` and `payments` of the data contract.
         observed_through: outcomes before this midnight are known.
         definition: the definition of bad; by default 90+ days within 12 months.
+        loan_ends: by loan_id, the midnight through which the payments of the loan's seller are known, if that differs
+            between sellers. Payments that were not delivered must not count as unpaid.
 
     Raises:
         LabelError: there are no loans, or no outcome is known.
@@ -128,8 +136,13 @@ def label_loans(
     # reindex instead of map, which cannot cast if no loan was ever late
     first_bad = _first_bad_day(tables, definition).reindex(loans["loan_id"])
     bad_from = first_bad.set_axis(loans.index).astype("datetime64[us]")
-    is_bad = (bad_from <= end) & (bad_from <= observed)
-    is_known = is_bad | (end <= observed)
+    known = pd.Series(observed, loans.index)
+    if loan_ends is not None:
+        known = loan_ends.reindex(loans["loan_id"]).set_axis(loans.index)
+        known = known.mask(known > observed, observed)
+    is_bad = (bad_from <= end) & (bad_from <= known)
+    # of a seller whose data end earlier, bad loans are known earlier than good ones
+    is_known = (is_bad & (known == observed)) | (end <= known)
     rows = pd.DataFrame(
         {"seller_id": loans["seller_id"], "as_of": loans["disbursed_at"].dt.normalize(), "bad": is_bad}
     )[is_known]
@@ -240,10 +253,13 @@ def _first_line(rows: pd.Series) -> int:
 def _read_text_columns(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    if not path.is_file():
-        raise LabelError(f"There is no label table at {path}.")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_regular(path) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise LabelError(f"There is no label table at {path}.") from error
+    except OSError as error:
+        raise LabelError(f"The label table {path} cannot be read ({error.strerror}). Give a CSV file.") from error
     except ValueError as error:
         raise LabelError(f"The label table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
     # if every line has one field more than the header, pandas uses the first as index and shifts the rest

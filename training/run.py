@@ -296,6 +296,7 @@ def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Traine
         "test_bad": int(test_bad.sum()),
         "censored": dataset.labels.censored,
         "unscheduled": dataset.labels.unscheduled,
+        **({"uncovered": dataset.labels.uncovered} if dataset.labels.uncovered else {}),
         "set_apart": 0 if split.train is split.test else len(dataset.rows) - len(train_bad) - len(test_bad),
         "model": trained.fitted.recipe.kind.value,
         "rounds": trained.fitted.recipe.rounds,

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from features.regular_files import read_small_file
 from training.errors import ConfigError
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -28,7 +29,7 @@ def read_settings(path: Path | None, kind: type[Settings]) -> Settings:
         ConfigError: the file is not readable TOML, has an unknown setting, or has a value that is not allowed.
     """
     try:
-        content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+        content = {} if path is None else tomllib.loads(read_small_file(path).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"The settings file {path} cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -12,10 +12,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
+from features.regular_files import open_regular
 from training.dataset import TABLE_GROUPS, TABLE_ROWS, UNDATED, Dataset
 from training.errors import TableError
 from training.labels import Labels
@@ -83,21 +84,31 @@ def read_table(path: Path | str, text: Collection[str] = ()) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     path = Path(path)
-    if not path.is_file():
-        raise TableError(f"There is no table at {path}.")
-    if path.suffix.lower() == ".csv":
+    with _open_table(path) as file:
+        if path.suffix.lower() == ".csv":
+            try:
+                # with a header, pandas would rename the second of two columns with one name
+                header = pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False)
+                require_unique_names(header.set_axis(header.iloc[0].tolist(), axis=1))
+                file.seek(0)
+                return pd.read_csv(file, low_memory=False, dtype=dict.fromkeys(text, str))
+            except ValueError as error:
+                reason = str(error).strip()
+                raise TableError(f"The table {path.name} cannot be read as CSV in UTF-8: {reason}") from error
         try:
-            # with a header, pandas would rename the second of two columns with one name
-            header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-            require_unique_names(header.set_axis(header.iloc[0].tolist(), axis=1))
-            return pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(text, str))
-        except ValueError as error:
-            raise TableError(f"The table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
+            table: pd.DataFrame = pq.ParquetFile(file).read().to_pandas()
+        except (OSError, ValueError) as error:  # base classes of pyarrow's errors
+            raise TableError(f"The table {path.name} cannot be read as Parquet: {str(error).strip()}") from error
+        return table
+
+
+def _open_table(path: Path) -> BinaryIO:
     try:
-        table: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
-    except (OSError, ValueError) as error:  # base classes of pyarrow's errors
-        raise TableError(f"The table {path.name} cannot be read as Parquet: {str(error).strip()}") from error
-    return table
+        return open_regular(path)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise TableError(f"There is no table at {path}.") from error
+    except OSError as error:
+        raise TableError(f"The table {path} cannot be read ({error.strerror}). Give a Parquet or CSV file.") from error
 
 
 def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:

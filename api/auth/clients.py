@@ -1,4 +1,4 @@
-"""API clients and their credentials: tables, and the operations create, rotate, revoke and list.
+"""API clients and their credentials: tables and lookups. `api.clients.service` changes them.
 
 A client is never deleted, only revoked, because scores name the bank that they were issued for. Secrets are stored as
 MACs.
@@ -7,25 +7,18 @@ MACs.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
-from api.auth.credentials import ClientSecrets, NewSecret, PublicKey, is_outdated
+from api.auth.credentials import ClientSecrets, is_outdated
 from api.auth.scopes import ClientKind
-from api.errors import AccessError
-from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
-
-OVERLAP: Final = timedelta(hours=24)
-"""How long a replaced credential stays valid, so that a bank can switch without an interruption."""
-
-_MAX_NAME: Final = 200
+from api.kit.database import UtcDateTime, metadata, row_to, transaction
 
 clients = Table(
     "clients",
@@ -50,10 +43,10 @@ def _credential_table(name: str, key: Column[str], content: Column[str]) -> Tabl
     )
 
 
-_secrets = _credential_table(
+client_secrets = _credential_table(
     "client_secrets", Column("name", String(20), primary_key=True), Column("hash", String(200), nullable=False)
 )
-_keys = _credential_table(
+client_keys = _credential_table(
     "client_keys", Column("thumbprint", String(60), primary_key=True), Column("jwk", Text(), nullable=False)
 )
 _used_assertions = Table(
@@ -98,15 +91,6 @@ class Credentials:
     keys: tuple[Credential, ...]
 
 
-@dataclass(frozen=True)
-class CreatedClient:
-    """A client and its new secret, which cannot be shown again. The secret is None if the client has none."""
-
-    client: Client
-    secret: str | None = field(repr=False)
-    old_until: datetime | None = None
-
-
 _to_client = row_to(Client)
 
 
@@ -134,22 +118,22 @@ def open_secrets(folder: Path, engine: Engine) -> ClientSecrets:
         DatabaseUnavailable: The database does not respond.
     """
     with transaction(engine) as connection:
-        stored = connection.scalars(select(_secrets.c.hash)).all()
+        stored = connection.scalars(select(client_secrets.c.hash)).all()
     return ClientSecrets.open(folder, may_create=all(map(is_outdated, stored)))
 
 
 def find_secret_hash(connection: Connection, client_id: str, name: str, now: datetime) -> str | None:
     """Return the hash of a client's secret of that name, or None if it has no such valid secret."""
-    query = select(_secrets.c.hash).where(
-        _secrets.c.client_id == client_id, _secrets.c.name == name, _is_valid(_secrets, now)
+    query = select(client_secrets.c.hash).where(
+        client_secrets.c.client_id == client_id, client_secrets.c.name == name, is_valid(client_secrets, now)
     )
     return connection.execute(query).scalar_one_or_none()
 
 
 def public_keys(connection: Connection, client_id: str, now: datetime) -> list[dict[str, str]]:
     """Return the valid public keys of a client, newest first."""
-    query = select(_keys.c.jwk).where(_keys.c.client_id == client_id, _is_valid(_keys, now))
-    return [json.loads(jwk) for jwk in connection.scalars(query.order_by(_keys.c.created_at.desc()))]
+    query = select(client_keys.c.jwk).where(client_keys.c.client_id == client_id, is_valid(client_keys, now))
+    return [json.loads(jwk) for jwk in connection.scalars(query.order_by(client_keys.c.created_at.desc()))]
 
 
 def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, until: datetime, now: datetime) -> bool:
@@ -163,63 +147,6 @@ def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, un
     except IntegrityError:
         return False
     return True
-
-
-def create_client(
-    engine: Engine, kind: ClientKind, name: str, *, credential: NewSecret | PublicKey | None = None, now: datetime
-) -> CreatedClient:
-    """Create a client with a secret, or with the public key that it registers. Without either, it gets no token.
-
-    Example: `create_client(engine, ClientKind.BANK, "Bank of the North", credential=secrets.new(), now=now).secret` is
-    the secret of the bank.
-
-    Raises:
-        AccessError: The name is empty, too long or not printable.
-        DatabaseUnavailable: Nothing was created.
-    """
-    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
-        raise AccessError(f"Invalid client name. Use 1 to {_MAX_NAME} printable characters.")
-    client = Client(f"{kind}-{secrets.token_hex(8)}", kind, name.strip(), now, None)
-    with transaction(engine, writes=True) as connection:
-        insert_row(connection, clients, client)
-        return CreatedClient(client, _add_credential(connection, client.id, credential, now))
-
-
-def rotate_credential(
-    engine: Engine,
-    kind: ClientKind,
-    client_id: str,
-    *,
-    credential: NewSecret | PublicKey,
-    overlap: timedelta,
-    now: datetime,
-) -> CreatedClient:
-    """Give a client a new secret or public key. Its former credentials expire after the overlap.
-
-    Raises:
-        AccessError: The client does not exist or is revoked.
-        DatabaseUnavailable: Nothing was changed.
-    """
-    with transaction(engine, writes=True) as connection:
-        client = _require_client(connection, kind, client_id)
-        if client.revoked_at is not None:
-            raise AccessError(f"The {kind} {client_id} is revoked, which cannot be undone. Create a new one.")
-        _expire_credentials(connection, client_id, now + overlap)
-        return CreatedClient(client, _add_credential(connection, client_id, credential, now), now + overlap)
-
-
-def revoke_client(engine: Engine, kind: ClientKind, client_id: str, now: datetime) -> Client:
-    """Reject a client from now on, including its unexpired tokens. A second call changes nothing.
-
-    Raises:
-        AccessError: The client does not exist.
-        DatabaseUnavailable: Nothing was changed.
-    """
-    with transaction(engine, writes=True) as connection:
-        _require_client(connection, kind, client_id)
-        active = clients.c.id == client_id, clients.c.revoked_at.is_(None)
-        connection.execute(clients.update().where(*active).values(revoked_at=now))
-        return _require_client(connection, kind, client_id)
 
 
 def list_clients(engine: Engine, kind: ClientKind) -> Mapping[Client, Credentials]:
@@ -236,39 +163,9 @@ def _credentials(connection: Connection, client_id: str) -> Credentials:
         query = select(name, table.c.created_at, table.c.expires_at).where(table.c.client_id == client_id)
         return tuple(Credential(*row) for row in connection.execute(query.order_by(table.c.created_at)))
 
-    return Credentials(of(_secrets.c.name), of(_keys.c.thumbprint))
+    return Credentials(of(client_secrets.c.name), of(client_keys.c.thumbprint))
 
 
-def _is_valid(table: Table, now: datetime) -> ColumnElement[bool]:
+def is_valid(table: Table, now: datetime) -> ColumnElement[bool]:
+    """Return the SQL condition that a credential has not expired."""
     return table.c.expires_at.is_(None) | (table.c.expires_at > now)
-
-
-def _expire_credentials(connection: Connection, client_id: str, at: datetime) -> None:
-    for table in (_secrets, _keys):
-        longer = table.c.client_id == client_id, _is_valid(table, at)
-        connection.execute(table.update().where(*longer).values(expires_at=at))
-
-
-def _add_credential(
-    connection: Connection, client_id: str, credential: NewSecret | PublicKey | None, now: datetime
-) -> str | None:
-    """Store a credential. Return the text of a secret."""
-    owned = {"client_id": client_id, "created_at": now}
-    match credential:
-        case NewSecret(name, text, mac):
-            connection.execute(_secrets.insert().values(name=name, hash=mac, **owned))
-            return text
-        case PublicKey(members, thumbprint):
-            # a key that the client had before becomes valid again
-            former = _keys.c.client_id == client_id, _keys.c.thumbprint == thumbprint
-            connection.execute(_keys.delete().where(*former))
-            jwk = json.dumps(dict(members))
-            connection.execute(_keys.insert().values(thumbprint=thumbprint, jwk=jwk, **owned))
-    return None
-
-
-def _require_client(connection: Connection, kind: ClientKind, client_id: str) -> Client:
-    client = find_client(connection, client_id)
-    if client is None or client.kind is not kind:
-        raise AccessError(f'Unknown {kind} "{client_id}". Use an ID from `sellerscore {kind} list`.')
-    return client

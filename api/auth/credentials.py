@@ -29,6 +29,7 @@ from joserfc.util import urlsafe_b64decode
 from api.auth.token_request import InvalidClientError
 from api.errors import AccessError, KeyRingError
 from api.kit.files import AccessibleToOthersError, create_private, read_private
+from features.regular_files import read_small_file
 
 MAX_LIFETIME: Final = timedelta(minutes=5)
 """How far in the future an assertion may expire."""
@@ -160,8 +161,7 @@ def read_public_key(path: Path) -> PublicKey:
         AccessError: The file cannot be read, or holds a private key or one that is not allowed.
     """
     try:
-        with path.open("rb") as file:
-            jwk = json.loads(file.read(_MAX_FILE))
+        jwk = json.loads(read_small_file(path, _MAX_FILE))
     except OSError as error:
         raise AccessError(f"The key file {path} cannot be read ({error.strerror}).") from error
     except ValueError as error:

@@ -21,8 +21,9 @@ from features.output import Output
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from api.auth.clients import Client, CreatedClient, Credential, Credentials
+    from api.auth.clients import Client, Credential, Credentials
     from api.auth.credentials import NewSecret, PublicKey
+    from api.clients.service import ClientRegister, CreatedClient
 
 _PLURALS: Final = {
     ClientKind.BANK: "Banks",
@@ -74,10 +75,8 @@ def create(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create a client and print its secret."""
-    from api.auth import clients
-
-    with _credential(public_key) as (engine, credential):
-        created = clients.create_client(engine, _kind(context), name, credential=credential, now=datetime.now(UTC))
+    with _credential(public_key) as (register, credential):
+        created = register.create(_kind(context), name, credential=credential, now=datetime.now(UTC))
     _print_client(created, "Created", output)
 
 
@@ -89,22 +88,16 @@ def rotate(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Give a client a new credential."""
-    from api.auth import clients
-
     overlap, now = timedelta(hours=overlap_hours), datetime.now(UTC)
-    with _credential(public_key) as (engine, credential):
-        rotated = clients.rotate_credential(
-            engine, _kind(context), client_id, credential=credential, overlap=overlap, now=now
-        )
+    with _credential(public_key) as (register, credential):
+        rotated = register.rotate(_kind(context), client_id, credential=credential, overlap=overlap, now=now)
     _print_client(rotated, "Rotated", output)
 
 
 def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
     """Revoke a client."""
-    from api.auth import clients
-
     with _database() as engine:
-        client = clients.revoke_client(engine, _kind(context), client_id, datetime.now(UTC))
+        client = _register(engine).revoke(_kind(context), client_id, datetime.now(UTC))
     lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
     print_result(output, _to_dict(client), lines)
 
@@ -158,15 +151,23 @@ def _database() -> Iterator[Engine]:
 
 
 @contextmanager
-def _credential(public_key: Path | None) -> Iterator[tuple[Engine, NewSecret | PublicKey]]:
-    """Open the database, and return it with the public key in a file or a new secret."""
+def _credential(public_key: Path | None) -> Iterator[tuple[ClientRegister, NewSecret | PublicKey]]:
+    """Open the register of clients, and return it with the public key in a file or a new secret."""
     from api.auth.clients import open_secrets
     from api.auth.credentials import read_public_key
     from api.settings import load_settings
 
     key = None if public_key is None else read_public_key(public_key)
     with _database() as engine:
-        yield engine, key or open_secrets(load_settings().keys_path, engine).new()
+        yield _register(engine), key or open_secrets(load_settings().keys_path, engine).new()
+
+
+def _register(engine: Engine) -> ClientRegister:
+    from api.auth.signing_keys import Use, open_ring
+    from api.clients.service import ClientRegister
+    from api.settings import load_settings
+
+    return ClientRegister(engine, open_ring(load_settings(), Use.RECEIPTS))
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:

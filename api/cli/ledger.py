@@ -21,8 +21,9 @@ from features.output import Output
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from api.ledger.checks import Scope
     from api.ledger.store import Ledger
-    from api.ledger.verification import Report, Scope
+    from api.ledger.verification import Report
     from api.settings import Settings
 
 ledger_app = typer.Typer(
@@ -229,25 +230,23 @@ def _sign_checkpoint() -> bytes:
 
 
 def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> tuple[Report, Scope]:
-    from api.consents.ledger_entries import ConsentCheck
     from api.kit.database import transaction
     from api.ledger import store, verification
     from api.ledger.checkpoints import read_checkpoint
+    from api.ledger.checks import Scope
     from api.ledger.local_checkpoints import read_local_checkpoints
     from api.ledger.receipts import load_trusted_keys
-    from api.reviews.ledger_entries import ReviewCheck
-    from api.scores.ledger_entries import ScoreIndexCheck
+    from api.operations.ledger_checks import all_checks
 
     with _open() as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
         given = None if checkpoint is None else read_checkpoint(_read_file(checkpoint), keys)
         start = None if since is None else read_checkpoint(_read_file(since), keys)
-        scope = verification.Scope(given, read_local_checkpoints(settings.checkpoints_path, keys), start)
+        scope = Scope(given, read_local_checkpoints(settings.checkpoints_path, keys), start)
         with transaction(engine) as connection:
             total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
-            checks = (ScoreIndexCheck(keys), ConsentCheck(), ReviewCheck())
-            return verification.verify(engine, ledger, checks, scope, advance=advance), scope
+            return verification.verify(engine, ledger, all_checks(keys), scope, advance), scope
 
 
 def _report_lines(report: Report, scope: Scope) -> Iterator[str]:
@@ -268,8 +267,9 @@ def _report_lines(report: Report, scope: Scope) -> Iterator[str]:
 
 def _read_file(path: Path) -> bytes:
     from api.errors import InputError
+    from features.regular_files import read_small_file
 
     try:
-        return path.read_bytes()
+        return read_small_file(path)
     except OSError as error:
         raise InputError(f"The file {path} cannot be read ({error.strerror}).") from error

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, String, cast, select
 from api.consents.repository import Consent, consents
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
+from api.ledger.checks import ContentCheck
 from api.ledger.table_checks import compare_row, stored_rows
-from api.ledger.verification import ContentCheck
 from scoring.canonical import canonical_json
 
 

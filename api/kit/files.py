@@ -7,6 +7,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from features.regular_files import open_regular
+
 
 class AccessibleToOthersError(Exception):
     """Other users have access to a file that holds a secret. The message is the predicate of a sentence."""
@@ -55,13 +57,13 @@ def read_private(path: Path, limit: int = 100_000) -> str:
 
     Raises:
         AccessibleToOthersError: Other users have access to the file.
-        OSError: The file cannot be read, or is a symbolic link.
+        OSError: The file cannot be read, or is a symbolic link or not a regular file.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii", errors="replace") as file:
+    with open_regular(path, follow=False) as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if mode & 0o077:
             raise AccessibleToOthersError(mode)
-        return file.read(limit)
+        return file.read(limit).decode("ascii", "replace")
 
 
 def sync_folder(folder: Path) -> None:

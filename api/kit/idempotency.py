@@ -25,6 +25,7 @@ from sqlalchemy import Column, Connection, Index, String, Table, bindparam, dele
 
 from api.errors import IdempotencyKeyInFlight, KeyRingError
 from api.kit.database import UtcDateTime, metadata
+from api.kit.fields import format_timestamp
 from api.kit.files import AccessibleToOthersError, create_private, read_private
 from scoring.canonical import canonical_json
 
@@ -51,6 +52,28 @@ class RequestKey:
     def mac(self, secret: bytes) -> str:
         """Return a MAC of the request, which only a holder of the secret can compare with other requests."""
         return hmac.digest(secret, self.request, "sha256").hex()
+
+    def use(self, secret: bytes, resource_id: str, now: datetime) -> UsedKey:
+        """Return the row of the key for the resource that its request creates; see `mac` for the secret."""
+        return UsedKey(self.name, self.owner, self.operation, self.mac(secret), resource_id, now + self.kept_for)
+
+
+@dataclass(frozen=True)
+class UsedKey:
+    """A used key, as the table stores it. `request` is the MAC of the request, `resource_id` the created resource."""
+
+    name: str
+    owner: str
+    operation: str
+    request: str
+    resource_id: str
+    expires_at: datetime
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """The fields that the ledger row of the resource records, besides those that the row itself has."""
+        expires_at = format_timestamp(self.expires_at)
+        return {"name": self.name, "operation": self.operation, "request": self.request, "expires_at": expires_at}
 
 
 class IdempotencyKeys:
@@ -157,9 +180,7 @@ idempotency_keys: Final = Table(
 
 _TABLE = idempotency_keys.c
 
-_FIND = select(_TABLE.name, _TABLE.operation, _TABLE.request, _TABLE.resource_id, _TABLE.expires_at).where(
-    _TABLE.name.in_(bindparam("names", expanding=True))
-)
+_FIND = select(idempotency_keys).where(_TABLE.name.in_(bindparam("names", expanding=True)))
 
 # the upsert that both databases support; an expired key counts as unused
 _USE = text(
@@ -179,36 +200,15 @@ _EXPIRED = (
 _PRUNE = delete(idempotency_keys).where(_TABLE.name.in_(_EXPIRED.scalar_subquery()))
 
 
-@dataclass(frozen=True)
-class UsedKey:
-    """A used key: the operation, the MAC of its request, the ID of the created resource, and its expiry."""
-
-    operation: str
-    mac: str
-    resource_id: str
-    expires_at: datetime
-
-
-def find_used_key(connection: Connection, names: Sequence[str]) -> dict[str, UsedKey]:
+def find_used_keys(connection: Connection, names: Sequence[str]) -> dict[str, UsedKey]:
     """Return the used keys by name, expired ones included."""
-    return {name: UsedKey(*fields) for name, *fields in connection.execute(_FIND, {"names": names})} if names else {}
+    return {row.name: UsedKey(*row) for row in connection.execute(_FIND, {"names": names})} if names else {}
 
 
-def store_used_key(connection: Connection, used: Sequence[tuple[RequestKey, UsedKey]]) -> None:
+def store_used_keys(connection: Connection, used: Sequence[UsedKey]) -> None:
     """Store unused or expired keys. The caller must hold a lock that other requests with the keys wait for."""
-    values = [
-        {
-            "name": key.name,
-            "owner": key.owner,
-            "operation": use.operation,
-            "request": use.mac,
-            "resource_id": use.resource_id,
-            "expires_at": use.expires_at,
-        }
-        for key, use in used
-    ]
-    if values:
-        connection.execute(_USE, values)
+    if used:
+        connection.execute(_USE, [vars(each) for each in used])
 
 
 def prune_used_keys(connection: Connection, owner: str, now: datetime) -> None:

@@ -23,7 +23,10 @@ START: Final = bytes(32)
 SALT_BYTES: Final = 32
 
 SELF_CHAIN: Final = "self"
-"""The chain of all self views and review decisions. It stands for a bank there; no client ID has this form."""
+"""The chain of all self views, and of reviews. It stands for a bank there; no client ID has this form."""
+
+CLIENTS_CHAIN: Final = "clients"
+"""The chain of all changes of clients. No client ID has this form."""
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How much earlier than the previous row a row may be: the clocks of several hosts differ a little."""
@@ -38,6 +41,8 @@ class EntryKind(StrEnum):
     SCORE = "score"
     CONSENT = "consent"
     REVOCATION = "revocation"
+    REVIEW = "review"
+    """A review was opened, or assigned to an operator."""
     DECISION = "decision"
     """The decision on a review and its reason."""
     VIEW = "view"
@@ -46,10 +51,23 @@ class EntryKind(StrEnum):
     """A seller was erased, so their rows can no longer be read. Not encrypted."""
     RETENTION = "retention"
     """Contents were deleted at the end of their retention period. Not encrypted."""
+    PRODUCTS = "products"
+    """A bank replaced its products. Not encrypted, but signed."""
+    CLIENT = "client"
+    """A client was created, got a new credential, or was revoked. Not encrypted, but signed."""
 
 
-PLAIN: Final = frozenset({EntryKind.ERASURE, EntryKind.RETENTION})
+REMOVALS: Final = frozenset({EntryKind.ERASURE, EntryKind.RETENTION})
+"""The kinds that record contents which can no longer be read."""
+
+SIGNED: Final = frozenset({EntryKind.PRODUCTS, EntryKind.CLIENT})
+"""The kinds whose contents are about no seller, and signed instead of encrypted."""
+
+PLAIN: Final = REMOVALS | SIGNED
 """The kinds whose contents are not encrypted."""
+
+NO_SELLER: Final = ""
+"""The subject of a row that is about no particular seller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import msgspec
 from api.auth.signing_keys import KeyRing, verify_jws
 from api.errors import InputError, SignatureError
 from api.settings import Settings
+from features.regular_files import read_small_file
 from scoring.canonical import canonical_json
 
 RECEIPT: Final = "receipt+jws"
@@ -173,7 +174,7 @@ def load_trusted_keys(settings: Settings, file: Path | None = None) -> dict[str,
 
 def _read_jwks(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(read_small_file(file))
         valid = all(isinstance(key[name], str) for key in content["keys"] for name in ("kid", "kty", "crv", "x"))
     except OSError as error:
         raise InputError(f"The keys in {file} cannot be read ({error.strerror}).") from error

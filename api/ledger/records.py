@@ -14,13 +14,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from api.kit.fields import format_timestamp
-from api.ledger.chain import DIGEST_BYTES, PLAIN, EntryKind, Header, digest_of
+from api.ledger.chain import DIGEST_BYTES, NO_SELLER, PLAIN, REMOVALS, EntryKind, Header, digest_of
 from api.ledger.encryption import DecryptionError, destroy_key, seller_key
 from api.ledger.store import EntryDraft, append_plain, cast_columns, ledger, lock_chain, read_content, to_row
 from scoring.canonical import canonical_json
-
-_NO_SELLER: Final = ""
-"""The subject of a row that is about no particular seller."""
 
 _DROP_LIMIT: Final = 500
 """Rows dropped in one transaction, during which the other writers of the chain wait. A row has about 20 kB."""
@@ -88,7 +85,7 @@ def drop_contents(connection: Connection, chain: str, cutoff: RetentionCutoff, a
     connection.execute(_DROP, digests)
     positions = [row.header.position for row in rows]
     content = canonical_json({"before": format_timestamp(cutoff.before), "positions": to_ranges(positions)})
-    append_plain(connection, _NO_SELLER, EntryDraft(chain, EntryKind.RETENTION, content, now))
+    append_plain(connection, NO_SELLER, EntryDraft(chain, EntryKind.RETENTION, content, now))
     return positions
 
 
@@ -140,14 +137,14 @@ class RemovalRecords:
 
     def dropped(self, header: Header) -> bool:
         """Return whether a retention lists the row. The records themselves are never dropped."""
-        listed = self._positions.get((EntryKind.RETENTION, _NO_SELLER), ())
+        listed = self._positions.get((EntryKind.RETENTION, NO_SELLER), ())
         return header.kind not in PLAIN and header.position in listed
 
 
 def read_removals(connection: Connection, chain: str) -> RemovalRecords:
     """Return all valid records of a chain. Invalid ones are reported when their rows are verified."""
     ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    query = select(*cast_columns(ledger)).where(ledger.c.chain == chain, ledger.c.kind.in_(PLAIN))
+    query = select(*cast_columns(ledger)).where(ledger.c.chain == chain, ledger.c.kind.in_(REMOVALS))
     for row in map(to_row, connection.execute(query)):
         header = row.header
         with suppress(DecryptionError):

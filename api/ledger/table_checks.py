@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, String, Table, cast, select, type_coerce
 
 from api.kit.database import UtcDateTime
 from api.kit.fields import format_timestamp
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
 
 
 def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
@@ -27,6 +30,9 @@ def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool
 def _format_stored(stored: object) -> str | None:
     if stored is None:
         return None
+    # the parser ignores some characters after a time
+    if _TIME.fullmatch(str(stored)) is None:
+        return str(stored)
     try:
         return format_timestamp(datetime.fromisoformat(f"{stored}+00:00"))
     except ValueError:

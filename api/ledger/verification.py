@@ -6,22 +6,22 @@ checks of a page, and of the end of a chain, read the other tables in the same t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, ClassVar, Final, Protocol
+from functools import lru_cache, partial
+from typing import Any, Final
 
-import msgspec
 from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
 from api.kit.database import snapshot
 from api.ledger import store
-from api.ledger.chain import PLAIN, START, ChainCheck, EntryKind, Header, LedgerFault, Row, Tip
-from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
-from api.ledger.receipts import split_canonical
-from api.ledger.records import RemovalRecords, listed_ranges, read_removals
-from api.ledger.store import Ledger, cast_columns, read_content, to_row
+from api.ledger.chain import START, LedgerFault, Tip
+from api.ledger.checks import ALL_ROWS, STATE_KINDS, Check, Page, Scope
+from api.ledger.encryption import seller_keys
+from api.ledger.records import RemovalRecords, read_removals
+from api.ledger.row_checks import COLUMNS, ChainRows, Counts, Unwrap, examine
+from api.ledger.store import Ledger, cast_columns, to_row
 from api.ledger.store import ledger as rows
 
 _PAGE: Final = 200
@@ -30,7 +30,8 @@ _PAGE: Final = 200
 _ATTEMPTS: Final = 3
 """How often a chain is verified while erasures or retentions change it."""
 
-_COLUMNS: Final = len(rows.c)
+_CACHED_KEYS: Final = 1_000
+
 _raw_position: Final[ColumnClause[Any]] = literal_column("ledger.position")
 _raw_chain: Final[ColumnClause[Any]] = literal_column("ledger.chain")
 """As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
@@ -41,116 +42,6 @@ _SELECT = (
     .order_by(rows.c.position)
 )
 _CHAINS = select(_raw_chain).select_from(rows).distinct()
-_NO_KEY: Final = "the content cannot be decrypted, and no erasure of its seller is recorded"
-_BAD_KEY: Final = "the key of the seller was changed"
-_BAD_CONTENT: Final = "the content does not match its commitment"
-_DROPPED: Final = "the content is missing, and no retention of it is recorded"
-_CONTENT_STAYS: Final = "a retention is recorded, but the content is still stored"
-_KEY_STAYS: Final = "an erasure is recorded, but the key is still stored"
-_OTHER_HEAD: Final = "the head differs from the checkpoint"
-
-
-@dataclass(frozen=True)
-class CheckedRow:
-    """A row with its content, if that can be read, and the key of its seller."""
-
-    row: Row
-    content: bytes | None = None
-    key: bytes | None = None
-
-    @cached_property
-    def _parts(self) -> dict[str, bytes]:
-        return split_canonical(self.content or b"")
-
-    @cached_property
-    def envelope(self) -> dict[str, bytes]:
-        """The values of the envelope of a score as JSON. Most of them is the assessment, which is slow to parse.
-
-        Raises:
-            ValueError: The content is not a score.
-        """
-        return split_canonical(self._parts.get("envelope", b""))
-
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """The parsed content; of a score only the bundle digest, and the envelope without the assessment.
-
-        Raises:
-            ValueError: The content is not a JSON object of its kind.
-        """
-        if self.row.header.kind != EntryKind.SCORE:
-            return _parse(self._parts)
-        envelope = {name: value for name, value in self.envelope.items() if name != "assessment"}
-        return {**_parse({"bundle": self._parts.get("bundle", b"null")}), "envelope": _parse(envelope)}
-
-
-def _parse(parts: Mapping[str, bytes]) -> dict[str, Any]:
-    return {name: msgspec.json.decode(value) for name, value in parts.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Consecutive rows of a chain. `after` is the last position before them; None at the start of the chain.
-
-    `is_last` is true for the last page of a chain, which may be empty.
-    """
-
-    chain: str
-    after: int | None
-    rows: Sequence[CheckedRow]
-    is_last: bool
-
-
-class Check(Protocol):
-    """A further check of the ledger, such as of an index. It is told the rows of one chain after the other."""
-
-    def remember(self, rows: Sequence[CheckedRow]) -> None:
-        """Take in rows from before the first page: consents, revocations and decisions of verified rows."""
-
-    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:
-        """Yield the faults at the rows of a page."""
-
-    def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
-        """Yield the faults of the whole chain, and forget it."""
-
-    def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
-        """Yield the faults of table rows whose chain is not one of the ledger's."""
-
-
-STATE_KINDS: Final = frozenset({EntryKind.CONSENT, EntryKind.REVOCATION, EntryKind.DECISION})
-"""The kinds to which later rows refer."""
-
-
-class ContentCheck:
-    """A check of readable contents by kind of row.
-
-    `methods` has for each kind a method that returns the fault of a row with this header and content, or None. If the
-    method raises, the content is not of that kind.
-    """
-
-    methods: ClassVar[Mapping[str, Callable[[Any, Header, Any], str | None]]]
-
-    def remember(self, rows: Sequence[CheckedRow]) -> None:
-        """Take in rows whose faults were reported before."""
-        for row in rows:
-            self._fault(row)
-
-    def page(self, connection: Connection, page: Page) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield the faults of the contents of these rows."""
-        for row in page.rows:
-            fault = self._fault(row)
-            if fault is not None:
-                yield row.row.header.fault(fault)
-
-    def _fault(self, row: CheckedRow) -> str | None:
-        header = row.row.header
-        method = self.methods.get(header.kind)
-        if method is None or row.content is None:
-            return None
-        try:
-            return method(self, header, row.fields)
-        except (ValueError, KeyError, TypeError):
-            return f"the content is not a valid {header.kind}"
 
 
 @dataclass(frozen=True)
@@ -168,50 +59,6 @@ class Report:
     faults: tuple[LedgerFault, ...]
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What a verification compares and where it starts.
-
-    Attributes:
-        checkpoint: Former tips of the chains from another place. Only with them is a removed tail surely detected.
-        local: The checkpoints of the state folder, which detect a tail that the database lost.
-        since: A trusted checkpoint from which on rows are verified; the row of its tip is verified again.
-    """
-
-    checkpoint: Mapping[str, Tip] | None = None
-    local: Sequence[Mapping[str, Tip]] = ()
-    since: Mapping[str, Tip] | None = None
-
-    @property
-    def chains(self) -> set[str]:
-        """The chains of all checkpoints."""
-        return {chain for checkpoint in self._all for chain in checkpoint}
-
-    @property
-    def _all(self) -> tuple[Mapping[str, Tip], ...]:
-        return (self.checkpoint or {}, self.since or {}, *self.local)
-
-    def tips(self, chain: str) -> list[Tip]:
-        """Return the tips of all checkpoints that cover the chain."""
-        return [checkpoint[chain] for checkpoint in self._all if chain in checkpoint and checkpoint[chain].position]
-
-    def covered(self, chain: str) -> int:
-        """Return the position up to which checkpoints from another place cover the chain."""
-        return max(given.get(chain, Tip(0, START)).position for given in (self.checkpoint or {}, self.since or {}))
-
-    def first(self, chain: str) -> int:
-        """Return the position of the first row to verify."""
-        return max(1, (self.since or {}).get(chain, Tip(0, START)).position)
-
-
-@dataclass
-class _Counts:
-    rows: int = 0
-    erased: int = 0
-    retained: int = 0
-    uncovered: int = 0
-
-
 @dataclass
 class Verifier:
     """A verification: `connect` begins a short transaction that reads a snapshot."""
@@ -219,10 +66,15 @@ class Verifier:
     connect: Callable[[], AbstractContextManager[Connection]]
     ledger: Ledger
     checks: Sequence[Check] = ()
-    scope: Scope = Scope()
+    scope: Scope = ALL_ROWS
     advance: Callable[[int], None] = lambda _: None
     page_rows: int = _PAGE
     _done: int = field(default=0, init=False)
+    _unwrap: Unwrap = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Cache the keys of sellers: most have several rows."""
+        self._unwrap = lru_cache(_CACHED_KEYS)(self.ledger.unwrapped)
 
     def run(self) -> Report:
         """Verify every row of every chain."""
@@ -230,7 +82,7 @@ class Verifier:
             stored = list(connection.execute(_CHAINS).scalars())
             tips = store.tips(connection)
         names = sorted({*stored, *tips, *self.scope.chains})
-        counts, found = _Counts(), 0
+        counts, found = Counts(), 0
         faults: list[LedgerFault] = []
         for name in names:
             chain_counts, chain_faults = self._chain_with_attempts(name)
@@ -247,7 +99,7 @@ class Verifier:
                 faults += check.other_chains(connection, chains)
         return Report(counts.rows, found, counts.erased, counts.retained, counts.uncovered, tuple(faults))
 
-    def _chain_with_attempts(self, name: str) -> tuple[_Counts, list[LedgerFault]]:
+    def _chain_with_attempts(self, name: str) -> tuple[Counts, list[LedgerFault]]:
         """Verify a chain; verify it again if an erasure or retention was recorded since, which explains faults."""
         for attempt in range(_ATTEMPTS):
             with self.connect() as connection:
@@ -261,8 +113,8 @@ class Verifier:
         self._done += counts.rows
         return counts, faults
 
-    def _chain(self, name: str, removals: RemovalRecords) -> tuple[_Counts, list[LedgerFault]]:
-        chain, first, after = _ChainRows(name, self.ledger, self.scope, removals), self.scope.first(name), None
+    def _chain(self, name: str, removals: RemovalRecords) -> tuple[Counts, list[LedgerFault]]:
+        chain, first, after = ChainRows(name, self._unwrap, self.scope, removals), self.scope.first(name), None
         while True:
             with self.connect() as connection:
                 values = self._read(connection, name, after, first)
@@ -278,7 +130,8 @@ class Verifier:
                     chain.end(store.tips(connection, name).get(name, Tip(0, START)))
                     for other in self.checks:
                         chain.faults += other.end_chain(connection, name)
-                    return chain.counts, chain.faults
+                    # in order of rows; a fault of the whole chain has the position 0 and comes last
+                    return chain.counts, sorted(chain.faults, key=lambda fault: (fault.position == 0, fault.position))
             after = values[-1][-1]
 
     def _read(self, connection: Connection, chain: str, after: Any, first: int) -> Sequence[Any]:
@@ -292,83 +145,16 @@ class Verifier:
     def _remember(self, connection: Connection, chain: str, first: int, removals: RemovalRecords) -> None:
         query = _SELECT.where(_raw_chain == chain, _raw_position < first, rows.c.kind.in_(STATE_KINDS))
         for values in connection.execute(query):
-            row, _ = _examine(self.ledger, removals, _Counts(), to_row(values[:_COLUMNS]), values[_COLUMNS:-1])
+            row, _ = examine(self._unwrap, removals, Counts(), to_row(values[:COLUMNS]), values[COLUMNS:-1])
             for check in self.checks:
                 check.remember([row])
-
-
-class _ChainRows:
-    """The rows of one chain, checked in order: their links, checkpoints and contents."""
-
-    def __init__(self, name: str, ledger: Ledger, scope: Scope, removals: RemovalRecords) -> None:
-        first = scope.first(name)
-        self.counts = _Counts()
-        self.faults: list[LedgerFault] = []
-        self.last: int | None = None if first == 1 else first - 1
-        self._links = ChainCheck(name, first)
-        self._name, self._ledger, self._removals = name, ledger, removals
-        self._tips, self._covered = scope.tips(name), scope.covered(name)
-
-    def check(self, values: Sequence[Any]) -> CheckedRow:
-        """Check the next row, with the key of its seller."""
-        row = to_row(values[:_COLUMNS])
-        position = row.header.position
-        self.last = position if self.last is None else max(self.last, position)
-        self.faults += self._links.check(row)
-        if any(tip.position == position and tip.head != row.head for tip in self._tips):
-            self.faults.append(row.header.fault(_OTHER_HEAD))
-        checked, found = _examine(self._ledger, self._removals, self.counts, row, values[_COLUMNS:-1])
-        self.faults += map(row.header.fault, found)
-        self.counts.rows += 1
-        self.counts.uncovered += position > self._covered
-        return checked
-
-    def end(self, tip: Tip) -> None:
-        """Check the end of the chain."""
-        self.faults += self._links.end(tip)
-        last, most = self.last or 0, max((each.position for each in self._tips), default=0)
-        if last < most:
-            what = f"the chain was cut: the checkpoint has rows up to {most}"
-            self.faults.append(LedgerFault(self._name, last + 1, what))
-
-
-def _examine(
-    ledger: Ledger, removals: RemovalRecords, counts: _Counts, row: Row, key: Sequence[Any]
-) -> tuple[CheckedRow, list[str]]:
-    """Return a row with its content, and its faults; count it if it was erased or dropped."""
-    header, has_key = row.header, key[0] is not None
-    is_plain = header.kind in PLAIN
-    erased, dropped = removals.erased(header), removals.dropped(header)
-    faults = []
-    if has_key and (is_plain or erased):
-        faults.append(_KEY_STAYS)
-    if not has_key and not is_plain:
-        counts.erased += erased
-        if not erased:
-            faults.append(_NO_KEY)
-    if row.is_dropped is not dropped:
-        faults.append(_DROPPED if row.is_dropped else _CONTENT_STAYS)
-    counts.retained += row.is_dropped and dropped
-    if row.is_dropped or not (has_key or is_plain):
-        return CheckedRow(row), faults
-    try:
-        unwrapped = None if is_plain else ledger.unwrapped(WrappedSellerKey(*key))
-    except DecryptionError:
-        return CheckedRow(row), [*faults, _BAD_KEY]
-    try:
-        content = read_content(row, unwrapped)
-    except DecryptionError:
-        return CheckedRow(row, key=unwrapped), [*faults, _BAD_CONTENT]
-    if is_plain and listed_ranges(header, content) is None:
-        faults.append(_BAD_CONTENT)
-    return CheckedRow(row, content, unwrapped), faults
 
 
 def verify(
     engine: Engine,
     ledger: Ledger,
     checks: Sequence[Check] = (),
-    scope: Scope = Scope(),
+    scope: Scope = ALL_ROWS,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Verify the ledger of a database, while the service may go on writing.

@@ -14,9 +14,10 @@ from typing import Final
 from sqlalchemy import Engine
 
 from api.auth import clients
-from api.auth.clients import CreatedClient
 from api.auth.credentials import ClientSecrets, is_outdated, secret_name
 from api.auth.scopes import ClientKind
+from api.auth.signing_keys import KeyRing
+from api.clients.service import ClientRegister, CreatedClient
 from api.consents import repository as consents
 from api.consents.repository import ConsentState
 from api.consents.service import ConsentTerms, grant_consent
@@ -37,7 +38,7 @@ _DURATION: Final = timedelta(days=90)
 _FORM: Final = re.compile(r"default login (\S+) password (\S+)\n")
 
 
-def demo_bank(path: Path, engine: Engine, secrets: ClientSecrets, now: datetime) -> Path | None:
+def demo_bank(path: Path, register: ClientRegister, secrets: ClientSecrets, now: datetime) -> Path | None:
     """Return the credentials file of the demo bank. Create both if no client was ever created.
 
     A secret of a former version, which is no longer valid, is replaced.
@@ -49,32 +50,41 @@ def demo_bank(path: Path, engine: Engine, secrets: ClientSecrets, now: datetime)
         DatabaseUnavailable: Nothing was created.
     """
     client_id, secret = _read_credentials(path) or ("", "")
-    with transaction(engine) as connection:
+    with transaction(register.engine) as connection:
         client = clients.find_client(connection, client_id)
         stored = clients.find_secret_hash(connection, client_id, secret_name(secret) or "", now)
         is_new = not clients.any_client(connection)
     if client is not None:
         if client.revoked_at is None and is_outdated(stored):
-            renewed = clients.rotate_credential(
-                engine, ClientKind.BANK, client_id, credential=secrets.new(), overlap=timedelta(), now=now
+            renewed = register.rotate(
+                ClientKind.BANK, client_id, credential=secrets.new(), overlap=timedelta(), now=now
             )
-            _write_credentials(path, engine, renewed, now)
+            _write_credentials(path, register, renewed, now)
         return None if client.revoked_at else path
     if not is_new:
         return None
-    created = clients.create_client(engine, ClientKind.BANK, _NAME, credential=secrets.new(), now=now)
-    _write_credentials(path, engine, created, now)
+    # first without a client, so that none is created if the file cannot be written
+    _write_file(path, "nobody", "none")
+    created = register.create(ClientKind.BANK, _NAME, credential=secrets.new(), now=now)
+    _write_credentials(path, register, created, now)
     return path
 
 
-def _write_credentials(path: Path, engine: Engine, created: CreatedClient, now: datetime) -> None:
+def _write_credentials(path: Path, register: ClientRegister, created: CreatedClient, now: datetime) -> None:
     try:
-        line = f"default login {created.client.id} password {created.secret}\n"
-        write_atomically(path, line.encode("ascii"), private=True)
+        _write_file(path, created.client.id, created.secret)
+    except AccessError:
+        register.revoke(ClientKind.BANK, created.client.id, now)
+        raise
+
+
+def _write_file(path: Path, client_id: str, secret: str | None) -> None:
+    try:
+        write_atomically(path, f"default login {client_id} password {secret}\n".encode("ascii"), private=True)
     except OSError as error:
-        clients.revoke_client(engine, ClientKind.BANK, created.client.id, now)
         raise AccessError(
-            f"The credentials of the demo bank cannot be written to {path} ({error.strerror})."
+            f"The credentials of the demo bank cannot be written to {path} ({error.strerror}). Allow this user to "
+            "write there, then start the service again."
         ) from error
 
 
@@ -99,7 +109,7 @@ def demo_consent(path: Path, engine: Engine, ledger: Ledger, seller_id: str, pur
     return consent.state(now) is ConsentState.IN_FORCE
 
 
-def demo_products(path: Path, engine: Engine, bands: Bands) -> None:
+def demo_products(path: Path, engine: Engine, ring: KeyRing, bands: Bands) -> None:
     """Create two products for the demo bank if it never had any: a credit line for most sellers, a loan for the best.
 
     Raises:
@@ -112,7 +122,7 @@ def demo_products(path: Path, engine: Engine, bands: Bands) -> None:
     bank_id = credentials[0]
     with transaction(engine, writes=True) as connection:
         if products.last_change(connection, bank_id) is None:
-            replace_products(connection, bank_id, _products(bands))
+            replace_products(connection, ring, bank_id, _products(bands))
 
 
 def _products(bands: Bands) -> dict[str, Product]:

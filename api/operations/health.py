@@ -80,9 +80,9 @@ def readiness(services: Services, now: datetime) -> ReadyStatus:
 
 
 def read_vector(services: Services) -> StoredVector | None:
-    """Return one of the latest vectors; None if there is none or they cannot be read."""
+    """Return a vector with the newest data; None if there is none or they cannot be read."""
     try:
-        return next(services.vectors.all_latest(), None)
+        return services.vectors.newest()
     except StoreError:
         return None
 

@@ -130,5 +130,7 @@ def erase_seller(
             shadow.delete_shadow_scores(connection, key.subject)
     database.scrub_deleted(engine, *_SCRUBBED)
     if key is None and not (removed or requested or reviewed or rows):
-        raise SellerUnknown("Nothing about this seller is stored. Check the seller_id.")
+        raise SellerUnknown(
+            "Nothing about this seller is stored. Check the seller_id. After an earlier erasure, this is as it must be."
+        )
     return ErasureReport(positions, removed, granted, requested, rows)

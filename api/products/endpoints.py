@@ -64,9 +64,10 @@ def replace_products(
     """
     valid = service.validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
     with transaction(services.engine, writes=True) as connection:
-        repository.lock_products(connection, bank.id)
+        # under the lock, the list that the ETag describes is the one that is replaced
+        services.ledger.lock_chain(connection, bank.id)
         require_match(if_match, _etag(_response(repository.list_products(connection, bank.id))))
-        service.replace_products(connection, bank.id, valid)
+        service.replace_products(connection, services.receipts, bank.id, valid)
         versions = repository.list_products(connection, bank.id)
     listed = _response(versions)
     response.headers["ETag"] = _etag(listed)

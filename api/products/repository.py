@@ -92,11 +92,6 @@ _ACTIVE: Final = (
 )
 
 
-def lock_products(connection: Connection, bank_id: str) -> None:
-    """Lock the bank's products until the transaction ends."""
-    connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update())
-
-
 def list_products(connection: Connection, bank_id: str, at: datetime | None = None) -> list[ProductVersion]:
     """Return the products of a bank in order of their IDs, current or at a time."""
     valid = _CURRENT if at is None else _VALID_AT

@@ -9,9 +9,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from api.auth.signing_keys import KeyRing
 from api.errors import InvalidRequest
 from api.kit.database import insert_row
-from api.products import repository
+from api.ledger.chain import EntryKind
+from api.ledger.signed_entries import append_signed
+from api.ledger.store import EntryDraft, lock_chain
+from api.products import ledger_entries, repository
 from api.products.repository import ProductVersion, serialize_product
 from api.products.schemas import ProductTerms
 from features.iso import COUNTRIES, UNKNOWN_COUNTRY
@@ -22,26 +26,44 @@ _ADMITTED: Final = COUNTRIES - {UNKNOWN_COUNTRY}
 
 
 def replace_products(
-    connection: Connection, bank_id: str, products: Mapping[str, Product], now: datetime | None = None
+    connection: Connection,
+    ring: KeyRing,
+    bank_id: str,
+    products: Mapping[str, Product],
+    now: datetime | None = None,
 ) -> None:
-    """Replace all products of a bank by the given ones, by ID.
+    """Replace all products of a bank by the given ones, by ID, and record the change in the bank's chain.
 
-    An unchanged product keeps its version. Earlier versions are stored with their times.
+    An unchanged product keeps its version. Earlier versions are stored with their times. If nothing changes, nothing is
+    recorded.
+
+    Args:
+        connection: a writing transaction.
+        ring: the receipt keys, which sign the entry.
+        bank_id: the bank.
+        products: the products by ID.
+        now: the time of the change; None is the current time.
     """
-    repository.lock_products(connection, bank_id)
+    # the lock of the chain orders concurrent changes
+    lock_chain(connection, bank_id)
     # read under the lock; if the clock was set back, no version ends before it began
     last = repository.last_change(connection, bank_id)
     moment = max(time for time in (now or datetime.now(UTC), last) if time is not None)
     current = {item.product_id: item.product for item in repository.list_products(connection, bank_id)}
     ended = [product_id for product_id in current if products.get(product_id) != current[product_id]]
-    repository.end_versions(connection, bank_id, ended, moment)
     versions = repository.last_versions(connection, bank_id)
-    for product_id, product in products.items():
-        if current.get(product_id) != product:
-            version, content = versions.get(product_id, 0) + 1, serialize_product(product)
-            insert_row(
-                connection, repository.products, ProductVersion(bank_id, product_id, version, moment, None, content)
-            )
+    started = [
+        ProductVersion(bank_id, product_id, versions.get(product_id, 0) + 1, moment, None, serialize_product(product))
+        for product_id, product in products.items()
+        if current.get(product_id) != product
+    ]
+    if not ended and not started:
+        return
+    repository.end_versions(connection, bank_id, ended, moment)
+    for version in started:
+        insert_row(connection, repository.products, version)
+    content = ledger_entries.products_entry(ended, started)
+    append_signed(connection, ring, EntryDraft(bank_id, EntryKind.PRODUCTS, content, moment))
 
 
 def validate_products(terms: list[ProductTerms], bands: Bands, currencies: Collection[str]) -> dict[str, Product]:

@@ -71,6 +71,7 @@ def open_review(connection: Connection, services: Services, draft: ReviewDraft, 
     statement = _require_text(draft.statement, "statement", "Describe the request in 1 to {} characters")
     if draft.feature is not None and draft.feature not in services.champion.bundle.sheet.names:
         raise _not_allowed("feature", f"Unknown figure '{draft.feature}'. Use the name of a feature of the model")
+    seller = services.ledger.seller(connection, draft.seller_id)
     # the lock of the chain makes the count of open reviews exact
     services.ledger.lock_chain(connection, SELF_CHAIN)
     now, undecided = clock(), repository.undecided(connection, draft.seller_id)
@@ -90,6 +91,8 @@ def open_review(connection: Connection, services: Services, draft: ReviewDraft, 
         due_at=now + DEADLINE,
     )
     insert_row(connection, reviews, review)
+    content = ledger_entries.opening_entry(review)
+    services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.REVIEW, content, now))
     return review
 
 
@@ -113,9 +116,12 @@ def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) 
         ReviewDecided: the review is already decided.
     """
     with transaction(services.engine, writes=True) as connection:
-        _, review = _lock_undecided(connection, services, review_id)
-        taken_at = review.taken_at or clock()
+        seller, review = _lock_undecided(connection, services, review_id)
+        now = clock()
+        taken_at = review.taken_at or now
         repository.update_review(connection, review.id, taken_at=taken_at, taken_by=by)
+        content = ledger_entries.assignment_entry(review, by)
+        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.REVIEW, content, now))
     return replace(review, taken_at=taken_at, taken_by=by)
 
 

@@ -23,13 +23,20 @@ from scoring import Assessment
 from scoring.canonical import canonical_json
 
 
-def content(bundle: str, envelope: Mapping[str, bytes], inputs: bytes) -> bytes:
+def content(
+    bundle: str, envelope: Mapping[str, bytes], inputs: bytes, idempotency_key: Mapping[str, str] | None = None
+) -> bytes:
     """Return the content of a ledger row: canonical JSON of the bundle digest, the envelope and the inputs.
+
+    The row of a request with an Idempotency-Key also has the stored form of the key.
 
     Example: `content("sha256:9b02", {"id": b'"0b8f"'}, b"{}")` is
     `b'{"bundle":"sha256:9b02","envelope":{"id":"0b8f"},"inputs":{}}'`.
     """
-    return join_canonical({"bundle": canonical_json(bundle), "envelope": join_canonical(envelope), "inputs": inputs})
+    parts = {"bundle": canonical_json(bundle), "envelope": join_canonical(envelope), "inputs": inputs}
+    if idempotency_key is not None:
+        parts["idempotency_key"] = canonical_json(idempotency_key)
+    return join_canonical(parts)
 
 
 def signed_response(envelope: Mapping[str, bytes], row: Row, ring: KeyRing) -> tuple[bytes, str]:

@@ -77,7 +77,8 @@ class IssuedScore:
 class ScoreDraft:
     """A score before it is stored: input values, bundle and assessment.
 
-    `chain` is the name of the chain: the bank's ID, or `self`. `fields` are additional fields of the envelope.
+    `chain` is the name of the chain: the bank's ID, or `self`. `fields` are additional fields of the envelope. `key` is
+    the Idempotency-Key of the request.
     """
 
     inputs: CorrectedVector
@@ -86,15 +87,17 @@ class ScoreDraft:
     chain: str
     purpose: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    key: RequestKey | None = None
 
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """A score as it is stored: ledger row, index entry, and the score with the response."""
+    """A score as it is stored: ledger row, index entry, the score with the response, and the key of the request."""
 
     row: Row
     index: ScoreIndexEntry
     score: StoredScore
+    used_key: UsedKey | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Prob
         drafts = _draft(prepared)
         records = _record(prepared, drafts, state.tips)
         store_scores(connection, records)
-        _store_keys(connection, prepared, records)
+        _store_keys(connection, records, state.now)
     for item, draft, record in zip(prepared, drafts, records, strict=True):
         services = item.request.services
         services.metrics.record_score(str(draft.assessment.outcome))
@@ -198,12 +201,13 @@ def _lock(
     ledger = requests[0].services.ledger
     seller_ids = sorted({seller for each in consenting.values() for seller in each})
     sellers = ledger.sellers(connection, seller_ids)
+    names = [request.key.name for request in requests if request.key is not None]
     tips = {bank: ledger.lock_chain(connection, bank) for bank in consenting}
     return _LockedState(
         now=datetime.now(UTC),
         sellers=sellers,
         tips=tips,
-        used_keys=keys.find_used_key(connection, [request.key.name for request in requests if request.key is not None]),
+        used_keys=keys.find_used_keys(connection, names),
         consents={bank: consents.unrevoked(connection, bank, each) for bank, each in consenting.items()},
         corrections=inputs.corrections_of_all(connection, seller_ids),
     )
@@ -246,7 +250,7 @@ def _find_replay(connection: Connection, ledger: Ledger, key: RequestKey, used: 
         mac = key.mac(ledger.unwrapped(row.key))
     except DecryptionError as error:
         raise LedgerDamaged from error
-    if not hmac.compare_digest(mac, used.mac):
+    if not hmac.compare_digest(mac, used.request):
         raise IdempotencyKeyReused
     return open_score(ledger, row)
 
@@ -266,6 +270,7 @@ def _draft(prepared: Sequence[_Prepared]) -> list[ScoreDraft]:
                 chain=item.request.bank_id,
                 purpose=str(item.request.request.purpose),
                 fields={"consent_id": item.consent.id},
+                key=item.request.key,
             )
             for item, assessment in zip(items, assessments, strict=True)
         ]
@@ -297,16 +302,16 @@ def record_draft(services: Services, draft: ScoreDraft, seller: SellerKey, tip: 
     members = {name: canonical_json(value) for name, value in fields.items()}
     members["assessment"] = serialize_assessment(draft.assessment)
     vector, digest = draft.inputs.inputs, draft.bundle.digest
-    row = build_entry(
-        seller, EntryDraft(draft.chain, EntryKind.SCORE, envelope.content(digest, members, vector), now), tip
-    )
+    used = None if draft.key is None else draft.key.use(seller.key, score_id, now)
+    content = envelope.content(digest, members, vector, None if used is None else used.recorded)
+    row = build_entry(seller, EntryDraft(draft.chain, EntryKind.SCORE, content, now), tip)
     body, receipt = envelope.signed_response(members, row, services.receipts)
     sealed = envelope.seal_receipt(seller.key, score_id, receipt)
     index = ScoreIndexEntry(
         score_id, draft.chain, row.header.position, seller.subject, draft.purpose, now, digest, sealed
     )
     score = StoredScore(score_id, draft.chain, seller_id, draft.purpose, now, digest, vector, body)
-    return ScoreRecord(row, index, score)
+    return ScoreRecord(row, index, score, used)
 
 
 def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None:
@@ -315,12 +320,8 @@ def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None
     repository.insert_scores(connection, [record.index for record in records])
 
 
-def _store_keys(connection: Connection, prepared: Sequence[_Prepared], records: Sequence[ScoreRecord]) -> None:
-    used = [
-        (key, UsedKey(OPERATION, key.mac(item.seller.key), record.score.id, item.now + key.kept_for))
-        for item, record in zip(prepared, records, strict=True)
-        if (key := item.request.key) is not None
-    ]
-    keys.store_used_key(connection, used)
-    for owner in sorted({key.owner for key, _ in used}):
-        keys.prune_used_keys(connection, owner, prepared[0].now)
+def _store_keys(connection: Connection, records: Sequence[ScoreRecord], now: datetime) -> None:
+    used = [record.used_key for record in records if record.used_key is not None]
+    keys.store_used_keys(connection, used)
+    for owner in sorted({each.owner for each in used}):
+        keys.prune_used_keys(connection, owner, now)

@@ -13,6 +13,7 @@ from features.importers.mapping import Mapping, SourceFile
 from features.importers.sql import identifier, quote
 from features.ingest.columns import TextFormat, columns_of
 from features.ingest.sources import literal, open_source
+from features.regular_files import open_regular
 from features.schema import Column, Kind, Need, Table
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
     Raises:
         DeliveryError: a required source has no file.
     """
-    if source.is_file():
+    if source.exists() and not source.is_dir():
+        _expect_regular(source)
         required = [each for each in mapping.sources if each.required]
         if len(required) != 1:
             names = ", ".join(each.files[0] for each in mapping.sources)
@@ -73,11 +75,21 @@ def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
 
 
 def _matching(folder: Path, source: SourceFile) -> list[Path]:
-    paths = {path for pattern in source.files for path in folder.glob(pattern) if path.is_file()}
+    paths = {path for pattern in source.files for path in folder.glob(pattern) if not path.is_dir()}
     for path in sorted(paths):
+        _expect_regular(path)
         if path.suffix == ".parquet" and path.with_suffix(".csv") in paths:
             raise DeliveryError(f"{path} exists as Parquet and as CSV. Keep one of the two.")
     return sorted(paths)
+
+
+def _expect_regular(path: Path) -> None:
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise DeliveryError(
+            f"{path} cannot be read: {error.strerror or error}. Give each table of the export as a readable file."
+        ) from error
 
 
 def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path, *, shipped: bool) -> View:

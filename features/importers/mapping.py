@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BeforeValidator, StrictBool, StringConstrai
 
 from features.errors import MappingError
 from features.importers.parameters import CONFIG, Name, Parameter, Text, parameter_values
-from features.ingest.delivery import ABSENT
+from features.ingest.delivery import ABSENT, COVERED_STORES
+from features.regular_files import read_small_file
 from features.schema import BY_NAME, Need
 
 MAPPING_FILE: Final = "mapping.toml"
@@ -95,6 +96,7 @@ class _MappingToml:
     source: Text
     sources: Annotated[dict[str, SourceFile], BeforeValidator(_add_names)]
     absent: tuple[Annotated[str, _one_of(ABSENT)], ...] = ()
+    covers_stores: Annotated[str, _one_of(COVERED_STORES)] = "listed"
     parameters: Annotated[dict[str, Parameter], BeforeValidator(_add_names)] = field(default_factory=dict)
     tables: Annotated[dict[str, _TableSettings], BeforeValidator(_add_names)] = field(default_factory=dict)
 
@@ -110,6 +112,7 @@ class Mapping:
         sql: the text of each `.sql` file by its name without suffix.
         needs: by table, the optional sources without which the table is left out.
         absent: what the platform does not have.
+        covers_stores: `listed` if an export is complete for its own stores only, `all` if it is a whole marketplace.
         begin: tables that the platform began to record on the day of their first row.
         shipped: whether the mapping is part of SellerScore, so that its user cannot edit it.
     """
@@ -123,6 +126,7 @@ class Mapping:
     sql: ReadOnly[str, str]
     needs: ReadOnly[str, tuple[str, ...]]
     absent: tuple[str, ...] = ()
+    covers_stores: str = "listed"
     begin: tuple[str, ...] = ()
     shipped: bool = False
 
@@ -170,14 +174,16 @@ def read_mapping(folder: Path) -> Mapping:
     """
     path = folder / MAPPING_FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        sql = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql"))}
+        content = tomllib.loads(_read_text(path))
+        sql = {file.stem: _read_text(file) for file in sorted(folder.glob("*.sql"))}
         toml = TypeAdapter(_MappingToml).validate_python(content)
     except FileNotFoundError as error:
         raise MappingError(f"{folder} has no {MAPPING_FILE}, so it is not a mapping folder.") from error
     except pydantic.ValidationError as error:
         raise MappingError(f"{path}: {_describe(error)}.") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise MappingError(f"{error.filename or path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
         raise MappingError(f"{path} cannot be read: {error}.") from error
     _expect_sql(folder, sql)
     if not toml.sources:
@@ -195,9 +201,14 @@ def read_mapping(folder: Path) -> Mapping:
         sql=sql,
         needs={name: table.needs for name, table in toml.tables.items()},
         absent=toml.absent,
+        covers_stores=toml.covers_stores,
         begin=tuple(name for name, table in toml.tables.items() if table.begins_with_first_row),
         shipped=folder.resolve().parent == _SHIPPED,
     )
+
+
+def _read_text(path: Path) -> str:
+    return read_small_file(path).decode("utf-8")
 
 
 def _describe(error: pydantic.ValidationError) -> str:

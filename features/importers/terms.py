@@ -175,6 +175,7 @@ def write_terms(
     terms: dict[str, object] = {
         "source": mapping.source,
         "covers_through": {table: covered.isoformat() for table in tables},
+        "covers_stores": mapping.covers_stores,
     }
     if rate is not None:
         terms["constant_rate"] = asdict(rate)

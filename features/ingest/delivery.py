@@ -1,10 +1,13 @@
-"""Delivery folders: find the files of the contract's tables, read `delivery.json`, and compute the digest."""
+"""Delivery folders: find the files of the contract's tables, read `delivery.json`, copy them and compute the digest."""
+
+from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -12,7 +15,9 @@ from typing import Final
 from features.errors import DeliveryError
 from features.ingest.report import RejectedTable
 from features.iso import CURRENCIES
+from features.regular_files import open_regular, read_small_file, stated_size
 from features.schema import BY_NAME, FX_RATES, ConstantRate
+from features.store.operating import CoveredStores
 
 FIRST_DAY: Final = date(1990, 1, 1)
 """The earliest valid day of rows and coverage."""
@@ -22,11 +27,17 @@ BASE_CURRENCY: Final = "USD"
 
 TERMS_FILE: Final = "delivery.json"
 
+_FIELDS: Final = ("covers_through", "constant_rate", "source", "absent", "begins", "covers_stores")
+
 _SUFFIXES: Final = (".parquet", ".csv")
+_BLOCK: Final = 1 << 20
 
 ABSENT: Final = ("refunds", "buyer_ids")
 """What a delivery can declare that its platform does not have. Without refunds, there are zero refunds; without
 `buyer_ids`, orders name no buyer."""
+
+COVERED_STORES: Final[tuple[CoveredStores, ...]] = ("all", "listed")
+"""The stores for which `covers_through` holds: all of the platform, or those of which the delivery has a row."""
 
 MAX_SOURCE: Final = 200
 """The maximum length of `source` in `delivery.json`."""
@@ -42,6 +53,7 @@ class Terms:
         source: the origin of the rows, such as `simulated by sellerscore, seed 7`; None if not stated.
         absent: which of ABSENT the platform does not have.
         begins: the day on which the platform began to record a table, for tables that began later than orders.
+        covers_stores: one of COVERED_STORES; None if not stated.
     """
 
     covers_through: Mapping[str, date] = field(default_factory=dict)
@@ -49,6 +61,7 @@ class Terms:
     source: str | None = None
     absent: tuple[str, ...] = ()
     begins: Mapping[str, date] = field(default_factory=dict)
+    covers_stores: CoveredStores | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Delivery:
         files: the file of each table, in contract order.
         ignored: names of files that are not tables of the contract.
         rejected: tables for which the folder does not have exactly one file.
+        terms_digest: the SHA-256 of `delivery.json` as read into `terms`; None without the file.
     """
 
     folder: Path
@@ -66,22 +80,49 @@ class Delivery:
     terms: Terms
     ignored: tuple[str, ...]
     rejected: tuple[RejectedTable, ...] = ()
+    terms_digest: str | None = None
 
-    def digest(self) -> str:
-        """Return the SHA-256 over table names, file contents and terms. Equal digests mean the same delivery."""
-        terms = self.folder / TERMS_FILE
-        files = [*self.files.items(), *([(TERMS_FILE, terms)] if terms.exists() else [])]
+    def copy(self, folder: Path) -> tuple[Delivery, str]:
+        """Copy the tables into a folder; return the delivery of the copies, and its digest.
+
+        The digest is the SHA-256 over table names, file contents and terms. Equal digests mean the same delivery. It is
+        computed from the copied bytes, so that it stays true if a delivered file is replaced meanwhile.
+
+        Example: `delivery.copy(Path("work"))[0].files["orders"]` is `work/orders.parquet`.
+
+        Raises:
+            DeliveryError: a file cannot be read.
+        """
+        copies = {name: folder / path.name for name, path in self.files.items()}
+        lines = [_line(name, path, _copy(path, copies[name])) for name, path in self.files.items()]
+        if self.terms_digest is not None:
+            lines.append(_line(TERMS_FILE, Path(TERMS_FILE), self.terms_digest))
         # rejected files count too: a corrected folder is another delivery
-        files += [(table.table, self.folder / name) for table in self.rejected for name in table.files]
-        lines = (f"{name}{path.suffix} {_content_digest(path)}\n" for name, path in files)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        rejected = ((table.table, self.folder / name) for table in self.rejected for name in table.files)
+        lines += [_line(name, path, _copy(path) if path.is_file() else "not a file") for name, path in rejected]
+        return replace(self, files=copies), hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _content_digest(path: Path) -> str:
-    if not path.is_file():
-        return "not a file"
-    with _map_os_errors(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _line(name: str, path: Path, digest: str) -> str:
+    return f"{name}{path.suffix} {digest}\n"
+
+
+def _copy(path: Path, out: Path = Path(os.devnull)) -> str:
+    """Copy a file, as large as it is when it is opened, and return the SHA-256 of the copy."""
+    digest = hashlib.sha256()
+    with _map_os_errors(path):
+        source = open_regular(path)
+    with source, out.open("wb") as copy:
+        left = stated_size(source)
+        while left:
+            with _map_os_errors(path):
+                block = source.read(min(left, _BLOCK))
+            if not block:
+                break
+            left -= len(block)
+            digest.update(block)
+            copy.write(block)
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -89,7 +130,9 @@ def _map_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DeliveryError(f"{path} cannot be read: {error.strerror or error}. Make it readable.") from error
+        raise DeliveryError(
+            f"{path} cannot be read: {error.strerror or error}. Deliver a file that this user can read."
+        ) from error
 
 
 def latest_time(now: datetime | None = None) -> datetime:
@@ -121,7 +164,13 @@ def open_delivery(folder: Path, tomorrow: date) -> Delivery:
             *(name for each in rejected for name in each.files),
         }
         ignored = tuple(sorted(path.name for path in folder.iterdir() if path.name not in names))
-        return Delivery(folder, files, _read_terms(folder / TERMS_FILE, tomorrow), ignored, rejected)
+        path = folder / TERMS_FILE
+        with _map_os_errors(path):
+            text = read_small_file(path) if path.exists() else None
+        terms = Terms() if text is None else _read_terms(path, text, tomorrow)
+        return Delivery(
+            folder, files, terms, ignored, rejected, None if text is None else hashlib.sha256(text).hexdigest()
+        )
 
 
 def _find_table(folder: Path, table: str) -> Path | RejectedTable | None:
@@ -158,19 +207,18 @@ def table_file(folder: Path, table: str) -> Path | None:
     return paths[0] if paths else None
 
 
-def _read_terms(path: Path, tomorrow: date) -> Terms:
-    if not path.exists():
-        return Terms()
+def _read_terms(path: Path, text: bytes, tomorrow: date) -> Terms:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
-    content = _object(path, "", content, ("covers_through", "constant_rate", "source", "absent", "begins"))
+    content = _object(path, "", content, _FIELDS)
     days, begins = (_days(path, name, content.get(name, {}), tomorrow) for name in ("covers_through", "begins"))
     rate = content.get("constant_rate")
     constant = None if rate is None else _constant_rate(path, rate)
     absent = _absent(path, content.get("absent", []))
-    return Terms(days, constant, _source(path, content.get("source")), absent, begins)
+    stores = _covered_stores(path, content.get("covers_stores"))
+    return Terms(days, constant, _source(path, content.get("source")), absent, begins, stores)
 
 
 def _days(path: Path, name: str, value: object, tomorrow: date) -> dict[str, date]:
@@ -185,6 +233,16 @@ def _absent(path: Path, value: object) -> tuple[str, ...]:
             f"{', '.join(ABSENT)}"
         )
     return tuple(name for name in ABSENT if name in value)
+
+
+def _covered_stores(path: Path, value: object) -> CoveredStores | None:
+    found = next((each for each in COVERED_STORES if each == value), None)
+    if found is None and value is not None:
+        raise DeliveryError(
+            f"{path}: covers_stores is {_format(value)}; allowed are {', '.join(COVERED_STORES)}: whether "
+            "covers_through holds for all stores of the platform, or for the stores of which the delivery has a row"
+        )
+    return found
 
 
 def _source(path: Path, value: object) -> str | None:

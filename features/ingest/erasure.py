@@ -26,10 +26,11 @@ import pyarrow.parquet as pq
 from features.errors import StoreError
 from features.ingest.report import RULE_SEPARATOR, TableReport
 from features.store.folders import AtomicFolder, move_into_place, replace_text
-from features.store.operating import OperatingStore, open_for_writing, read_store, update_counts
+from features.store.operating import LISTED_FILE, OperatingStore, open_for_writing, read_store, update_counts
 
 _LIST: Final = "erased.json"
 _KEY: Final = "erased.key"
+_HOMES: Final = ("deliveries", "orphaned")
 _CACHES: Final = ("tiles", "tiles-spark")
 _SEPARATORS: Final = re.compile(r"[,;\t|\"\s]+")
 
@@ -159,6 +160,8 @@ def _remove_erased_rows(store: OperatingStore, erased: ErasedSellers) -> int:
     """Remove all rows with an erased id from the store, and the caches that were computed from them."""
     with _removed_caches(store.folder):
         removed = sum(remove_rows(path, erased) for path in _files(store.folder, "*.parquet"))
+        for path in (path for home in _HOMES for path in (store.folder / home).glob(f"*/{LISTED_FILE}")):
+            remove_rows(path, erased)
         update_counts(store)
         write_erased(store.folder, replace(erased, swept=True))
     return removed
@@ -219,7 +222,7 @@ def _remaining(batch: pa.RecordBatch, erased: ErasedSellers) -> pa.BooleanArray:
 
 def _files(folder: Path, pattern: str) -> list[Path]:
     """Return the Parquet files of all deliveries, including one in progress, without intermediate files."""
-    paths = (path for home in ("deliveries", "orphaned") for path in (folder / home).rglob(pattern))
+    paths = (path for home in _HOMES for path in (folder / home).rglob(pattern))
     return sorted(path for path in paths if path.parent.name in {"accepted", "quarantined"} and path.name[0] != ".")
 
 
@@ -235,11 +238,12 @@ def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _removed_caches(folder: Path) -> Iterator[None]:
-    """Delete the tiles, and keep other processes from rebuilding them until the block ends."""
+    """Wait for readers of the tiles, delete them, and keep others from rebuilding them until the block ends."""
     with ExitStack() as locks:
         for cache in (folder / name for name in _CACHES):
             home = AtomicFolder(cache, cache)
             locks.enter_context(home.lock())
+            locks.enter_context(home.unread())
             # without the manifest, all other files are unused
             home.manifest.unlink(missing_ok=True)
             for path in cache.iterdir():

@@ -19,7 +19,7 @@ from features.ingest.delivery import TERMS_FILE, Delivery, latest_time, open_del
 from features.ingest.erasure import finish_erasure, read_erased, resolve_erased_ids, without_erased, write_erased
 from features.ingest.report import IngestReport, RejectedTable, TableReport, read_report
 from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
-from features.store.operating import OperatingStore, StoredDelivery, commit, open_for_writing, read_store
+from features.store.operating import LISTED_FILE, OperatingStore, StoredDelivery, commit, open_for_writing, read_store
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -50,6 +50,8 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
     But if some of its rows wait for other rows (a rate, a store) and the store has grown since, it is validated again,
     and stored as `<id>-2` if that accepts rows. A second ingest into the same store waits for the first.
 
+    All rows are read from a copy in the store, which is deleted at the end: a delivered file may be replaced meanwhile.
+
     Args:
         delivery: a folder with one Parquet or CSV file per table.
         store: the folder of the operating store; created if it does not exist.
@@ -71,17 +73,20 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
     with open_for_writing(store) as draft:
         finish_erasure(read_store(store))
         before = read_store(store)
-        digest = opened.digest()
+        copies = draft / "delivered"
+        copies.mkdir()
+        copied, digest = opened.copy(copies)
         ids = before.ids_of(digest)
         earlier = read_report(store, ids[-1]) if ids else None
         if earlier is not None and not _can_accept_more(earlier, before):
             notify(f"this delivery is already in the store: {digest[:12]}")
             return earlier.as_repeated()
-        run = IngestRun(opened, f"{digest}-{len(ids) + 1}" if ids else digest, before, latest)
+        run = IngestRun(copied, f"{digest}-{len(ids) + 1}" if ids else digest, before, latest)
         report = ingest_tables(run, draft, notify)
         if earlier is not None and not any(table.accepted for table in report.tables):
             notify(f"this delivery is already in the store, and no further row can be accepted: {digest[:12]}")
             return earlier.as_repeated()
+        shutil.rmtree(copies)
         commit(before, draft, _stored_delivery(run, report))
         # rows that waited in quarantine may turn out to belong to an erased seller
         finish_erasure(read_store(store))
@@ -98,6 +103,7 @@ def _stored_delivery(run: IngestRun, report: IngestReport) -> StoredDelivery:
         source=terms.source,
         absent=terms.absent,
         begins=terms.begins,
+        covers_stores=terms.covers_stores or "all",
     )
 
 
@@ -142,6 +148,7 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
                     f"{reports[-1].rejected:,} quarantined of {reports[-1].read:,}"
                 )
         covers = session.covers(reports)
+        _list_stores(session, sources, reports, draft, covers.get(ORDERS.name))
     if not reports:
         reasons = "; ".join(table.why for table in rejected.values())
         raise DeliveryError(f"{run.delivery.folder} was not ingested: {reasons}")
@@ -202,6 +209,24 @@ class _Session:
         return max((days[name] for days in (self.run.store.covers_through, delivered) if name in days), default=None)
 
 
+def _list_stores(
+    session: _Session, sources: Mapping[str, Source], reports: Sequence[TableReport], draft: Path, through: date | None
+) -> None:
+    """List the stores for which the coverage holds, or check that it may hold for all of them.
+
+    `through` is the midnight through which orders are complete.
+    """
+    from features.ingest.listed_stores import DeliveredRows, expect_rows_of_others
+
+    stated = session.run.delivery.terms.covers_stores
+    usable = {each.table: sources[each.table] for each in reports if each.read > each.rejected}
+    rows = DeliveredRows(session.engine, usable, session.files)
+    if stated == "listed":
+        rows.write_listed(draft / LISTED_FILE)
+    elif stated is None and through is not None:
+        expect_rows_of_others(rows, session.run.store, session.run.delivery, through)
+
+
 def _open_tables(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dict[str, RejectedTable]]:
     from features.ingest.sources import empty_source, open_source
 
@@ -237,7 +262,7 @@ def _expect_required(run: IngestRun, sources: Mapping[str, Source], rejected: Ma
             )
         if sources[name].rows == 0:
             raise DeliveryError(
-                f"{run.delivery.files[name]} has no rows and no {name} were delivered before. "
+                f"{folder / run.delivery.files[name].name} has no rows and no {name} were delivered before. "
                 f"A first delivery needs {name}."
             )
 
@@ -307,7 +332,9 @@ def _ingest_table(
             return reject_table(table.name, [path], damage)
         # the file is valid, so the machine failed (disk, memory); a retry may succeed
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DeliveryError(f"{path} could not be ingested, nothing was stored: {reason}") from error
+        raise DeliveryError(
+            f"{run.delivery.folder / path.name} could not be ingested, nothing was stored: {reason}"
+        ) from error
 
 
 def _without_erased(session: _Session, report: TableReport) -> TableReport:

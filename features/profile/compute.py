@@ -45,16 +45,19 @@ Whole = NDArray[np.int64]
 
 
 def compute_profiles(store: OperatingStore, features: pd.DataFrame, threads: int | None = None) -> ProfileSet:
-    """Compute the profiles of all sellers from their `features` as of one midnight; `threads` does not change them."""
+    """Compute the profiles of all sellers from their `features`; `threads` does not change them.
+
+    Each seller has one row, as of the seller's own midnight. Peers are compared, each as of that midnight.
+    """
     sellers = list(features.index.get_level_values("seller_id"))
     pairs = features.index.to_frame(index=False)
     expressions = partial(_expressions, names_buyers=store.names_buyers)
     tables = compute_for_pairs(store, pairs, expressions, threads=threads)
-    as_of = pairs["as_of"].iloc[0].date() if sellers else date.min
+    days = [day.date() for day in pairs["as_of"]]
     categories = dict(zip(*(tables[_CATEGORIES][name].to_pylist() for name in ("seller_id", "category")), strict=True))
     values = features.to_numpy()
     ranks = standings([categories.get(seller) for seller in sellers], values[:, _SIZE_INDEX], values)
-    return ProfileSet(digest(), _profiles(sellers, as_of, ranks, _year(tables, sellers)))
+    return ProfileSet(digest(), _profiles(sellers, days, ranks, _year(tables, sellers)))
 
 
 def _expressions(sources: Sources, scope: PairScope, *, names_buyers: bool) -> dict[str, ir.Table]:
@@ -186,14 +189,14 @@ def _step_matrix(table: pa.Table, rows: Whole, count: int, name: str) -> Whole:
 
 
 def _profiles(
-    sellers: Sequence[str], as_of: date, ranks: Standings, year: _Year
+    sellers: Sequence[str], days: Sequence[date], ranks: Standings, year: _Year
 ) -> Iterator[tuple[str, StoredProfile]]:
     none: list[Steps | None] = [None] * len(sellers)
     sums = [list(map(tuple, year.sums[name].tolist())) if name in year.sums else none for name in SUMS]
     percents = zip(_optional(ranks.at_most), _optional(ranks.at_least), ranks.others.tolist(), strict=True)
     rows = zip(sellers, ranks.groups, zip(*sums, strict=True), percents, strict=True)
     for row, (seller, group, steps, rank) in enumerate(rows):
-        yield seller, StoredProfile(group, steps, tuple(zip(*rank, strict=True)), dict(_coverage(year, row, as_of)))
+        yield seller, StoredProfile(group, steps, tuple(zip(*rank, strict=True)), dict(_coverage(year, row, days[row])))
 
 
 def _optional(percents: Whole) -> list[list[int | None]]:

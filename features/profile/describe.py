@@ -19,6 +19,7 @@ the stored vectors and under the same time rule, and stored with them. Terms are
 
 ## Peers
 - A **peer** has settled net sales above zero in the last 12 months (`settled_net_sales_365d`).
+- If the data of sellers end on different days, each peer counts as of the latest midnight of its own data.
 - **Size**: the peers of one category, by the latest version of each seller known by T, are divided into thirds by those
   sales: {sizes}. Sellers with equal sales are in the same third.
 - A seller is compared with the **other** peers of the same category and third. If these are fewer than {least}, with

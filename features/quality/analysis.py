@@ -192,13 +192,17 @@ class TableQuality:
 
 @dataclass(frozen=True)
 class Quality:
-    """The analysis of one delivery; `name` is that of its folder, `first` is true if the store was empty before."""
+    """The analysis of one delivery; `name` is that of its folder, `first` is true if the store was empty before.
+
+    `by_store` is true if earlier deliveries cover some stores only.
+    """
 
     name: str
     report: IngestReport
     first: bool
     tables: tuple[TableQuality, ...]
     missing: tuple[MissingTable, ...]
+    by_store: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,8 @@ def analyse_delivery(store: OperatingStore, report: IngestReport, name: str) -> 
         inputs = _Input(engine, folder, before, Path(work), report.covers_through)
         tables = tuple(_analyse_table(inputs, table) for table in report.tables)
     stored_through = {name: before.covers_through.get(name) for name in BY_NAME if before.rows(name)}
-    return Quality(name, report, not before.deliveries, tables, missing_tables(report, stored_through))
+    missing = missing_tables(report, stored_through)
+    return Quality(name, report, not before.deliveries, tables, missing, by_store=not before.covers_all_stores)
 
 
 def _analyse_table(inputs: _Input, report: TableReport) -> TableQuality:
@@ -241,7 +246,7 @@ def _analyse_table(inputs: _Input, report: TableReport) -> TableQuality:
     if earlier.rows(table.name):
         before = read_parquet(engine, earlier.files(table.name))
         table_drift = drift(engine, table, before, now, now_by_day=by_day, work=inputs.work)
-    complete = earlier.covers_through.get(table.name)
+    complete = earlier.all_stores_through.get(table.name)  # of one shop, the first rows are not late
     return TableQuality(
         report,
         reasons,

@@ -1,19 +1,23 @@
-"""Durable files and atomic folders: drafts, fsync, a write lock, and a manifest whose replacement is the commit."""
+"""Durable files and atomic folders: drafts, fsync, locks, and a manifest whose replacement is the commit."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 _DRAFT: Final = ".incoming-"
+_READERS: Final = ".readers"
+
+_log = logging.getLogger(__name__)
 
 
 def sync_file(path: Path) -> None:
@@ -80,12 +84,39 @@ def delete_abandoned_drafts(parent: Path) -> None:
                 os.close(lock)
 
 
+@contextmanager
+def file_lock(path: Path, notice: str | None, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a file, which is created if necessary; if another process holds it, log the notice and wait.
+
+    A command prints the notice on standard error, since it configures no log.
+
+    Example: `file_lock(Path("vectors.lock"), "Waiting until the vectors are written.")`.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and there is no notice.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    handle = os.open(path, (os.O_RDONLY if shared else os.O_RDWR) | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if notice is None:
+                raise
+            _log.warning(notice)
+            fcntl.flock(handle, kind)
+        yield
+    finally:
+        os.close(handle)
+
+
 @dataclass(frozen=True)
 class AtomicFolder:
     """A folder of immutable entries. Only the entries that `manifest.json` lists count.
 
     A writer builds an entry in a draft folder. `commit` flushes it, renames it and replaces the manifest. A process
-    that is killed before that leaves only a draft or an unlisted entry.
+    that is killed before that leaves only a draft or an unlisted entry. If entries can be deleted, readers open them
+    within `reading`, and the writer deletes them within `unread`.
 
     Attributes:
         root: the folder of the manifest and the lock.
@@ -108,8 +139,28 @@ class AtomicFolder:
     def lock(self) -> Iterator[None]:
         """Admit one writer at a time; the others wait."""
         self.entries.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with file_lock(self.root / ".lock", f"Waiting until another process has finished writing to {self.root}."):
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep the entries from being deleted by other processes until the block ends."""
+        notice = f"Waiting until another process has finished deleting from {self.root}."
+        with ExitStack() as lock:
+            # a reader without write permission has no lock until a writer has created the file
+            with suppress(OSError):
+                lock.enter_context(file_lock(self.root / _READERS, notice, shared=True))
+            yield
+
+    @contextmanager
+    def unread(self, *, wait: bool = True) -> Iterator[None]:
+        """Wait until no process reads entries, and let none begin until the block ends.
+
+        Raises:
+            BlockingIOError: a process reads entries, and `wait` is false.
+        """
+        notice = f"Waiting until other processes have finished reading {self.root}." if wait else None
+        with file_lock(self.root / _READERS, notice):
             yield
 
     @contextmanager

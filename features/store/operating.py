@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
@@ -21,9 +21,14 @@ from features.errors import StoreError
 from features.schema import ConstantRate
 from features.store.folders import AtomicFolder
 
+LISTED_FILE: Final = "listed.parquet"
+
 _SHORT_ID: Final = 8
 _MAX_IDS: Final = 5
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{64}(-\d+)?")
+
+CoveredStores = Literal["all", "listed"]
+"""The stores for which the coverage of a delivery holds: all, or those of which it has a row."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class StoredDelivery:
         source: the origin of the rows, if stated.
         absent: what the platform does not have (see `delivery.ABSENT`).
         begins: the day on which the platform began to record a table, if declared.
+        covers_stores: the stores for which `covers_through` holds. Listed stores are in a file, see `listed_file`.
     """
 
     delivery_id: str
@@ -47,6 +53,7 @@ class StoredDelivery:
     source: str | None = None
     absent: tuple[str, ...] = ()
     begins: Mapping[str, date] = field(default_factory=dict)
+    covers_stores: CoveredStores = "all"
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,25 @@ class OperatingStore:
 
     @property
     def covers_through(self) -> Mapping[str, date]:
-        """The latest midnight through which each delivered table is complete."""
+        """The latest midnight through which each delivered table is complete for at least one store."""
         return _reduce_days(max, (each.covers_through for each in self.deliveries))
+
+    @property
+    def all_stores_through(self) -> Mapping[str, date]:
+        """The latest midnight through which each table is complete for all stores."""
+        return _reduce_days(max, (each.covers_through for each in self.deliveries if each.covers_stores == "all"))
+
+    @property
+    def covers_all_stores(self) -> bool:
+        """Whether the coverage of every delivery holds for all stores, so that all sellers have the same coverage."""
+        return all(each.covers_stores == "all" for each in self.deliveries)
+
+    def listed_file(self, delivery: StoredDelivery) -> Path:
+        """Return the file with the stores and sellers for which the coverage of a `listed` delivery holds.
+
+        Its rows have a `store_id` (for tables with stores) or a `seller_id` (for the tables of loans).
+        """
+        return self.folder / "deliveries" / delivery.delivery_id / LISTED_FILE
 
     @property
     def absent(self) -> frozenset[str]:

@@ -84,10 +84,14 @@ class ProfileSet:
     profiles: Iterable[tuple[str, StoredProfile]]
 
 
-def write_profiles(connection: sqlite3.Connection, snapshot_id: int, profiles: ProfileSet | None) -> None:
-    """Replace all stored profiles by those of a snapshot, within the caller's transaction."""
+def delete_profiles(connection: sqlite3.Connection) -> None:
+    """Delete all stored profiles, within the caller's transaction."""
     connection.execute("DELETE FROM pictures")
     connection.execute("DELETE FROM picture_sets")
+
+
+def write_profiles(connection: sqlite3.Connection, snapshot_id: int, profiles: ProfileSet | None) -> None:
+    """Add the profiles of a snapshot, within the caller's transaction."""
     if profiles is None:
         return
     connection.execute("INSERT INTO picture_sets VALUES (?, ?)", (snapshot_id, profiles.definitions))

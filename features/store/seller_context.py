@@ -51,10 +51,14 @@ class SellerContextSet:
     sellers: Iterable[tuple[str, str | None, str | None]]
 
 
-def write_context(connection: sqlite3.Connection, snapshot_id: int, contexts: SellerContextSet | None) -> None:
-    """Replace all stored contexts by those of a snapshot, within the caller's transaction."""
+def delete_context(connection: sqlite3.Connection) -> None:
+    """Delete all stored contexts, within the caller's transaction."""
     connection.execute("DELETE FROM circumstances")
     connection.execute("DELETE FROM rates")
+
+
+def write_context(connection: sqlite3.Connection, snapshot_id: int, contexts: SellerContextSet | None) -> None:
+    """Add the contexts of a snapshot, within the caller's transaction."""
     if contexts is None:
         return
     rates = json.dumps(dict(sorted(contexts.usd_per_unit.items())), allow_nan=False)

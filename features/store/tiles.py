@@ -2,6 +2,9 @@
 
 A fold is the tiles of deliveries that were added together. Tiles are a cache of accepted rows: they are rebuilt when a
 file or a definition has changed. DuckDB and Spark use the same code and separate folders, `tiles` and `tiles-spark`.
+
+Readers hold a lock, so that no other process deletes their tiles. A reader may have opened the store before the latest
+ingest: it reads the folds of its deliveries only, or computes tiles of its own if they were merged with later ones.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +26,7 @@ from features.catalogue.definition import tile_digest
 from features.engines import duckdb, spark
 from features.errors import StoreError
 from features.facts import LOAN_TABLES, TILE_KEYS
-from features.store.folders import AtomicFolder
+from features.store.folders import AtomicFolder, delete_abandoned_drafts, draft_folder
 from features.tiles import Rows, buyer_tiles, late_related_parties, load_stored_orders, tiles
 
 if TYPE_CHECKING:
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 _MAX_FOLDS: Final = 64
 """With more folds, all are merged into one: each fold adds files that every frame opens."""
+
+_OWN: Final = "own"
+"""The folder for tiles of a reader of an earlier version of the store; they are deleted after use."""
 
 SOURCES: Final = ("sellers", "stores", *TILE_KEYS, *LOAN_TABLES)
 """The tables from which features are computed."""
@@ -85,10 +92,14 @@ class _TileEngine:
     draft_mode: int = 0o700
 
 
-def current_tiles(engine: DuckDbBackend, store: OperatingStore) -> TileSet:
-    """Return the tiles of all deliveries of the store, after computing missing ones on DuckDB.
+def current_tiles(engine: DuckDbBackend, store: OperatingStore) -> AbstractContextManager[TileSet]:
+    """Open the tiles of all deliveries of the store for reading, after computing missing ones on DuckDB.
 
-    If another process updates the tiles, wait for it.
+    If another process updates the tiles, wait for it. No process deletes the files until the block ends.
+
+    Example:
+        >>> with current_tiles(engine, store) as tiles:  # doctest: +SKIP
+        ...     orders = read_parquet(engine, tiles.files["orders"])
 
     Raises:
         StoreError: accepted rows or tiles cannot be read or written.
@@ -107,8 +118,8 @@ def current_tiles(engine: DuckDbBackend, store: OperatingStore) -> TileSet:
     )
 
 
-def current_spark_tiles(engine: SparkBackend, store: OperatingStore) -> TileSet:
-    """Return the tiles of all deliveries of the store, after computing missing ones on Spark.
+def current_spark_tiles(engine: SparkBackend, store: OperatingStore) -> AbstractContextManager[TileSet]:
+    """Open the tiles of all deliveries of the store for reading, as `current_tiles` does, on Spark.
 
     Raises:
         StoreError: the folder for tiles cannot be written.
@@ -126,27 +137,56 @@ def current_spark_tiles(engine: SparkBackend, store: OperatingStore) -> TileSet:
     )
 
 
-def _current_tiles(engine: _TileEngine, store: OperatingStore) -> TileSet:
+@contextmanager
+def _current_tiles(engine: _TileEngine, store: OperatingStore) -> Iterator[TileSet]:
     home = store.folder / engine.folder
     manifest = AtomicFolder(home, home)
-    folds = _read_folds(manifest, store)
-    if _count_deliveries(folds) < len(store.deliveries):
+    with manifest.reading():
+        folds = _folds_of(store, _read_folds(manifest, store))
+        if folds is not None:
+            yield _tile_set(home, folds, store)
+            return
+    with ExitStack() as reading:
         with _open_draft(manifest, engine.draft_mode) as draft:
             folds = _read_folds(manifest, store)
-            _delete_unlisted(home, folds)
             if _count_deliveries(folds) < len(store.deliveries):
+                # unused folds that are still read are deleted with the next update
+                with suppress(BlockingIOError), manifest.unread(wait=False):
+                    _delete_unlisted(home, folds)
                 folds = _add_fold(engine, store, folds, draft)
                 content = {"definitions": tile_digest(), "folds": [asdict(fold) for fold in folds]}
                 manifest.commit(draft, folds[-1].folder, content)
-    return _tile_set(home, folds, store)
+            reading.enter_context(manifest.reading())
+        folds = _folds_of(store, folds) or reading.enter_context(_own_folds(engine, store, home / _OWN))
+        yield _tile_set(home, folds, store)
 
 
 def _count_deliveries(folds: Sequence[Fold]) -> int:
     return sum(len(fold.deliveries) for fold in folds)
 
 
+def _folds_of(store: OperatingStore, folds: tuple[Fold, ...]) -> tuple[Fold, ...] | None:
+    """Return the first folds that together are of all deliveries of the store; None if there are no such folds."""
+    counts = [0, *accumulate(len(fold.deliveries) for fold in folds)]
+    return folds[: counts.index(len(store.deliveries))] if len(store.deliveries) in counts else None
+
+
+@contextmanager
+def _own_folds(engine: _TileEngine, store: OperatingStore, home: Path) -> Iterator[tuple[Fold, ...]]:
+    """Compute the tiles of a store whose later deliveries were merged with its own; delete them at the end."""
+    with ExitStack() as drafts:
+        with _map_write_errors(home):
+            delete_abandoned_drafts(home)
+            draft = drafts.enter_context(draft_folder(home, engine.draft_mode))
+            (fold,) = _add_fold(engine, store, (), draft)
+        yield (replace(fold, folder=f"{home.name}/{draft.name}"),)
+
+
 def _read_folds(manifest: AtomicFolder, store: OperatingStore) -> tuple[Fold, ...]:
-    """Return the valid folds: of the current definitions and the store's first deliveries, with undamaged files."""
+    """Return the valid folds: of the current definitions and the store's deliveries, with undamaged files.
+
+    They may be of the first deliveries of the store only, or also of later ones than the store has.
+    """
     try:
         content = manifest.read()
         folds = TypeAdapter(tuple[Fold, ...]).validate_python(content["folds"])
@@ -155,13 +195,14 @@ def _read_folds(manifest: AtomicFolder, store: OperatingStore) -> tuple[Fold, ..
         return ()  # an unreadable cache is rebuilt
     folded = [delivery for fold in folds for delivery in fold.deliveries]
     present = list(map(_delivery_key, store.deliveries))
+    both = min(len(folded), len(present))
     undamaged = all(
         _size(manifest.root / fold.folder / name) == size
         for fold in folds
         for files in fold.files.values()
         for name, size in files.items()
     )
-    return folds if definitions == tile_digest() and folded == present[: len(folded)] and undamaged else ()
+    return folds if definitions == tile_digest() and folded[:both] == present[:both] and undamaged else ()
 
 
 def _size(path: Path) -> int:
@@ -221,13 +262,17 @@ def _write_fold(engine: _TileEngine, rows: Rows, deliveries: Sequence[StoredDeli
 
 @contextmanager
 def _open_draft(manifest: AtomicFolder, mode: int) -> Iterator[Path]:
+    with _map_write_errors(manifest.root), manifest.draft(mode) as draft:
+        yield draft
+
+
+@contextmanager
+def _map_write_errors(home: Path) -> Iterator[None]:
     try:
-        with manifest.draft(mode) as draft:
-            yield draft
+        yield
     except OSError as error:
         raise StoreError(
-            f"{manifest.root} cannot be written: {error.strerror or error}. Give the store free space and write "
-            "permission."
+            f"{home} cannot be written: {error.strerror or error}. Give the store free space and write permission."
         ) from error
 
 

@@ -27,7 +27,7 @@ from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from tests.api.postgres import database_name, fresh_database, server
-from tests.api.started import Started, consent, demo_credentials
+from tests.api.started import Started, consent, demo_credentials, register_of
 from tests.counts import SOAKING
 from tests.statements import reason_catalogue
 
@@ -306,7 +306,7 @@ def open_client(started: Started) -> Opener:
         is_new = not settings.demo_bank_path.exists()
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             services = client.app.state.services
-            if demo_bank(settings.demo_bank_path, services.engine, services.auth.secrets, datetime.now(UTC)):
+            if demo_bank(settings.demo_bank_path, register_of(services), services.auth.secrets, datetime.now(UTC)):
                 client.headers["Authorization"] = f"Bearer {token_for(client, settings)}"
                 if is_new:
                     consent(services, bank_of(client), *consenting)

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from joserfc.jwk import OKPKey
 from sqlalchemy.engine import make_url
 
 from api.app import open_services
+from api.auth.signing_keys import KeyRing
+from api.clients.service import ClientRegister
 from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
 from api.kit.fields import Clock, Purpose, utc_now
@@ -42,6 +45,14 @@ def consent(
             for seller_id, purpose in product(sellers, Purpose)
         ]
         return [grant_consent(connection, services.ledger, each, "tests", clock).id for each in terms]
+
+
+RING = KeyRing((OKPKey.generate_key("Ed25519"),))
+"""Receipt keys for entries whose signatures no test verifies."""
+
+
+def register_of(services: Services) -> ClientRegister:
+    return ClientRegister(services.engine, services.receipts)
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:
@@ -78,7 +89,7 @@ class Started:
             url = _another_database(settings.database_url, f"started_{len(self._prepared)}")
         made = settings.model_copy(update={"home": home, "database_url": url, "mlflow_uri": self._registry})
         with open_services(made, RequestMetrics()) as services:
-            demo_bank(made.demo_bank_path, services.engine, services.auth.secrets, datetime.now(UTC))
+            demo_bank(made.demo_bank_path, register_of(services), services.auth.secrets, datetime.now(UTC))
             consent(services, demo_credentials(made)[0], *consenting)
         self._prepared[kind, _day(), consenting] = made
         return made

@@ -23,11 +23,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger.verification import verify
 from api.models.registry import load_champion
-from api.scores.ledger_entries import ScoreIndexCheck
+from api.operations.ledger_checks import all_checks
 from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
@@ -131,7 +130,7 @@ class Load:
             repeated = {key: post(client, key, seller_id).content for key, seller_id in self.sellers.items()}
             assert self.scores.items() <= repeated.items()
             assert stored_scores(services) == len(self.sellers) == len(set(repeated.values()))
-            checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
+            checks = all_checks(services.receipts.jwks)
             assert verify(services.engine, services.ledger, checks).faults == ()
 
 

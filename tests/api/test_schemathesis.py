@@ -21,11 +21,10 @@ from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from api.app import create_app
-from api.auth.clients import create_client
 from api.auth.scopes import ClientKind, Scope, scopes_of
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, fill
-from tests.api.started import consent
+from tests.api.started import consent, register_of
 from tests.counts import EXAMPLES
 
 if TYPE_CHECKING:
@@ -81,8 +80,8 @@ def service(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     unlimited = {"rate_limit_calls": 1_000_000, "failed_logins": 1_000_000}
     app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **unlimited))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-    engine, now = app.state.services.engine, datetime.now(UTC)
-    clients = {kind: create_client(engine, kind, f"A {kind}", now=now).client.id for kind in ClientKind}
+    register, now = register_of(app.state.services), datetime.now(UTC)
+    clients = {kind: register.create(kind, f"A {kind}", now=now).client.id for kind in ClientKind}
     consents = consent(app.state.services, clients[ClientKind.BANK], *SELLERS, NEWCOMER)
     service = Service(app, schema, clients, {}, {})
     review, application = (

@@ -98,8 +98,8 @@ def build(job: Job) -> Built:
             ingest(job.delivery, job.store)
     store = open_store(job.store)
     if job.fold:
-        with clock.stage("tiles"), open_engine() as engine:
-            current_tiles(engine, store)
+        with clock.stage("tiles"), open_engine() as engine, current_tiles(engine, store):
+            pass
     computed = None
     if job.midnights:
         with clock.stage("frames"):

@@ -47,12 +47,17 @@ def _store(folder: Path, size: str) -> OperatingStore:
     return open_store(folder / "operating")
 
 
+def _count_tiles(engine: Backend, store: OperatingStore) -> int:
+    with current_spark_tiles(engine, store) as tiles:
+        return len(tiles.files)
+
+
 def _measure(engine: Backend, size: str, store: OperatingStore) -> None:
     orders, rows = store.deliveries[0].rows["orders"], sum(store.deliveries[0].rows.values())
     accepted = store.folder / "deliveries"
     tiles = store.folder / "tiles-spark"
     for name, step in (
-        ("tiles", lambda: len(current_spark_tiles(engine, store).files)),
+        ("tiles", lambda: _count_tiles(engine, store)),
         ("13 frames", lambda: write_spark_frame(engine, store, MONTHLY, store.folder / "monthly")),
         ("1 frame", lambda: write_spark_frame(engine, store, MONTHLY[:1], store.folder / "latest")),
     ):

@@ -25,7 +25,7 @@ import time_machine
 import uvicorn
 
 from api.app import create_app
-from api.auth import clients, sessions
+from api.auth import sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.consents import service as consents
@@ -37,6 +37,7 @@ from api.services import Services
 from api.settings import Settings
 from features.store.vectors import VectorStore
 from scoring import Outcome, Product, assess
+from tests.api.started import register_of
 from tests.world import shared_world
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Site:
 
     def client(self, kind: ClientKind, name: str) -> tuple[str, str]:
         """Create a client, and return its id and secret."""
-        created = clients.create_client(
-            self.services.engine, kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        created = register_of(self.services).create(
+            kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
         )
         assert created.secret is not None
         return created.client.id, created.secret
@@ -226,7 +227,7 @@ def fill_pages(site: Site, seller_id: str, names: Sequence[str]) -> None:
         "closed": Product(names[1], "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, best, 360),
     }
     with transaction(services.engine, writes=True) as connection:
-        products.replace_products(connection, bank_ids[0], offers, now)
+        products.replace_products(connection, services.receipts, bank_ids[0], offers, now)
         for bank_id in bank_ids:
             consents.create_request(connection, bank_id, seller_id, "credit_application", now)
             terms = ConsentTerms(seller_id, bank_id, "account_review", timedelta(days=90))

@@ -14,7 +14,7 @@ from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.kit.database import transaction
 from api.reviews import service as reviews
-from api.reviews.repository import ReviewOutcome
+from api.reviews.repository import ReviewOutcome, update_review
 from api.reviews.service import Decision, ReviewDraft
 from tests.api.web.conftest import PAGES
 from tests.browser.conftest import OpenWindow, Site, Window, fill_pages
@@ -34,9 +34,9 @@ def busy_seller(site: Site) -> str:
     overdue = now - timedelta(days=31)
     with transaction(services.engine, writes=True) as connection:
         review = reviews.open_review(connection, services, ReviewDraft(seller_id, None, None, "Please check my score."))
-        reviews.open_review(
-            connection, services, ReviewDraft(seller_id, feature, None, "It is wrong."), lambda: overdue
-        )
+        late = reviews.open_review(connection, services, ReviewDraft(seller_id, feature, None, "It is wrong."))
+        # the ledger accepts no earlier time, so only the table has it
+        update_review(connection, late.id, opened_at=overdue, due_at=overdue + reviews.DEADLINE)
     reviews.decide_review(services, review.id, "tests", Decision(ReviewOutcome.CONFIRMED, "We looked at every figure."))
     return seller_id
 

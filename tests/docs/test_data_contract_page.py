@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "data-contract.md").read_text(encod
 
 
 def test_the_page_equals_its_generated_text() -> None:
-    assert contract_page.update_page(PAGE) == PAGE, "run python -m features.contract_page"
+    assert contract_page.update_page(PAGE) == PAGE, "run make docs"
 
 
 def test_every_column_has_a_meaning() -> None:

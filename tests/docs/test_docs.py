@@ -10,11 +10,13 @@ import typer.main
 from typer.testing import CliRunner
 
 import sellerscore
+from features.catalogue import CATALOGUE
 from features.describe import markdown
 from features.importers import shipped_mappings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "mlflow" / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES += [ROOT / "mlflow" / "README.md"]
 COMMANDS = set(typer.main.get_command(sellerscore.app).commands)  # type: ignore[attr-defined]
 LINK_TO_ANCHOR = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
 
@@ -52,6 +54,12 @@ def test_readme_is_short_and_shows_both_commands_and_a_score() -> None:
     assert len(points_shown) >= 5
 
 
+def test_readme_states_the_number_of_features() -> None:
+    scored = sum(feature.scored for feature in CATALOGUE)
+    stated = f"{len(CATALOGUE)} features, {scored} of which may be scored"
+    assert stated in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_command_has_help_with_an_example() -> None:
     runner = CliRunner()
     assert set(re.findall(r"[a-z-]+", runner.invoke(sellerscore.app, ["--help"]).output)) >= COMMANDS
@@ -62,7 +70,7 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_the_features_page_equals_its_generated_text() -> None:
-    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == markdown()
+    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == markdown(), "run make docs"
 
 
 def test_the_data_contract_names_every_importer() -> None:

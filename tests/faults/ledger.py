@@ -14,25 +14,24 @@ from sqlalchemy import func, select
 
 import api.app
 from api.app import open_services
-from api.auth.clients import create_client, list_clients
+from api.auth.clients import list_clients
 from api.auth.scopes import ClientKind
 from api.auth.signing_keys import KeyRing
-from api.consents.ledger_entries import ConsentCheck
 from api.consents.repository import consents
 from api.consents.service import ConsentTerms, grant_consent, revoke_consent
 from api.errors import ApiError, SellerUnknown
 from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.kit.middleware import RequestMetrics
+from api.ledger.checks import Scope
 from api.ledger.encryption import seller_key
 from api.ledger.local_checkpoints import LocalCheckpoints, read_local_checkpoints
 from api.ledger.master_key import rotate_master_key
-from api.ledger.verification import Scope, verify
+from api.ledger.verification import verify
 from api.models.bundle_store import ServedModel, load_bundle, read_pointer, save_bundle, save_pointer
+from api.operations.ledger_checks import all_checks
 from api.operations.retention import drop_expired, erase_seller
-from api.reviews.ledger_entries import ReviewCheck
 from api.scores.issuance import issue_score
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import scores
 from api.scores.schemas import ScoreRequest
 from api.services import Services
@@ -40,6 +39,7 @@ from api.settings import Settings
 from features.errors import FeaturesError
 from scoring import Bundle
 from tests.api.conftest import SELLERS, fill, snapshot_of
+from tests.api.started import register_of
 from tests.faults.runner import Acknowledged, Call
 
 BANK_SELLERS: Final = SELLERS[:4]
@@ -73,7 +73,7 @@ class Service:
         return next(iter(list_clients(self.services.engine, ClientKind.BANK))).id
 
     def create_bank(self) -> None:
-        create_client(self.services.engine, ClientKind.BANK, "bank", now=datetime.now(UTC))
+        register_of(self.services).create(ClientKind.BANK, "bank", now=datetime.now(UTC))
 
     def grant_all(self) -> None:
         for seller in BANK_SELLERS:
@@ -267,8 +267,7 @@ def _verify(service: Service) -> Iterator[str]:
     services = service.services
     jwks = KeyRing.read(services.settings.receipt_keys_path).jwks
     local = read_local_checkpoints(services.settings.checkpoints_path, jwks)
-    checks = (ScoreIndexCheck(jwks), ConsentCheck(), ReviewCheck())
-    report = verify(services.engine, services.ledger, checks, Scope(local=local))
+    report = verify(services.engine, services.ledger, all_checks(jwks), Scope(local=local))
     yield from (f"verification: {fault}" for fault in report.faults)
 
 

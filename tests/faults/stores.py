@@ -87,7 +87,9 @@ class Stores:
         yield from (
             f"{path.relative_to(folder)} is left"
             for path in folder.rglob("*")
-            if (path.name[0] == "." or path.suffix == ".new") and path.name != ".lock" and not with_drafts
+            if (path.name[0] == "." or path.suffix == ".new")
+            and path.name not in {".lock", ".readers"}
+            and not with_drafts
         )
         content, file = _content(folder, with_tiles=self._step in _CHANGES_TILES), folder.parent / "expected.json"
         if not file.exists():
@@ -158,5 +160,5 @@ def _content(folder: Path, *, with_tiles: bool) -> dict[str, str]:
 
 
 def _tiles(operating: Path) -> Mapping[str, tuple[Path, ...]]:
-    with open_engine() as engine:
-        return current_tiles(engine, open_store(operating)).files
+    with open_engine() as engine, current_tiles(engine, open_store(operating)) as tiles:
+        return tiles.files

@@ -19,15 +19,13 @@ from features import materialize
 from features.catalogue import CATALOGUE, FAMILIES
 from features.describe import markdown
 from features.engines import spark
-from features.engines.duckdb import open_engine
 from features.errors import EngineError, StoreError
 from features.ingest import ingest, open_store
 from features.materialize import materialize_frame
 from features.pipeline import latest_midnight
-from features.store.tiles import current_tiles
 from features.store.vectors import VectorStore
 from tests.frames import frame_of
-from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
+from tests.oracles.accepted_rows import features_named, fold, frame_from, write_accepted
 from tests.oracles.deliveries import NO_RATES, deliver, in_dollars
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from tests.oracles.shapes import MAY_BE_ABSENT
@@ -41,8 +39,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with the rows and their tiles; read only."""
     folder = tmp_path_factory.mktemp("ingested")
     ingest(deliver(ROWS, NO_RATES, folder / "delivery"), folder / "home" / "operating")
-    with open_engine() as engine:
-        current_tiles(engine, open_store(folder / "home" / "operating"))
+    fold(open_store(folder / "home" / "operating"))
     return folder / "home"
 
 

@@ -14,7 +14,7 @@ from features import materialize
 from features.cli import app
 from features.executor import INDEX
 from features.ingest import OperatingStore, ingest, open_store
-from features.materialize import materialize_vectors, snapshot_of
+from features.materialize import SellerCounts, materialize_vectors, snapshot_of
 from features.profile.series import digest
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContext
@@ -38,19 +38,20 @@ def test_vectors_and_missing_profiles_of_the_same_data_are_computed_once(
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
     sellers = stored.count_sellers(snapshot)
     assert sellers
+    found = ((snapshot, sellers[0]),)
     monkeypatch.setattr(materialize, "compute_frame", None)  # a second computation fails
-    assert materialize_vectors(operating, stored) == (snapshot, sellers)
+    assert materialize_vectors(operating, stored) == found
     plain = [(vector.seller_id, vector.values) for vector in stored.all_latest()][:40]
     stored.replace(snapshot, plain)
     assert stored.count_sellers(snapshot) is None
     index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
     features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
     monkeypatch.setattr(materialize, "compute_frame", lambda *_: features)
-    assert materialize_vectors(operating, stored) == (snapshot, len(plain))
+    assert materialize_vectors(operating, stored) == ((snapshot, len(plain)),)
     assert [(vector.seller_id, vector.values) for vector in stored.all_latest()] == plain
     assert stored.profile(plain[0][0]) is not None
     monkeypatch.setattr(materialize, "compute_profiles", None)  # a second computation fails
-    assert materialize_vectors(operating, stored) == (snapshot, len(plain))
+    assert materialize_vectors(operating, stored) == ((snapshot, len(plain)),)
 
 
 def test_the_ingest_command_computes_vectors_and_reports_them(
@@ -58,10 +59,10 @@ def test_the_ingest_command_computes_vectors_and_reports_them(
 ) -> None:
     snapshots: list[Snapshot] = []
 
-    def materialize_fake(operating: OperatingStore, stored: VectorStore) -> tuple[Snapshot, int]:
+    def materialize_fake(operating: OperatingStore, stored: VectorStore) -> SellerCounts:
         assert stored.count_sellers(snapshot_of(operating)) is None
         snapshots.append(snapshot_of(operating))
-        return snapshots[-1], 1234
+        return ((snapshots[-1], 1234),)
 
     monkeypatch.setattr(materialize, "materialize_vectors", materialize_fake)
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
@@ -92,9 +93,9 @@ def test_seller_context_uses_what_is_known_at_the_midnight(
     }
     ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), base_store)
     stored = VectorStore(tmp_path / "vectors.db")
-    snapshot, _ = materialize_vectors(open_store(base_store), stored)
+    ((snapshot, _),) = materialize_vectors(open_store(base_store), stored)
     assert snapshot.as_of == T.date()
     found = stored.latest("S1")
     assert found is not None
     assert found.context == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
-    assert stored.count_sellers(snapshot) == 1
+    assert stored.count_sellers(snapshot) == (1,)

@@ -56,12 +56,11 @@ def folds(store: OperatingStore) -> list[dict[str, Any]]:
 
 def contents(store: OperatingStore) -> dict[str, list[str]]:
     """Return the sorted rows of the tiles of a store, after an update."""
-    with open_engine() as engine:
-        files = current_tiles(engine, store).files
-    return {
-        name: sorted(repr(row) for path in paths for row in pq.read_table(path).to_pylist())
-        for name, paths in files.items()
-    }
+    with open_engine() as engine, current_tiles(engine, store) as tiles:
+        return {
+            name: sorted(repr(row) for path in paths for row in pq.read_table(path).to_pylist())
+            for name, paths in tiles.files.items()
+        }
 
 
 @pytest.mark.soak
@@ -258,7 +257,7 @@ def test_festivals_of_all_years_are_in_the_tiles(tmp_path: Path, monkeypatch: py
     order = {"store_id": "T0", "buyer_id": "B", "amount_micros": 1}
     rows = [order | {"order_id": str(day), "ordered_at": midnight(day), "known_at": midnight(day)} for day in days]
     store = write_accepted({"orders": rows}, tmp_path)
-    with open_engine(threads=1) as engine:
-        files = current_tiles(engine, store).files["orders"]
+    with open_engine(threads=1) as engine, current_tiles(engine, store) as current:
+        files = current.files["orders"]
         found = {row["day"]: row["festival_gross"] for file in files for row in pq.read_table(file).to_pylist()}
     assert found == dict(zip(days, (0, 1, 1, 0), strict=True))

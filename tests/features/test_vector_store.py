@@ -20,7 +20,7 @@ from features.profile.series import digest as definitions
 from features.store import vectors as store_module
 from features.store.profiles import Coverage, PeerGroup, PeerScope, ProfileSet, StoredProfile, decode, encode
 from features.store.seller_context import SellerContext, SellerContextSet
-from features.store.vectors import Snapshot, StoredVector, VectorStore
+from features.store.vectors import Snapshot, SnapshotRows, StoredVector, VectorStore
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
 NEXT = replace(SNAPSHOT, as_of=date(2024, 3, 2), data_version="data-2")
@@ -34,6 +34,7 @@ PROFILE = StoredProfile(
     {"orders": Coverage(date(2024, 2, 29), date(2024, 2, 29), (*(0 for _ in range(11)), 1))},
 )
 RATES = {"USD": 1.0, "CNY": 0.145}
+CONTEXTS = (("S0", 0.1), ("S1", 0.2), ("S2", 0.3))
 CHINA = SellerContextSet(RATES, [("S1", "CN", "CNY"), ("S2", None, None)])
 
 
@@ -128,7 +129,7 @@ def test_the_snapshot_stored_last_is_the_latest(store: VectorStore) -> None:
 
 def test_a_snapshot_is_complete_with_profiles_of_the_current_definitions_and_contexts(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS, profiles("S1", "S2"), CHINA)
-    assert store.count_sellers(SNAPSHOT) == 2
+    assert store.count_sellers(SNAPSHOT) == (2,)
     for incomplete in ((profiles("S1"),), (ProfileSet("sha256:other", [("S1", PROFILE)]), CHINA), ()):
         store.replace(SNAPSHOT, ROWS, *incomplete)
         assert store.count_sellers(SNAPSHOT) is None
@@ -261,16 +262,16 @@ def test_a_reader_during_a_write_sees_the_previous_snapshot(store: VectorStore) 
 
 def test_a_snapshot_replaced_during_a_read_is_not_mixed_in(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.replace(SNAPSHOT, ROWS)
-    read_latest = store_module._latest_snapshot
+    read_latest = store_module._latest_snapshots
 
-    def read_then_replace(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
+    def read_then_replace(connection: sqlite3.Connection) -> dict[int, Snapshot]:
         latest = read_latest(connection)
         store.replace(SNAPSHOT, [("S9", (9.0,))])
         return latest
 
-    monkeypatch.setattr(store_module, "_latest_snapshot", read_then_replace)
-    assert store.latest("S1") == StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])
-    assert store.latest("S1") is None
+    monkeypatch.setattr(store_module, "_latest_snapshots", read_then_replace)
+    assert [vector.seller_id for vector in store.all_latest()] == ["S1", "S2"]
+    assert [vector.seller_id for vector in store.all_latest()] == ["S9"]
 
 
 def test_connections_are_reused_but_not_for_a_replaced_file(tmp_path: Path) -> None:
@@ -304,3 +305,50 @@ def test_concurrent_readers_see_complete_snapshots(tmp_path: Path) -> None:
             store.replace(SNAPSHOT, [("S-1", (float(number),) * 5)])
         assert all(result.result() for result in reads)
     assert store.latest("S-1") == StoredVector("S-1", SNAPSHOT, (19.0,) * 5)
+
+
+def test_a_file_of_another_version_is_computed_again(store: VectorStore, tmp_path: Path) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    with sqlite3.connect(tmp_path / "var" / "vectors.db") as connection:
+        connection.execute("PRAGMA user_version = 0")
+    other = VectorStore(tmp_path / "var" / "vectors.db")
+    assert other.count_sellers(SNAPSHOT) is None
+    with pytest.raises(StoreError, match=r"another version of SellerScore. Run `sellerscore features`"):
+        other.latest("S1")
+    assert other.replace(NEXT, ROWS[:1]) == 1
+    assert [vector.snapshot for vector in other.all_latest()] == [NEXT]
+
+
+def test_sellers_whose_data_end_on_different_days_are_one_computation(store: VectorStore) -> None:
+    late = replace(SNAPSHOT, covers_through={"orders": SNAPSHOT.as_of})
+    early = replace(SNAPSHOT, as_of=date(2024, 1, 1), covers_through={"orders": date(2024, 1, 1)})
+    rates = [SellerContextSet({"USD": 1.0, "CNY": rate}, [(seller, "CN", "CNY")]) for seller, rate in CONTEXTS]
+    parts = [
+        SnapshotRows(snapshot, [(f"S{number}", (float(number),))], profiles(f"S{number}"), rates[number])
+        for number, snapshot in enumerate((early, SNAPSHOT, late))
+    ]
+    assert store.replace_all(parts) == (1, 1, 1)
+    assert [(each.seller_id, each.snapshot) for each in store.all_latest()] == [
+        ("S0", early),
+        ("S1", SNAPSHOT),
+        ("S2", late),
+    ]
+    newest = store.newest()
+    assert newest is not None
+    assert newest.seller_id == "S1"
+    first = store.latest("S0")
+    assert first is not None
+    assert first.context == SellerContext("CN", "CNY", {"USD": 1.0, "CNY": 0.1})
+    assert store.usd_per_unit() == {"USD": 1.0, "CNY": 0.2}
+    found = store.profile("S2")
+    assert found is not None
+    assert found[0].snapshot == late
+    # in any order, and only all of them
+    assert store.count_sellers(late, SNAPSHOT, early) == (1, 1, 1)
+    assert store.count_sellers(late, SNAPSHOT) is None
+    # a seller without older data goes on to the next computation, and keeps an earlier vector
+    store.replace(NEXT, [("S0", (7.0,))])
+    assert [each.seller_id for each in store.all_latest()] == ["S0"]
+    latest = store.latest("S0")
+    assert latest is not None
+    assert store.earlier(latest) == StoredVector("S0", early, (0.0,))

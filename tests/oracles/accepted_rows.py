@@ -53,8 +53,8 @@ def first(store: OperatingStore, count: int) -> OperatingStore:
 
 
 def fold(store: OperatingStore) -> None:
-    with open_engine() as engine:
-        current_tiles(engine, store)
+    with open_engine() as engine, current_tiles(engine, store):
+        pass
 
 
 def fold_in_turn(store: OperatingStore) -> OperatingStore:

@@ -11,9 +11,7 @@ from datetime import date, datetime, timedelta
 
 from tests.oracles.features.quality import hundredths
 from tests.oracles.features.window_sums import DISPUTES, RETURNS
-from tests.oracles.seller_view import Entry, Row, SellerView, seller_view
-
-DAY_OF = {"orders": "ordered_at", "traffic": "day", "ratings": "day", "purchases": "purchased_at"}
+from tests.oracles.seller_view import EVENT_TIME, OF_ORDERS, OF_STORES, Entry, Row, SellerView, seller_view
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def coverage(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: d
     store_ids = {store["store_id"] for store in seller_view(visible_rows, seller_id, as_of).stores}
     orders = {row["order_id"]: row for row in visible_rows["orders"]}
     covered = {}
-    for table in ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases"):
+    for table in OF_STORES:
         rows = [row for row in visible_rows[table] if row["store_id"] in store_ids]
         days = {day for day in (_day(table, row, orders) for row in rows) if day is not None and day < as_of}
         if days:
@@ -92,8 +90,8 @@ def coverage(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: d
 
 
 def _day(table: str, row: Row, orders: Mapping[str, Row]) -> date | None:
-    if table in DAY_OF:
-        at = row[DAY_OF[table]]
+    if table not in OF_ORDERS:
+        at = row[str(EVENT_TIME[table])]
     elif row["order_id"] is None:
         at = row["refunded_at"]
     elif row["order_id"] in orders:

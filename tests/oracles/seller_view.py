@@ -28,8 +28,13 @@ EVENT_TIME = {
 }
 """The column with the event time; None for tables of versions, which have only `known_at`."""
 
-OF_STORES = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
+LOAN_TABLES = ("loans", "instalments", "payments")
+
+OF_STORES = tuple(name for name in EVENT_TIME if name not in ("sellers", "stores", *LOAN_TABLES))
 """Tables whose rows belong to a store."""
+
+OF_ORDERS = ("refunds", "fulfilments")
+"""Tables whose rows count on the day of the order that they name; rows of other tables count on their own day."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,12 @@ def seller_view(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of
         entries={
             "orders": [entry for entry in orders if entry.row["buyer_id"] not in entries.related_parties],
             "related_party_orders": [entry for entry in orders if entry.row["buyer_id"] in entries.related_parties],
-            "refunds": entries.at_order_days(own_rows["refunds"]),
-            "fulfilments": entries.at_order_days(own_rows["fulfilments"]),
-            "traffic": [entries.entry(row["day"], row) for row in own_rows["traffic"]],
-            "ratings": [entries.entry(row["day"], row) for row in own_rows["ratings"]],
-            "purchases": [entries.entry(row["purchased_at"], row) for row in own_rows["purchases"]],
+            **{name: entries.at_order_days(own_rows[name]) for name in OF_ORDERS},
+            **{
+                name: [entries.entry(row[str(EVENT_TIME[name])], row) for row in own_rows[name]]
+                for name in OF_STORES
+                if name not in ("orders", *OF_ORDERS)
+            },
         },
     )
 

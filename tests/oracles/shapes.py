@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from tests.counts import SOAKING
 from tests.oracles.market import Shape
+from tests.oracles.seller_view import LOAN_TABLES, OF_STORES
 
-MAY_BE_ABSENT = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
-MAY_BE_ABSENT += ("loans", "instalments", "payments")
+MAY_BE_ABSENT = (*OF_STORES, *LOAN_TABLES)
 
 SHAPES = st.builds(
     Shape,

@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.oracles.market import Market
-from tests.oracles.seller_view import midnight
+from tests.oracles.seller_view import LOAN_TABLES, OF_STORES, midnight
 
 T = date(2024, 3, 1)
 START = midnight(T) - timedelta(days=500)
 USD = 1_000_000
-TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases", "loans", "instalments", "payments")
+TABLES = (*OF_STORES, *LOAN_TABLES)
 
 
 def before(days: int) -> datetime:

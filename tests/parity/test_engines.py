@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from features.engines.duckdb import open_engine
 from features.ingest import OperatingStore, ingest, open_store
 from features.materialize import materialize_frame, write_spark_frame
 from features.store.tiles import TileSet, current_spark_tiles, current_tiles
-from tests.oracles.accepted_rows import features_named, frame_from, write_accepted
+from tests.oracles.accepted_rows import features_named, fold, frame_from, write_accepted
 from tests.oracles.deliveries import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market, together
 from tests.oracles.market_events import CURRENCIES
@@ -97,9 +97,8 @@ def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, 
     store = write_accepted(market(SMALL), tmp_path / "store")
     expected = assert_same_frame(spark, store, tmp_path / "frame", FEW)
     assert expected.notna().any().all(), "a feature that is always missing proves nothing"
-    tiles = current_spark_tiles(spark, store)
-    with open_engine() as engine:
-        assert_same_tiles(tiles, current_tiles(engine, store))
+    with open_engine() as engine, current_spark_tiles(spark, store) as tiles, current_tiles(engine, store) as others:
+        assert_same_tiles(tiles, others)
 
 
 @pytest.mark.soak
@@ -116,6 +115,23 @@ def test_declared_absent_data_and_start_dates_are_equal_on_both(spark: Backend, 
     expected = assert_same_frame(spark, store, tmp_path / "frame", catalogue)
     assert expected["top_buyer_share_180d"].isna().all()
     assert expected["settled_net_sales_90d"].notna().any()
+
+
+@pytest.mark.soak
+def test_sellers_whose_data_end_on_different_days_are_equal_on_both(spark: Backend, tmp_path: Path) -> None:
+    rows = market(SMALL)
+    store = write_accepted(rows, tmp_path / "store")
+    covers = dict.fromkeys(("orders", "refunds"), MIDNIGHTS[0])
+    early, late = (replace(store.deliveries[0], covers_through=each) for each in (covers, {"orders": MIDNIGHTS[1]}))
+    claims = [replace(late, delivery_id="late", rows={}, covers_stores="listed"), replace(early, covers_stores="all")]
+    named = sorted({row["store_id"] for row in rows["stores"]})[::2]
+    file = store.listed_file(claims[0])
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"store_id": named, "seller_id": pa.nulls(len(named), pa.string())}), file)
+    by_store = replace(store, deliveries=tuple(reversed(claims)))
+    expected = assert_same_frame(spark, by_store, tmp_path / "frame", features_named("orders_90d", "cancel_rate_180d"))
+    days = expected.index.get_level_values("as_of")
+    assert 0 < sum(days == days.max()) < sum(days == days.min()), "some sellers are left out as of the later midnight"
 
 
 def assert_same_frame(
@@ -140,10 +156,15 @@ def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
     store = _in_two(together({str(shape.seed): market(shape) for shape in SHAPES}), folder / "store")
     with _row_counts_on_driver() as row_counts:
-        first = current_spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
-        tiles = current_spark_tiles(spark, store)
+        first = _spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
+        tiles = _spark_tiles(spark, store)
         assert write_spark_frame(spark, store, MIDNIGHTS, folder / "frame") > 0
     return Built(store, first, tiles, folder / "frame", row_counts)
+
+
+def _spark_tiles(spark: Backend, store: OperatingStore) -> TileSet:
+    with current_spark_tiles(spark, store) as tiles:
+        return tiles
 
 
 def _in_two(rows: Market, folder: Path) -> OperatingStore:
@@ -156,10 +177,9 @@ def _in_two(rows: Market, folder: Path) -> OperatingStore:
 
 @pytest.mark.soak
 def test_tiles_are_equal_row_for_row(built: Built) -> None:
-    with open_engine() as engine:
-        current_tiles(engine, OperatingStore(built.store.folder, built.store.deliveries[:1]))
-        expected = current_tiles(engine, built.store)
-    assert_same_tiles(built.tiles, expected)
+    fold(OperatingStore(built.store.folder, built.store.deliveries[:1]))
+    with open_engine() as engine, current_tiles(engine, built.store) as expected:
+        assert_same_tiles(built.tiles, expected)
 
 
 @pytest.mark.soak
@@ -185,13 +205,13 @@ def test_existing_tiles_are_not_recomputed(built: Built, spark: Backend) -> None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("features.store.tiles._add_fold", fail)
-        assert current_spark_tiles(spark, built.store) == built.tiles
+        assert _spark_tiles(spark, built.store) == built.tiles
 
 
 @pytest.mark.soak
 def test_only_folds_and_the_manifest_remain(built: Built) -> None:
     remaining = sorted(path.name.partition("-")[0] for path in (built.store.folder / "tiles-spark").iterdir())
-    assert remaining == [".lock", "fold", "fold", "manifest.json"]
+    assert remaining == [".lock", ".readers", "fold", "fold", "manifest.json"]
 
 
 @pytest.mark.soak
@@ -211,7 +231,7 @@ def test_a_store_id_that_was_a_buyer_rebuilds_all_tiles(spark: Backend, tmp_path
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)
     store = OperatingStore(tmp_path, (*before.deliveries, *after.deliveries))
     earlier, rebuilt = (
-        {path.parent for path in current_spark_tiles(spark, state).files["orders"]} for state in (before, store)
+        {path.parent for path in _spark_tiles(spark, state).files["orders"]} for state in (before, store)
     )
     assert earlier.isdisjoint(rebuilt)
 

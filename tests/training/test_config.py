@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -83,6 +84,9 @@ def test_an_invalid_file_is_an_error(tmp_path: Path, text: str, words: str) -> N
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"settings file .* cannot be read"):
         read_settings(tmp_path / "none.toml", TrainConfig)
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(ConfigError, match=r"pipe.toml cannot be read \(it is a named pipe, not a regular file\)"):
+        read_settings(tmp_path / "pipe.toml", TrainConfig)
 
 
 @pytest.mark.parametrize(("months", "days"), [(1, 31), (2, 62), (6, 184), (12, 366), (24, 731), (48, 1461)])

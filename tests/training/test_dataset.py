@@ -171,5 +171,27 @@ def _orders_of_the_bad(labels: Labels, covered: date, folder: Path, operating: P
     folder.mkdir()
     pd.concat([*parts, recent]).to_parquet(folder / "orders.parquet", index=False)
     end = (pd.Timestamp(covered) + timedelta(days=1)).date().isoformat()
-    (folder / "delivery.json").write_text(json.dumps({"covers_through": {"orders": end}}), encoding="utf-8")
+    (folder / "delivery.json").write_text(
+        json.dumps({"covers_through": {"orders": end}, "covers_stores": "all"}), encoding="utf-8"
+    )
     return folder
+
+
+def test_loans_after_the_data_of_their_seller_are_left_out_and_counted(
+    store: OperatingStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = build(store, loan_labels(store))
+    seller = whole.rows["seller_id"].iloc[0]
+    stores, sellers = accepted_rows(store, "stores"), accepted_rows(store, "sellers")
+    listed = pd.concat([stores.loc[stores["seller_id"] != seller, ["store_id"]], sellers[["seller_id"]]])
+    listed.astype("str").to_parquet(tmp_path / "listed.parquet")
+    monkeypatch.setattr(OperatingStore, "listed_file", lambda *_: tmp_path / "listed.parquet")
+    (delivery,) = store.deliveries
+    by_store = OperatingStore(store.folder, (replace(delivery, covers_stores="listed"),))
+    found = build(by_store, loan_labels(by_store))
+    others = whole.select(whole.rows["seller_id"] != seller)
+    assert found.rows.equals(others.rows)
+    assert found.features.equals(others.features)
+    assert found.labels.uncovered == len(whole.rows) - len(others.rows) > 0
+    with pytest.raises(LabelError, match="as of a date after the data of that seller end"):
+        build(by_store, replace(labels_as_of(seller, latest_midnight(store)), source="labels.csv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.counts import repeat
 from tests.oracles.labels_oracle import Loan, after_months, label
 from training.errors import LabelError
 from training.labels import DefaultDefinition, LabelConfig, Labels, embargo_note, label_loans, read_label_table
+from training.registry import LabelFile
 
 START = date(2024, 1, 20)
 YEAR_ON = date(2026, 6, 1)
@@ -206,6 +208,10 @@ def test_a_missing_or_undecodable_label_table_is_an_error(tmp_path: Path) -> Non
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(LabelError, match="There is no label table at"):
             read_label_table(path)
+    os.mkfifo(tmp_path / "pipe.csv")
+    for read in (read_label_table, LabelFile.read):
+        with pytest.raises(LabelError, match=r"pipe.csv cannot be read \(it is a named pipe, not a regular file\)"):
+            read(tmp_path / "pipe.csv")
     with pytest.raises(LabelError, match=r"labels\.csv"):
         read_label_table(table(tmp_path, "seller_id,bad,as_of\n卖家,true,2024-01-01\n", "gb18030"))
 
@@ -244,3 +250,20 @@ def test_a_note_explains_the_embargo_of_a_table_without_a_horizon(tmp_path: Path
     assert embargo_note(read_label_table(path, SIX_WEEKS), 42) == ""
     one_day = table(tmp_path, "seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-01-01\n")
     assert embargo_note(read_label_table(one_day), 366) == ""
+
+
+def test_payments_that_were_not_delivered_of_a_seller_do_not_make_a_loan_bad() -> None:
+    paid = loan(DUE, [(_at(day), cents) for day, cents in DUE])
+    unpaid = Loan("L-2", "S-2", paid.disbursed_at, paid.due, ())
+    content = tables([paid, unpaid])
+    assert label_loans(content, YEAR_ON).rows["bad"].tolist() == [False, True]
+    ends = pd.Series(pd.to_datetime([YEAR_ON, DUE[0][0]]), index=["L-1", "L-2"])
+    labels = label_loans(content, YEAR_ON, loan_ends=ends)
+    # it is open, not bad: its payments end on its first due day
+    assert (labels.rows["seller_id"].tolist(), labels.censored) == (["S-1"], 1)
+    # without a day, nothing is known; with a day in the year, a bad loan is known before a good one would be
+    for end in (pd.NaT, START + timedelta(days=360)):
+        early = pd.Series(pd.to_datetime([YEAR_ON, end]), index=["L-1", "L-2"])
+        assert label_loans(content, YEAR_ON, loan_ends=early).censored == 1
+    matured = pd.Series(pd.to_datetime([YEAR_ON, START + timedelta(days=380)]), index=["L-1", "L-2"])
+    assert label_loans(content, YEAR_ON, loan_ends=matured).rows["bad"].tolist() == [False, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,9 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
         read_table(tmp_path / "broken.csv")
     with pytest.raises(TableError, match=r"There is no table at .*none.parquet"):
         read_table(tmp_path / "none.parquet")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(TableError, match=r"pipe.csv cannot be read \(it is a named pipe, not a regular file\)"):
+        read_table(tmp_path / "pipe.csv")
     (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
     with pytest.raises(TableError, match=r"The table text.parquet cannot be read as Parquet: "):
         read_table(tmp_path / "text.parquet")

@@ -146,6 +146,7 @@ def _origin_of_operating_data(run: Run) -> dict[str, str]:
     return {
         "excluded: outcome still open": number(facts["censored"]),
         "excluded: without instalments": number(facts["unscheduled"]),
+        **({"excluded: after the data of their seller": number(facts["uncovered"])} if "uncovered" in facts else {}),
         "excluded: between the samples, or of sellers kept apart": number(facts["set_apart"]),
         "origin of the operating data": str(facts["origin"]),
         "operating data through": str(facts["data_through"]),

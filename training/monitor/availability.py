@@ -113,20 +113,29 @@ def _outcomes_summary(monitored: MonitoredModel, unusable: Estimate | None) -> s
 
 
 def freshness(
-    covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
+    covers_through: Mapping[str, date],
+    today: date,
+    bundle: Bundle | None,
+    thresholds: FreshnessThresholds,
+    *,
+    by_store: bool = False,
 ) -> Finding:
     """Compare the age of every table with its threshold; a table that is complete beyond today has the age 0.
 
-    The bundle of the champion, if there is one, names the tables that scores need and their largest age.
+    If coverage differs `by_store`, the days are those of the stores with the newest data. The champion's bundle, if
+    there is one, names the tables that scores need and their largest age.
     """
     ages = _ages(covers_through, today, bundle, thresholds)
+    newest = (
+        " The days are those of the stores with the newest data; the data of others end earlier." if by_store else ""
+    )
     oldest = ages.groupby("needed_for")["days_old"].max().dropna()
     days = {"oldest_days": oldest.get(_SCORES), "outcomes_days": oldest.get(_OUTCOMES)}
     stale = int(ages["state"].isin([_STALE, _LACKING]).sum())
     return Finding(
         "freshness",
         "Freshness of the data",
-        f"{stale} of {len(ages)} tables are stale or missing on {today}. {_allowed(bundle)}.",
+        f"{stale} of {len(ages)} tables are stale or missing on {today}. {_allowed(bundle)}.{newest}",
         figures={"stale_tables": float(stale), **{name: value for name, value in days.items() if value is not None}},
         tables={BY_TABLE: ages} if len(ages) else {},
         alarms=tuple(_freshness_alarms(ages)),

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from features.regular_files import open_regular
+from features.seller_coverage import loan_ends
 from scoring.assessment import SCALE_LIMIT
 from scoring.explain import contributions
 from scoring.points import to_points
@@ -76,21 +78,29 @@ def load_outcomes(
     if missing:
         return _no_outcomes(f"The operating data contain no {' and no '.join(missing)}.")
     through = min(*(store.covers_through[name] for name in _TABLES), today)
-    return _from_loans(_known_rows(store, today), through, DefaultDefinition(int(match[1]), int(match[2])))
+    tables = _known_rows(store, today)
+    definition_of_bad = DefaultDefinition(int(match[1]), int(match[2]))
+    return _from_loans(tables, through, definition_of_bad, loan_ends(store, tables["loans"]))
 
 
-def _from_loans(tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition) -> Outcomes:
+def _from_loans(
+    tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition, ends: pd.Series | None
+) -> Outcomes:
     import pandas as pd
 
     loans = tables["loans"]
     loans = loans[loans["loan_id"].isin(tables["instalments"]["loan_id"])]
     if loans.empty:
         return _no_outcomes(f"No loan with instalments was disbursed before {through}.", through)
-    end = pd.Timestamp(through) - pd.DateOffset(months=definition.months)
+    known = pd.Series(pd.Timestamp(through), loans.index)
+    if ends is not None:
+        known = ends.reindex(loans["loan_id"]).set_axis(loans.index)
+        known = known.mask(known > pd.Timestamp(through), pd.Timestamp(through))
+    end = known - pd.DateOffset(months=definition.months)
     try:
         # `label_loans` returns one label per seller and day; with the loan ID as seller ID it returns one per loan
         by_loan = tables | {"loans": loans.assign(seller_id=loans["loan_id"])}
-        labels = label_loans(by_loan, through, definition).rows
+        labels = label_loans(by_loan, through, definition, ends).rows
         bad = set(labels.loc[labels["bad"], "seller_id"])
     except LabelError:  # no outcome is known yet: all loans are open
         bad = set()
@@ -179,15 +189,16 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in {".csv", ".parquet"}:
         raise MonitorError(f"Unknown portfolio format {path.name}. Use a .csv or .parquet file.")
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        # an ID such as 007 or NA is text
-        return pd.read_csv(
-            path,
-            dtype={"seller_id": str, "outcome": str, "as_of": str},
-            keep_default_na=False,
-            na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
-        )
+        with open_regular(path) as file:
+            if path.suffix == ".parquet":
+                return pd.read_parquet(file)
+            # an ID such as 007 or NA is text
+            return pd.read_csv(
+                file,
+                dtype={"seller_id": str, "outcome": str, "as_of": str},
+                keep_default_na=False,
+                na_values={name: [""] for name in ("score", "probability_of_default", "base_points")},
+            )
     except OSError as error:
         raise MonitorError(f"The portfolio {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, pa.ArrowException) as error:

@@ -125,11 +125,12 @@ def monitor(inputs: MonitorInputs, config: MonitorConfig, step: Step = lambda _:
     results = [ModelResult(each, tuple(_study(each, step))) for each in _monitored_models(inputs, config)]
     results.sort(key=_rank, reverse=True)
     step("age of the data")
+    store = inputs.references.source.store
     bundle = inputs.champion or (results[0].monitored.model.bundle if results else None)
     return MonitorResult(
         inputs.today,
         period(inputs.scores, inputs.today, config.drift.days),
-        freshness(inputs.references.source.store.covers_through, inputs.today, bundle, config.freshness),
+        freshness(store.covers_through, inputs.today, bundle, config.freshness, by_store=not store.covers_all_stores),
         tuple(results),
         tuple(_problems(inputs)),
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from features.regular_files import open_regular
 from training.errors import LabelError
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -30,12 +31,15 @@ class LabelFile:
         """Read the file.
 
         Raises:
-            LabelError: the file does not exist.
+            LabelError: the file does not exist, or is not a regular file.
         """
         try:
-            return cls(path.name, path.read_bytes())
-        except OSError as error:
+            with open_regular(path) as file:
+                return cls(path.name, file.read())
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise LabelError(f"There is no label table at {path}.") from error
+        except OSError as error:
+            raise LabelError(f"The label table {path} cannot be read ({error.strerror}). Give a CSV file.") from error
 
     @property
     def digest(self) -> str:

@@ -58,8 +58,8 @@ class DeliveryWriter:
         """Close the files and write `delivery.json` with coverage and source."""
         for file in self.files.values():
             file.close()
-        covers = {table.name: self.end.isoformat() for table in TABLES}
-        terms = {"source": self.source, "covers_through": covers}
+        covers = {table.name: self.end.isoformat() for table in TABLES if table.name in self.files}
+        terms = {"source": self.source, "covers_through": covers, "covers_stores": "all"}
         (self.folder / "delivery.json").write_text(json.dumps(terms, indent=2) + "\n")
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.app import create_app
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import fill, migrated_database
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -45,14 +45,14 @@ class Running:
         return services
 
     def new(self, kind: ClientKind = ClientKind.BANK, name: str = "A client") -> Known:
-        created = clients.create_client(
-            self.services.engine, kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        created = register_of(self.services).create(
+            kind, name, credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
         )
         assert created.secret is not None
         return Known(created.client.id, created.secret, kind)
 
     def revoke(self, known: Known) -> None:
-        clients.revoke_client(self.services.engine, known.kind, known.id, datetime.now(UTC))
+        register_of(self.services).revoke(known.kind, known.id, datetime.now(UTC))
 
     def request_token(self, known: Known, **form: str) -> Response:
         return self.client.post("/oauth/token", data={**FORM, **form}, auth=(known.id, known.secret))

@@ -18,13 +18,13 @@ from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from sqlalchemy import text
 
-from api.auth import clients
 from api.auth.credentials import PublicKey, public_key
 from api.auth.scopes import ClientKind
 from api.auth.token_request import ASSERTION_TYPE
 from api.errors import AccessError
 from api.kit.database import transaction
 from tests.api.auth.conftest import FORM, Running
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -72,8 +72,8 @@ class Signer:
 
 def register(running: Running, algorithm: str = "Ed25519") -> Signer:
     key = KEYS[algorithm]()
-    created = clients.create_client(
-        running.services.engine, ClientKind.BANK, "With a key", credential=public(key), now=datetime.now(UTC)
+    created = register_of(running.services).create(
+        ClientKind.BANK, "With a key", credential=public(key), now=datetime.now(UTC)
     )
     assert created.secret is None
     return Signer(running, created.client.id, key, algorithm)
@@ -205,11 +205,11 @@ def test_the_form_and_the_assertion_name_one_client(signer: Signer) -> None:
 
 
 def test_a_bank_moves_from_a_secret_to_a_key_and_to_another_key(running: Running) -> None:
-    known, engine, now = running.new(), running.services.engine, datetime.now(UTC)
+    known, register, now = running.new(), register_of(running.services), datetime.now(UTC)
 
     def rotate(key: Key, hours: float) -> Signer:
         overlap = timedelta(hours=hours)
-        clients.rotate_credential(engine, ClientKind.BANK, known.id, credential=public(key), overlap=overlap, now=now)
+        register.rotate(ClientKind.BANK, known.id, credential=public(key), overlap=overlap, now=now)
         return Signer(running, known.id, key)
 
     first = rotate(OKPKey.generate_key("Ed25519"), 1)

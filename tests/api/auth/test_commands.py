@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from api.auth import clients
 from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind
 from api.cli.main import app
+from api.clients.service import ClientRegister
 from api.errors import AccessError
 from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
@@ -27,6 +29,7 @@ from api.server import _example_call
 from api.settings import Settings
 from scoring.bands import Band, Bands
 from tests.api.conftest import Opener
+from tests.api.started import RING
 
 FORM = {"grant_type": "client_credentials"}
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -114,10 +117,18 @@ def test_a_public_key_is_registered_instead_of_a_secret(run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), ("no json", "is not JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
+    [
+        (None, "cannot be read"),
+        ("pipe", "it is a named pipe, not a regular file"),
+        ("no json", "is not JSON"),
+        ("{}", "kty"),
+        ('{"kty":"OKP","d":"x"}', "private key"),
+    ],
 )
 def test_an_invalid_key_file_creates_no_client(run, tmp_path: Path, content: str | None, message: str) -> None:
-    if content is not None:
+    if content == "pipe":
+        os.mkfifo(tmp_path / "key.jwk")
+    elif content is not None:
         (tmp_path / "key.jwk").write_text(content)
     with pytest.raises(AccessError, match=message):
         run("bank", "create", "Bank", "--public-key", str(tmp_path / "key.jwk"))
@@ -170,60 +181,65 @@ def test_the_demo_bank_is_created_once_with_a_private_file(settings: Settings, e
     # the file of another database is replaced
     path.touch(mode=0o600)
     path.write_text("default login bank-0123456789abcdef password old\n")
-    assert demo_bank(path, engine, SECRETS, NOW) == path
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW) == path
     content = path.read_text()
     assert (content.split()[2], stat.S_IMODE(path.stat().st_mode)) == (only_bank(engine).id, 0o600)
-    assert demo_bank(path, engine, SECRETS, NOW) == path
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW) == path
     assert (path.read_text(), only_bank(engine).id) == (content, content.split()[2])
     path.chmod(0o640)
     with pytest.raises(AccessError, match="accessible to other users"):
-        demo_bank(path, engine, SECRETS, NOW)
+        demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW)
     path.chmod(0o600)
     path.write_text("something else")
     with pytest.raises(AccessError, match="does not contain credentials"):
-        demo_bank(path, engine, SECRETS, NOW)
+        demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW)
 
 
 def test_a_revoked_or_deleted_demo_bank_is_not_created_again(settings: Settings, engine: Engine) -> None:
     path = settings.demo_bank_path
-    demo_bank(path, engine, SECRETS, NOW)
-    clients.revoke_client(engine, ClientKind.BANK, only_bank(engine).id, NOW)
-    assert demo_bank(path, engine, SECRETS, NOW) is None
+    demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW)
+    ClientRegister(engine, RING).revoke(ClientKind.BANK, only_bank(engine).id, NOW)
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW) is None
     path.unlink()
-    assert demo_bank(path, engine, SECRETS, NOW) is None
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW) is None
     assert not path.exists()
 
 
 def test_there_is_no_demo_bank_beside_other_clients(settings: Settings, engine: Engine) -> None:
-    clients.create_client(engine, ClientKind.OPERATOR, "Somebody", now=NOW)
-    assert demo_bank(settings.demo_bank_path, engine, SECRETS, NOW) is None
+    ClientRegister(engine, RING).create(ClientKind.OPERATOR, "Somebody", now=NOW)
+    assert demo_bank(settings.demo_bank_path, ClientRegister(engine, RING), SECRETS, NOW) is None
 
 
-def test_a_demo_bank_whose_file_cannot_be_written_is_revoked(settings: Settings, engine: Engine) -> None:
+def test_the_demo_bank_is_created_once_its_file_can_be_written(settings: Settings, engine: Engine) -> None:
+    path = settings.home / "not-there" / "demo-bank.netrc"
     with pytest.raises(AccessError, match="cannot be written"):
-        demo_bank(settings.home / "not-there" / "demo-bank.netrc", engine, SECRETS, NOW)
-    assert only_bank(engine).revoked_at is not None
+        demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW)
+    with transaction(engine) as connection:
+        assert not clients.any_client(connection)
+    path.parent.mkdir()
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW) == path
+    assert path.read_text().split()[2] == only_bank(engine).id
 
 
 def test_the_demo_bank_gets_products_once_and_can_withdraw_them(settings: Settings, engine: Engine) -> None:
     path, bands = settings.demo_bank_path, Bands((Band("A", 0.1), Band("B", 0.5), Band("C", 1.0)))
-    demo_products(path, engine, bands)
-    demo_bank(path, engine, SECRETS, NOW)
+    demo_products(path, engine, RING, bands)
+    demo_bank(path, ClientRegister(engine, RING), SECRETS, NOW)
     assert product_versions(engine, bands) == {}
     for _ in range(2):
-        demo_products(path, engine, bands)
+        demo_products(path, engine, RING, bands)
         assert product_versions(engine, bands) == {"growth-loan": 1, "working-capital": 1}
     with transaction(engine, writes=True) as connection:
-        replace_products(connection, only_bank(engine).id, {})
-    demo_products(path, engine, bands)
+        replace_products(connection, RING, only_bank(engine).id, {})
+    demo_products(path, engine, RING, bands)
     assert product_versions(engine, bands) == {}
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_products_of_the_demo_bank_fit_any_bands(settings: Settings, engine: Engine, count: int) -> None:
     bands = Bands(tuple(Band(f"B{number}", number / count) for number in range(1, count + 1)))
-    demo_bank(settings.demo_bank_path, engine, SECRETS, NOW)
-    demo_products(settings.demo_bank_path, engine, bands)
+    demo_bank(settings.demo_bank_path, ClientRegister(engine, RING), SECRETS, NOW)
+    demo_products(settings.demo_bank_path, engine, RING, bands)
     assert len(product_versions(engine, bands)) == 2
 
 

@@ -13,10 +13,12 @@ import pytest
 from api.auth import clients
 from api.auth.credentials import ClientSecrets, secret_name
 from api.auth.scopes import ClientKind
+from api.clients.service import ClientRegister
 from api.errors import KeyRingError
 from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank
 from tests.api.auth.conftest import Known, Running
+from tests.api.started import RING
 
 SECRETS = ClientSecrets(bytes(32))
 FORMER = "$argon2id$v=19$m=19456,t=2,p=1$LLHthjBSyno8n5UUUOiOgg$Pf2rJF/knxRjkhFEcCvcgCkdcnzls4NMDS0cMzOAnC0"
@@ -37,7 +39,7 @@ def test_the_key_is_created_once_and_must_not_be_lost(tmp_path: Path) -> None:
     engine, folder = open_database(f"sqlite:///{tmp_path}/scores.db"), tmp_path / "keys"
     secrets = clients.open_secrets(folder, engine)
     secret = secrets.new()
-    clients.create_client(engine, ClientKind.BANK, "Bank", credential=secret, now=datetime.now(UTC))
+    ClientRegister(engine, RING).create(ClientKind.BANK, "Bank", credential=secret, now=datetime.now(UTC))
     assert clients.open_secrets(folder, engine).verify(secret.text, secret.hash)
     path = folder / "client-secrets"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -59,8 +61,8 @@ def test_the_key_is_created_once_and_must_not_be_lost(tmp_path: Path) -> None:
 def replace_hash(running: Running, known: Known) -> None:
     """Store the hash of a secret as a former version did."""
     with transaction(running.services.engine, writes=True) as connection:
-        own = clients._secrets.c.name == secret_name(known.secret)
-        connection.execute(clients._secrets.update().where(own).values(hash=FORMER))
+        own = clients.client_secrets.c.name == secret_name(known.secret)
+        connection.execute(clients.client_secrets.update().where(own).values(hash=FORMER))
 
 
 def test_a_secret_of_a_former_version_is_refused_with_what_to_do(running: Running) -> None:
@@ -76,13 +78,13 @@ def test_a_secret_of_a_former_version_is_refused_with_what_to_do(running: Runnin
 
 def test_the_demo_bank_gets_a_new_secret(tmp_path: Path) -> None:
     engine, path = open_database(f"sqlite:///{tmp_path}/scores.db"), tmp_path / "demo-bank.netrc"
-    demo_bank(path, engine, SECRETS, datetime.now(UTC))
+    demo_bank(path, ClientRegister(engine, RING), SECRETS, datetime.now(UTC))
     before = path.read_text()
-    assert demo_bank(path, engine, SECRETS, datetime.now(UTC)) == path
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, datetime.now(UTC)) == path
     assert path.read_text() == before
     with transaction(engine, writes=True) as connection:
-        connection.execute(clients._secrets.update().values(hash=FORMER))
-    assert demo_bank(path, engine, SECRETS, datetime.now(UTC)) == path
+        connection.execute(clients.client_secrets.update().values(hash=FORMER))
+    assert demo_bank(path, ClientRegister(engine, RING), SECRETS, datetime.now(UTC)) == path
     client_id, secret = path.read_text().split()[2::2]
     assert (client_id, secret == before.split()[4]) == (before.split()[2], False)
     with transaction(engine) as connection:

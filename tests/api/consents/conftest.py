@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from api.app import create_app
-from api.auth import clients as access
 from api.auth.scopes import ClientKind, scopes_of
+from api.clients.service import ClientRegister
 from api.consents import service
 from api.consents.ledger_entries import ConsentCheck
 from api.consents.repository import Consent, ConsentRequest
@@ -28,6 +28,7 @@ from api.settings import Settings
 from tests.api.auth.conftest import Known
 from tests.api.conftest import SELLERS, fill, migrated_database
 from tests.api.ledger.conftest import MASTER, NOW
+from tests.api.started import RING, register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -103,7 +104,7 @@ class Register:
 @pytest.fixture
 def register(database: str) -> Iterator[Register]:
     engine = open_database(database)
-    banks = [access.create_client(engine, ClientKind.BANK, name, now=NOW).client.id for name in ("A", "B")]
+    banks = [ClientRegister(engine, RING).create(ClientKind.BANK, name, now=NOW).client.id for name in ("A", "B")]
     yield Register(engine, Ledger(MasterKeys((MASTER,))), *banks)
     engine.dispose()
 
@@ -122,8 +123,8 @@ class Desk:
         return services
 
     def _create_client(self, kind: ClientKind) -> Known:
-        created = access.create_client(
-            self.services.engine, kind, "A client", credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
+        created = register_of(self.services).create(
+            kind, "A client", credential=self.services.auth.secrets.new(), now=datetime.now(UTC)
         )
         return Known(created.client.id, created.secret or "", kind)
 

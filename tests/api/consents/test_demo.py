@@ -40,8 +40,8 @@ def test_the_printed_command_works_and_the_demo_records_its_consent_once(
         with transaction(services.engine) as connection:
             rows = list(rows_of(connection, bank_of(client)))
             key = services.ledger.unwrapped(seller_key(connection, SELLERS[0]))
-    assert [row.header.kind for row in rows] == ["consent", "score"]
-    assert json.loads(read_content(rows[0], key))["recorded_by"] == "demo"
+    assert [row.header.kind for row in rows] == ["products", "consent", "score"]
+    assert json.loads(read_content(rows[1], key))["recorded_by"] == "demo"
 
 
 def test_a_revoked_consent_is_not_granted_again_and_no_command_is_printed(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.consents import repository
-from api.consents.ledger_entries import ConsentCheck
 from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent
 from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
 from api.kit.database import transaction
@@ -21,9 +20,9 @@ from api.kit.fields import Purpose, format_timestamp, utc_now
 from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, rows_of
 from api.ledger.verification import verify
+from api.operations.ledger_checks import all_checks
 from api.operations.retention import erase_seller
 from api.scores import issuance
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.schemas import ScoreRequest
 from api.services import Services
 from api.settings import Settings
@@ -59,7 +58,7 @@ def scoring(services: Services, bank_id: str, rejections: list[type[Exception]])
 
 
 def is_whole(services: Services) -> bool:
-    checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
+    checks = all_checks(services.receipts.jwks)
     return verify(services.engine, services.ledger, checks).faults == ()
 
 

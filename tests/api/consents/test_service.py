@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from api.auth import clients as access
 from api.auth.scopes import ClientKind
+from api.clients.service import ClientRegister
 from api.consents import service
 from api.consents.service import LONGEST
 from api.errors import (
@@ -24,6 +24,7 @@ from api.kit.database import transaction
 from api.ledger.encryption import seller_key
 from tests.api.consents.conftest import DAY, OTHER, SELLER, TICK, Register
 from tests.api.ledger.conftest import NOW
+from tests.api.started import RING
 
 pytestmark = pytest.mark.databases
 
@@ -120,8 +121,8 @@ def test_the_longest_duration_and_a_clock_that_is_ahead_are_allowed(register: Re
 
 
 def test_only_an_active_bank_can_be_granted_a_consent(register: Register) -> None:
-    platform = access.create_client(register.engine, ClientKind.PLATFORM, "P", now=NOW).client.id
-    access.revoke_client(register.engine, ClientKind.BANK, register.second, NOW)
+    platform = ClientRegister(register.engine, RING).create(ClientKind.PLATFORM, "P", now=NOW).client.id
+    ClientRegister(register.engine, RING).revoke(ClientKind.BANK, register.second, NOW)
     for unknown in ("bank-nobody", platform, register.second):
         with pytest.raises(BankUnknown):
             register.grant(bank_id=unknown)

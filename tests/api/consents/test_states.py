@@ -10,15 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from api.auth import clients as access
 from api.auth.scopes import ClientKind
-from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.ledger.verification import verify
+from api.operations.ledger_checks import all_checks
 from api.operations.retention import erase_seller
-from api.scores.ledger_entries import ScoreIndexCheck
 from tests.api.conftest import SELLERS, fill
 from tests.api.consents.conftest import OTHER, PURPOSE, Desk
+from tests.api.started import register_of
 from tests.counts import STATES
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Consents(RuleBasedStateMachine):
     @precondition(lambda self: len(self.scores) >= 3 and not self.revoked)
     @rule(bank=BANKS)
     def revoke_bank(self, bank: int) -> None:
-        access.revoke_client(self.services.engine, ClientKind.BANK, self.banks[bank].id, datetime.now(UTC))
+        register_of(self.services).revoke(ClientKind.BANK, self.banks[bank].id, datetime.now(UTC))
         self.revoked.add(bank)
 
     @rule(seller=PEOPLE)
@@ -160,7 +159,7 @@ class Consents(RuleBasedStateMachine):
                 items = self.desk.call(bank, "GET", "/v1/consents", params=query).json()["items"]
                 own = {consent_id for (_, owner, _), consent_id in self.in_force.items() if owner == number}
                 assert {item["id"] for item in items} == own
-        checks = [ScoreIndexCheck(self.services.receipts.jwks), ConsentCheck()]
+        checks = all_checks(self.services.receipts.jwks)
         assert verify(self.services.engine, self.services.ledger, checks).faults == ()
 
 

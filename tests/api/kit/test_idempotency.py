@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text, update
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.consents.service import revoke_consent
 from api.errors import DatabaseUnavailable
@@ -23,7 +22,7 @@ from api.scores import repository
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, fill
-from tests.api.started import consent
+from tests.api.started import consent, register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -102,8 +101,8 @@ def test_a_key_cannot_be_used_for_another_request(client: TestClient) -> None:
 def test_each_bank_has_its_own_keys(client: TestClient) -> None:
     first = post(client)
     services: Services = client.app.state.services
-    created = clients.create_client(
-        services.engine, ClientKind.BANK, "Second", credential=services.auth.secrets.new(), now=datetime.now(UTC)
+    created = register_of(services).create(
+        ClientKind.BANK, "Second", credential=services.auth.secrets.new(), now=datetime.now(UTC)
     )
     consent(services, created.client.id, SELLERS[0])
     credentials = (created.client.id, created.secret or "")

@@ -62,7 +62,7 @@ def test_scores_of_an_erased_seller_are_gone_and_others_stay(bank: Bank) -> None
     for score in scores.values():
         assert bank.client.get(f"/v1/scores/{score['id']}").json() == score
     report = bank.verify()
-    assert (report.rows, report.erased, report.faults) == (13, 3, ())
+    assert (report.rows, report.erased, report.faults) == (14, 3, ())
     assert [row.seller_id for row in export_scores(services.settings)] == list(scores)
     with transaction(services.engine) as connection:
         left = [row.score_id for row in shadow.iterate_shadow_scores(connection)]

@@ -17,13 +17,12 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import snapshot, transaction
+from api.ledger.checks import Scope
 from api.ledger.local_checkpoints import LocalCheckpoints
 from api.ledger.store import tips
-from api.ledger.verification import Report, Scope, Verifier
-from api.reviews.ledger_entries import ReviewCheck
-from api.scores.ledger_entries import ScoreIndexCheck
+from api.ledger.verification import Report, Verifier
+from api.operations.ledger_checks import all_checks
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, LAST, OpenLedger, positions
@@ -81,9 +80,9 @@ def test_a_bank_may_get_its_first_rows_meanwhile(stored_in: Settings, open_clien
             with snapshot(bank.services.engine) as connection:
                 yield connection
 
-        checks = [ScoreIndexCheck(bank.services.receipts.jwks), ConsentCheck(), ReviewCheck()]
+        checks = all_checks(bank.services.receipts.jwks)
         assert Verifier(connect, bank.services.ledger, checks).run().faults == ()
-        assert (reads, bank.verify().rows) == (2, 3)
+        assert (reads, bank.verify().rows) == (4, 4)
 
 
 def test_no_read_keeps_the_log_of_sqlite_from_being_emptied(filled: OpenLedger) -> None:
@@ -134,7 +133,7 @@ def test_consents_from_before_a_trusted_checkpoint_are_known(
         bank.score()
         done = run("verify", "--since", tmp_path / "since.json")
         assert done.exit_code == 0
-        assert "2 rows in 1 chains" in done.stdout
+        assert "3 rows in 2 chains" in done.stdout
         assert "Earlier rows were not verified" in done.stdout
         with transaction(bank.services.engine, writes=True) as connection:
             connection.execute(text("UPDATE consents SET purpose = 'account_review'"))

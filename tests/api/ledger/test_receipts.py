@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -203,7 +204,7 @@ def test_the_script_is_short_and_needs_only_cryptography(response: bytes, keys: 
     lines = SCRIPT.read_text(encoding="utf-8").splitlines()
     assert len(lines) < 70
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    assert imported == {"base64", "hashlib", "json", "sys", "cryptography"}
+    assert imported == {"base64", "hashlib", "json", "pathlib", "sys", "cryptography"}
     files = tmp_path / "score.json", tmp_path / "jwks.json"
     files[0].write_bytes(response)
     files[1].write_text(json.dumps(keys))
@@ -220,12 +221,14 @@ def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tm
     files["swapped"] = json.dumps({"keys": [swapped]}).encode()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
     for arguments, code, message in (
         ((), 2, "Usage: python verify_receipt.py score.json jwks.json"),
         (("score",), 2, "Usage:"),
         (("score", "jwks", "jwks"), 2, "Usage:"),
         (("missing", "jwks"), 2, "Cannot read missing: No such file or directory. Save the score"),
         (("score", "."), 2, "Cannot read .: Is a directory."),
+        (("score", "pipe"), 2, "Cannot read pipe: it is not a regular file."),
         (("score", "text"), 2, "text is not a key set. Save the response of /.well-known/jwks.json."),
         (("score", "score"), 2, "score is not a key set."),
         (

@@ -13,9 +13,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
+from api.ledger.checks import Scope
 from api.ledger.master_key import MasterKeys
 from api.ledger.store import EntryDraft, Ledger, append_plain, tips
-from api.ledger.verification import Report, Scope, Verifier
+from api.ledger.verification import Report, Verifier
 from tests.api.ledger.conftest import CHAINS, LAST, LATER, OpenLedger, positions
 
 pytestmark = pytest.mark.databases

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.errors import DatabaseUnavailable
 from api.kit.middleware import BUCKETS, CompletedRequest, RequestMetrics
@@ -23,6 +22,7 @@ from api.operations.metrics import render_metrics
 from api.settings import Settings
 from scoring import Bundle
 from tests.api.conftest import AS_OF, EVERYONE, NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -53,7 +53,7 @@ def scrape(client: TestClient) -> str:
     """Return the metrics as Prometheus gets them."""
     services, now = client.app.state.services, datetime.now(UTC)
     secret = services.auth.secrets.new()
-    operator = clients.create_client(services.engine, ClientKind.OPERATOR, "Prometheus", credential=secret, now=now)
+    operator = register_of(services).create(ClientKind.OPERATOR, "Prometheus", credential=secret, now=now)
     form = {"grant_type": "client_credentials", "scope": "metrics:read"}
     token = client.post("/oauth/token", data=form, auth=(operator.client.id, str(operator.secret))).json()
     response = client.get("/metrics", headers={"Authorization": f"Bearer {token['access_token']}"})
@@ -99,7 +99,9 @@ def test_requests_scores_and_ledger_rows_are_counted(client: TestClient, bundle:
     assert values['sellerscore_scores_total{outcome="insufficient_history"}'] == 1
     assert values['sellerscore_request_seconds_count{method="POST",route="/v1/scores"}'] == 5
     assert values['sellerscore_request_seconds_bucket{le="+Inf",method="POST",route="/v1/scores"}'] == 5
-    assert values["sellerscore_ledger_rows"] == values["sellerscore_ledger_uncovered_rows"] == CONSENTS + 4
+    # the demo bank, the operator, the consents and the scores
+    rows = 2 + CONSENTS + 4
+    assert values["sellerscore_ledger_rows"] == values["sellerscore_ledger_uncovered_rows"] == rows
     assert values[f'sellerscore_model_info{{bundle="{bundle.digest}",model="sellerscore",version="1"}}'] == 1
     assert values["sellerscore_shadow_waiting"] == 0
     assert values['sellerscore_degraded{part="checkpoints"}'] == 1
@@ -123,7 +125,7 @@ def test_metrics_are_those_of_the_guide_and_name_nobody(client: TestClient) -> N
 def test_an_accepted_checkpoint_covers_its_rows(client: TestClient) -> None:
     now = datetime.now(UTC)
     post_scores(client, *SELLERS[:3])
-    client.app.state.services.sent_checkpoints.latest = SentCheckpoint(now, CONSENTS + 2)
+    client.app.state.services.sent_checkpoints.latest = SentCheckpoint(now, 1 + CONSENTS + 2)
     values = rendered(client, now + timedelta(minutes=5))
     assert values["sellerscore_ledger_uncovered_rows"] == 1
     assert values["sellerscore_checkpoint_age_seconds"] == 300

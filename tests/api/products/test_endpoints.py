@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.auth import clients as access
 from api.auth.scopes import ClientKind
 from api.kit.database import transaction
 from api.operations.retention import erase_seller
@@ -25,6 +24,7 @@ from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
 from tests.api.kit.test_middleware import JSON
 from tests.api.products.conftest import LINE, Desk, land
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -206,16 +206,14 @@ def test_an_expired_score_or_old_data_qualify_for_no_product(desk: Desk) -> None
 
 
 def test_sellers_see_products_of_active_banks_and_a_bank_only_its_own(desk: Desk) -> None:
-    now, engine = datetime.now(UTC), desk.services.engine
+    now, engine, register = datetime.now(UTC), desk.services.engine, register_of(desk.services)
     desk.put(LINE)
-    other, gone = (
-        access.create_client(engine, ClientKind.BANK, name, now=now).client.id for name in ("Another bank", "Gone bank")
-    )
+    other, gone = (register.create(ClientKind.BANK, name, now=now).client.id for name in ("Another bank", "Gone bank"))
     with transaction(engine, writes=True) as connection:
         (own,) = repository.list_products(connection, desk.bank)
         for bank in (other, gone):
-            replace_products(connection, bank, {"theirs": own.product})
-    access.revoke_client(engine, ClientKind.BANK, gone, now)
+            replace_products(connection, register.ring, bank, {"theirs": own.product})
+    register.revoke(ClientKind.BANK, gone, now)
     score = desk.score("S")
     offers = desk.offers(score["id"], datetime.now(UTC))[1]
     assert [(offer.bank_name, offer.bank_id, offer.product_id) for offer in offers] == [

@@ -13,14 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 
-from api.auth import clients as access
 from api.auth.scopes import ClientKind
+from api.clients.service import ClientRegister
 from api.kit.database import open_database, transaction
 from api.products import repository
 from api.products.repository import ProductVersion, products
 from api.products.service import replace_products
 from scoring import Product
 from tests.api.ledger.conftest import NOW
+from tests.api.started import RING
 
 pytestmark = pytest.mark.databases
 
@@ -39,12 +40,12 @@ def engine(database: str) -> Iterator[Engine]:
 
 
 def new_bank(engine: Engine) -> str:
-    return access.create_client(engine, ClientKind.BANK, "Bank", now=NOW).client.id
+    return ClientRegister(engine, RING).create(ClientKind.BANK, "Bank", now=NOW).client.id
 
 
 def put(engine: Engine, bank: str, wanted: dict[str, Product], now: datetime) -> None:
     with transaction(engine, writes=True) as connection:
-        replace_products(connection, bank, wanted, now)
+        replace_products(connection, RING, bank, wanted, now)
 
 
 def products_of(engine: Engine, bank: str, at: datetime | None = None) -> dict[str, Product]:

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger import chain
 from api.ledger.encryption import encrypt
 from api.ledger.store import read_content
 from api.ledger.verification import Report, verify
 from api.models.bundle_store import save_bundle
+from api.operations.ledger_checks import all_checks
 from api.operations.retention import ErasureReport, erase_seller
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import select_score
 from api.services import Services
 from api.settings import Settings
@@ -75,8 +74,8 @@ class Bank:
         return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=now)
 
     def verify(self, **arguments: Any) -> Report:
-        """Verify the ledger, the index of scores and the consents."""
-        checks = [ScoreIndexCheck(self.services.receipts.jwks), ConsentCheck()]
+        """Verify the ledger and all tables."""
+        checks = all_checks(self.services.receipts.jwks)
         return verify(self.services.engine, self.services.ledger, checks, **arguments)
 
     def alter(self, score: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:

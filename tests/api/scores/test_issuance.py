@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.errors import ConsentRequired, IdempotencyKeyReused, VectorsDoNotFitModel
 from api.kit.database import transaction
@@ -20,9 +19,9 @@ from api.scores.schemas import ScoreRequest
 from api.services import Services
 from scoring import Bundle
 from scoring.model import Calibration
-from tests.api.conftest import NOW, SELLERS, other_catalogue
+from tests.api.conftest import SELLERS, other_catalogue
 from tests.api.scores.conftest import Bank, with_policy
-from tests.api.started import consent
+from tests.api.started import consent, register_of
 
 
 def request(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> IssuanceRequest:
@@ -41,7 +40,7 @@ def issue(*requests: IssuanceRequest) -> list[IssuedScore]:
 @pytest.mark.databases
 def test_each_request_gets_its_own_response_and_all_share_one_commit(bank: Bank) -> None:
     services, first = bank.services, bank.id
-    second = clients.create_client(services.engine, ClientKind.BANK, "Second", now=NOW).client.id
+    second = register_of(services).create(ClientKind.BANK, "Second", now=datetime.now(UTC)).client.id
     consent(services, second, SELLERS[0])
     (before,) = issue(request(services, first, SELLERS[2], key="used before"))
     with transaction(services.engine) as connection:

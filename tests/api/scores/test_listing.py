@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.scores.repository import scores
 from api.scores.schemas import ScorePage
 from api.scores.service import list_scores
 from tests.api.conftest import NEWCOMER, SELLERS
 from tests.api.scores.conftest import Bank
+from tests.api.started import register_of
 
 
 def pages(bank: Bank, **query: Any) -> list[dict[str, Any]]:
@@ -94,8 +94,7 @@ def test_a_list_of_one_seller_has_no_other_scores(bank: Bank) -> None:
 def test_another_bank_has_another_list_and_cannot_use_the_cursor(bank: Bank) -> None:
     issued = issue(bank, *SELLERS[:1] * 3)
     cursor = bank.page(limit=1)["next_cursor"]
-    other = clients.create_client(
-        bank.services.engine,
+    other = register_of(bank.services).create(
         ClientKind.BANK,
         "Another",
         credential=bank.services.auth.secrets.new(),

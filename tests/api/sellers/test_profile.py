@@ -17,14 +17,13 @@ import pytest
 
 from api.consents import repository as consents
 from api.consents import service as consenting
-from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger.chain import EntryKind
 from api.ledger.encryption import sample_seller_keys
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
+from api.operations.ledger_checks import all_checks
 from api.operations.retention import erase_seller
-from api.scores.ledger_entries import ScoreIndexCheck
 from api.sellers import service as sellers
 from api.sellers.schemas import Profile
 from features.profile.profile import build_profile
@@ -66,7 +65,7 @@ def recorded_views(client: TestClient) -> list[dict[str, str]]:
 
 def faults(client: TestClient) -> tuple[object, ...]:
     services = services_of(client)
-    checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
+    checks = all_checks(services.receipts.jwks)
     return tuple(verify(services.engine, services.ledger, checks).faults)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.auth import clients, sessions
+from api.auth import sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.kit.database import transaction
@@ -24,6 +24,7 @@ from api.settings import Settings
 from api.web.rendering import COOKIE
 from tests.api.auth.conftest import running, start
 from tests.api.conftest import SNAPSHOT, Opener
+from tests.api.started import register_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -96,12 +97,12 @@ def browser(open_browser: OpenBrowser) -> Browser:
 
 
 def create_bank(browser: Browser, name: str) -> str:
-    return clients.create_client(browser.services.engine, ClientKind.BANK, name, now=datetime.now(UTC)).client.id
+    return register_of(browser.services).create(ClientKind.BANK, name, now=datetime.now(UTC)).client.id
 
 
 def create_operator(browser: Browser) -> str:
     now = datetime.now(UTC)
-    return clients.create_client(browser.services.engine, ClientKind.OPERATOR, "An operator", now=now).client.id
+    return register_of(browser.services).create(ClientKind.OPERATOR, "An operator", now=now).client.id
 
 
 def current_score(browser: Browser, seller_id: str) -> dict[str, Any]:

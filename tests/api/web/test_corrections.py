@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from api.auth import clients
 from api.auth.scopes import ClientKind, scopes_of
 from api.auth.sessions import UserKind
 from api.kit.database import transaction
 from api.ledger.verification import verify
+from api.operations.ledger_checks import all_checks
 from api.reviews.corrections import Figure, Preview, allowed_range, preview_correction
-from api.reviews.ledger_entries import ReviewCheck
-from api.scores.ledger_entries import ScoreIndexCheck
 from scoring import Bundle
 from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, fill
+from tests.api.started import register_of
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
 
 SELLER, FIGURE = SELLERS[0], "signal_00"
@@ -45,7 +44,7 @@ def value_that(browser: Browser, *, changes_band: bool) -> float:
 @pytest.fixture
 def call(browser: Browser) -> Call:
     """Make a call as an operator."""
-    created = clients.create_client(browser.services.engine, ClientKind.OPERATOR, "O", now=datetime.now(UTC)).client
+    created = register_of(browser.services).create(ClientKind.OPERATOR, "O", now=datetime.now(UTC)).client
     token = browser.services.auth.tokens.issue(created.id, created.kind, scopes_of(created.kind), datetime.now(UTC))
 
     def send(path: str, **body: Any) -> Any:
@@ -123,7 +122,7 @@ def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: B
     for again in (second, review["id"], first):
         assert call(f"{again}/reversal", **reversal).status_code == 409
     services = browser.services
-    checks = [ScoreIndexCheck(services.receipts.jwks), ReviewCheck()]
+    checks = all_checks(services.receipts.jwks)
     assert verify(services.engine, services.ledger, checks).faults == ()
     browser.log_in(SELLER)
     page = browser.get("/seller/reviews").text

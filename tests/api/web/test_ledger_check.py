@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 from api.kit.database import transaction
 from api.ledger.chain import SELF_CHAIN, EntryKind
-from api.ledger.store import EntryDraft
+from api.ledger.store import EntryDraft, read_content, rows_of
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
 from api.reviews import service
@@ -81,6 +82,8 @@ CHANGES = {
         "seller_id": "'S-x'",
         "opened_at": "'2020-01-01 00:00:00'",
         "due_at": "'2020-01-01 00:00:00'",
+        "taken_at": "'2020-01-01 00:00:00'",
+        "taken_by": "NULL",
         "decided_at": "NULL",
         "decided_by": "'x'",
         "score_id": "'x'",
@@ -103,7 +106,7 @@ def test_every_changed_column_is_named_at_its_row(browser: Browser, table: str) 
     for column, value in CHANGES[table].items():
         execute(browser, f"CREATE TABLE backup AS SELECT * FROM {table}")
         execute(browser, f"UPDATE {table} SET {column} = {value}")
-        assert faults(browser) == [("self", 1, f"the table of {table} differs from the ledger in {column}")]
+        assert faults(browser) == [("self", 2, f"the table of {table} differs from the ledger in {column}")]
         execute(browser, f"DELETE FROM {table}")
         execute(browser, f"INSERT INTO {table} SELECT * FROM backup")
         execute(browser, "DROP TABLE backup")
@@ -114,22 +117,30 @@ def test_every_changed_column_is_named_at_its_row(browser: Browser, table: str) 
 def test_deleted_rows_are_named(browser: Browser) -> None:
     decide(browser, CORRECT)
     execute(browser, "DELETE FROM corrections")
-    assert faults(browser) == [("self", 1, "the corrected figure is missing in the table of corrections")]
+    assert faults(browser) == [("self", 2, "the corrected figure is missing in the table of corrections")]
     execute(browser, "DELETE FROM reviews")
-    assert ("self", 1, "the decided review is missing in the table of reviews") in faults(browser)
+    assert ("self", 2, "the review is missing in the table of reviews") in faults(browser)
 
 
 def test_rows_that_are_not_in_the_ledger_are_named(browser: Browser) -> None:
     decide(browser, CONFIRM)
     open_review(browser, SELLERS[1])
     execute(browser, f"UPDATE reviews SET outcome = 'confirmed' WHERE seller_id = '{SELLERS[1]}'")
-    assert faults(browser) == [("self", 0, "the table of reviews has a decision that is not in the ledger")]
+    assert faults(browser) == [("self", 3, "the table of reviews differs from the ledger in outcome")]
     execute(browser, "UPDATE reviews SET outcome = NULL WHERE decided_at IS NULL")
+    execute(browser, f"UPDATE reviews SET id = 'other' WHERE seller_id = '{SELLERS[1]}'")
+    assert faults(browser) == [
+        ("self", 3, "the review is missing in the table of reviews"),
+        ("self", 0, "the table of reviews has a review that is not in the ledger"),
+    ]
+    execute(browser, f"DELETE FROM reviews WHERE seller_id = '{SELLERS[1]}'")
     columns = "(review_id, seller_id, as_of, feature, found, value, corrected_at)"
     rows = "SELECT id, seller_id, '2026-01-31', 'signal_02', 0.5, 0.1, opened_at FROM reviews"
     execute(browser, f"INSERT INTO corrections {columns} {rows}")
+    execute(browser, f"INSERT INTO corrections {columns} {rows.replace('SELECT id', 'SELECT seller_id')}")
     assert faults(browser) == [
-        ("self", 1, "the table of corrections has a figure that the decision did not correct"),
+        ("self", 2, "the table of corrections has a figure that no decision corrected"),
+        ("self", 3, "the review is missing in the table of reviews"),
         ("self", 0, "the table of corrections has a correction that is not in the ledger"),
     ]
 
@@ -138,12 +149,26 @@ def test_ledger_rows_that_contradict_each_other_are_named(browser: Browser) -> N
     append_score(browser, decide(browser, CONFIRM).id)
     append_score(browser, "no such")
     append(browser, EntryKind.DECISION, {"review_id": "less"})
-    append_score(browser, decide(browser, CORRECT).id)
+    corrected = decide(browser, CORRECT)
+    append_score(browser, corrected.id)
+    with transaction(browser.services.engine) as connection:
+        row = next(row for row in rows_of(connection, SELF_CHAIN) if row.header.kind == EntryKind.DECISION)
+        key = browser.services.ledger.seller(connection, SELLERS[0]).key
+    decided = json.loads(read_content(row, key))
+    opened = {name: decided[name] for name in decided if name not in {"decided_by", "outcome", "reason", "correction"}}
+    append(browser, EntryKind.DECISION, decided)
+    append(browser, EntryKind.DECISION, {**decided, "review_id": "unopened"})
+    append(browser, EntryKind.REVIEW, {**opened, "action": "opened"})
+    append(browser, EntryKind.REVIEW, {"action": "assigned", "review_id": corrected.id, "taken_by": "x"})
     assert [what for _, _, what in faults(browser)] == [
         "the score refers to a review without a correction",
         "the score refers to a review without an earlier decision about its seller",
         "the content is not a valid decision",
         "the review already has another new score",
+        "the review is decided twice",
+        "the decision is of a review that was not opened like this",
+        "the review is opened twice",
+        "the assignment is of a review that is not open",
     ]
 
 
@@ -156,4 +181,4 @@ def test_erased_sellers_and_expired_scores_are_no_fault(browser: Browser) -> Non
     drop_expired(services.engine, before=datetime.now(UTC), now=now)
     assert faults(browser) == []
     execute(browser, "UPDATE reviews SET new_score_id = NULL")
-    assert faults(browser) == [("self", 3, "the review corrected a figure, but has no new score")]
+    assert faults(browser) == [("self", 5, "the review corrected a figure, but has no new score")]

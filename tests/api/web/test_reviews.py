@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
@@ -28,7 +27,7 @@ from api.scores import self_view
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.service import replay_score
 from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, bank_of, fill
-from tests.api.started import consent
+from tests.api.started import consent, register_of
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
 
 SELLER = SELLERS[0]
@@ -73,7 +72,8 @@ def test_a_correction_issues_a_score_that_names_the_replaced_one(browser: Browse
     assert decision["reason"] == "It was wrong."
     assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
     report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)])
-    assert (report.rows, report.faults) == (3, ())
+    # the demo bank, two scores, the opened review and its decision
+    assert (report.rows, report.faults) == (5, ())
     # the later of two corrections counts
     decide(browser, replace(CORRECT, value=0.02))
     assert value_in(current_score(browser, SELLER)) == 0.02
@@ -173,9 +173,9 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
     browser: Browser, open_browser: OpenBrowser
 ) -> None:
     now = datetime.now(UTC)
-    browser.log_in(SELLERS[1]).get("/seller")
     late = open_review(browser, SELLERS[1], clock=lambda: now - timedelta(days=31)).id
     open_review(browser, SELLERS[2], clock=lambda: now - timedelta(days=3))
+    browser.log_in(SELLERS[1]).get("/seller")
     operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
     page = operator.get("/operator")
     text = text_of(page)
@@ -199,8 +199,9 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
 @pytest.mark.databases
 def test_operators_list_and_decide_reviews_over_the_api(browser: Browser) -> None:
     api = browser.client
-    engine, secret = browser.services.engine, browser.services.auth.secrets.new()
-    operator = clients.create_client(engine, ClientKind.OPERATOR, "O", credential=secret, now=datetime.now(UTC))
+    secret = browser.services.auth.secrets.new()
+    register = register_of(browser.services)
+    operator = register.create(ClientKind.OPERATOR, "O", credential=secret, now=datetime.now(UTC))
     assert operator.secret is not None
     credentials, form = (operator.client.id, operator.secret), {"grant_type": "client_credentials"}
     headers = {

@@ -12,7 +12,7 @@ from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, update
 
-from api.auth import clients, sessions
+from api.auth import sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, UserKind
 from api.errors import LinkUsedUp, NotSignedIn
@@ -20,6 +20,7 @@ from api.kit.database import transaction
 from api.settings import Settings
 from api.web.rendering import COOKIE
 from tests.api.conftest import NEWCOMER, SELLERS, Opener
+from tests.api.started import register_of
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator
 
 NOW = datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
@@ -190,7 +191,7 @@ def test_a_session_opens_only_the_pages_of_its_kind(browser: Browser, open_brows
     assert operator.post("/seller/logout").status_code == 401
     back = operator.post("/operator/language", language="zh", back="/seller")
     assert (back.status_code, back.headers["Location"]) == (303, "/operator")
-    clients.revoke_client(browser.services.engine, ClientKind.OPERATOR, client_id, datetime.now(UTC))
+    register_of(browser.services).revoke(ClientKind.OPERATOR, client_id, datetime.now(UTC))
     assert operator.get("/operator").status_code == 401
     # the ID of a seller is no operator
     with pytest.raises(NotSignedIn):

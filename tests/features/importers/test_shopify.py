@@ -116,14 +116,18 @@ def test_orders_that_are_not_paid_or_have_wrong_amounts_are_reported(tmp_path: P
     rows += [
         order(f"#{n}", n, "9.00", Lineitem_quantity=text) for n, text in enumerate(("abc", "nan", "-1", "1e30"), 7)
     ]
-    rows += [order("#11", 11, "9.00", Financial_Status="pending", Cancelled_at="2024-03-12 08:00:00 -0500")]
+    cancelled = {"Cancelled_at": "2024-03-12 08:00:00 -0500"}
+    rows += [order("#11", 11, "9.00", Financial_Status="authorized", **cancelled)]
+    rows += [order("#12", 12, "9.00", Financial_Status="pending", **cancelled)]
+    rows += [order("#13", 13, "9.00", Financial_Status="expired")]
     report, store = import_and_ingest("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
     (lines,) = report.sources
     assert lines.mapped == {"line_of_cancelled_order": 1, "line_of_order_with_refund_cut": 1}
     assert lines.not_mapped == {
+        "cancelled_before_payment": 1,
         "financial_status_unknown": 1,
         "lineitem_quantity_unreadable": 4,
-        "not_paid": 2,
+        "not_paid": 3,
         "partially_paid": 1,
         "refunded_amount_negative": 1,
     }
@@ -153,7 +157,7 @@ def test_a_missing_optional_column_is_reported_with_its_consequence(tmp_path: Pa
     rows = [{name: value for name, value in order("#1", 1, "9.00").items() if name != "Cancelled at"}]
     export = write_rows(tmp_path / "orders.csv", rows)
     report, _ = import_and_ingest("shopify", export, tmp_path, seller_id="S7")
-    missing = "of cancelled orders, only voided and expired ones are recognised; the others count as sales"
+    missing = "of cancelled orders, only voided ones are recognised; the others count as sales if they were paid"
     assert report.sources[0].missing_columns == {"Cancelled at": missing}
     assert f"column 'Cancelled at' is missing: {missing}" in str(report)
 

@@ -42,6 +42,7 @@ ROWS = [
     order(1, status="completed"),
     order(28, billing_email=None, shipping_country="AT"),
     order(9, status="annulé", paid_date=None),
+    order(12, status="shipped", order_date="2024-05-06 10:00:00"),
     order(10, order_date="13.04.2024 10:00:00"),
     order(11, order_date="05/13/2024 10:00:00", status="failed"),
 ]
@@ -51,7 +52,9 @@ def test_an_order_export(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "order_export_2024.csv", ROWS)
     report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
     (source,) = report.sources
-    assert source.mapped == {"order": 5, "cancelled_order": 1}
+    assert source.mapped == {"order": 5, "cancelled_order": 1, "order_of_unknown_status": 1}
+    unknown = "status 'shipped' is not one of WooCommerce, but the order has a paid_date"
+    assert source.details["order_of_unknown_status"] == unknown
     paid = ("cancelled_before_payment", "not_paid", "status_unknown")
     reasons = (*paid, "order_date_unreadable", "order_total_unreadable", "repeated_differs")
     assert source.not_mapped == {**dict.fromkeys(reasons, 1), "not_paid": 2}

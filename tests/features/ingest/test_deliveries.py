@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_a_store_is_rejected(tmp_path: Path) -> None:
     ("function", "message"),
     [
         ("pathlib.Path.mkdir", "cannot be written as a store: Permission denied"),
-        ("hashlib.file_digest", r"orders\.parquet cannot be read: Permission denied"),
+        ("features.ingest.delivery.open_regular", r"orders\.parquet cannot be read: Permission denied"),
     ],
 )
 def test_missing_permissions_are_named(

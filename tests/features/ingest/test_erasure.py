@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import features.materialize
-from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.ingest import OperatingStore, erase_rows, ingest, open_store, read_report
 from features.ingest.erasure import ErasedSellers, read_erased
@@ -24,11 +23,11 @@ from features.materialize import materialize_vectors
 from features.pipeline import all_sellers, compute_frame
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContextSet
-from features.store.tiles import current_tiles
 from features.store.vectors import VectorStore
 from tests.counts import repeat
 from tests.features.ingest.build import AT, EPOCH, Row, order, refund, seller, store, write, write_orders, write_some
 from tests.features.stops import killed, stopped
+from tests.oracles.accepted_rows import fold
 
 pytestmark = pytest.mark.slow
 
@@ -76,8 +75,7 @@ def world(folder: Path, gone: bool = True) -> Path:
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store with S-gone and its tiles; read only."""
     folder = tmp_path_factory.mktemp("erasing")
-    with open_engine() as engine:
-        current_tiles(engine, open_store(world(folder / "with")))
+    fold(open_store(world(folder / "with")))
     return folder
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from features.catalogue import CATALOGUE, FAMILIES, digest
 from features.catalogue.integrity import INTEGRITY
 from features.errors import StoreError
+from features.facts import TILE_KEYS
 from features.profile.describe import markdown
 from features.profile.flags import FLAGS
 from features.profile.profile import FamilyIndex, MissingReason, ProfileSeries, SellerProfile, build_profile
@@ -23,7 +24,7 @@ from features.store.profiles import Coverage, PeerGroup, PeerScope, StoredProfil
 from features.store.vectors import Snapshot, StoredVector
 
 T = date(2024, 3, 30)
-EVERY = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
+EVERY = tuple(TILE_KEYS)
 SNAPSHOT = Snapshot(T, "data-1", digest(CATALOGUE), dict.fromkeys(EVERY, T))
 GROUP = PeerGroup(PeerScope.CATEGORY, "home", None, 99)
 DAYS = (0,) * 11 + (3,)
@@ -123,7 +124,7 @@ def test_coverage_lists_every_table() -> None:
     told = {each.table: (each.months_of_history, sum(each.days), each.missing) for each in found}
     assert told == {
         "orders": (12, 3, None),
-        **dict.fromkeys(("refunds", "traffic", "fulfilments", "ratings"), (None, 0, MissingReason.NO_ROWS)),
+        **dict.fromkeys({*EVERY} - {"orders", "purchases"}, (None, 0, MissingReason.NO_ROWS)),
         "purchases": (None, 0, MissingReason.NOT_DELIVERED),
     }
     assert {each.table: each.need for each in found}["refunds"] == "expected"
@@ -195,4 +196,4 @@ def test_thresholds_apply_to_features_that_raise_risk() -> None:
 
 
 def test_the_profile_page_matches_its_definitions() -> None:
-    assert (ROOT / "docs" / "profile.md").read_text(encoding="utf-8") == markdown()
+    assert (ROOT / "docs" / "profile.md").read_text(encoding="utf-8") == markdown(), "run make docs"

@@ -19,7 +19,7 @@ from features.quality.coverage import Days
 from features.quality.findings import findings
 from features.quality.page import WIDTH, Axis, axis, bar, render, strip
 from tests.features.ingest import damage
-from tests.features.ingest.build import order, seller, store, write_some
+from tests.features.ingest.build import AT, order, seller, store, write_some
 from tests.features.quality.deliveries import BUYER, HOSTILE, START, Deliveries
 
 pytestmark = pytest.mark.slow
@@ -210,6 +210,17 @@ def test_a_delivery_with_a_rejected_table_has_a_page(home: Path, tmp_path: Path)
     assert errors.strip().splitlines()[-1].startswith("sellerscore: orders.parquet cannot be read as parquet")
     (page,) = (home / "reports").iterdir()
     assert "orders: rejected as a whole. orders.parquet cannot be read as parquet" in Reader(page.read_text()).text
+
+
+def test_the_first_rows_of_one_shop_are_not_late_because_another_shop_is_complete(
+    base_store: Path, tmp_path: Path
+) -> None:
+    listed: dict[str, object] = {"covers_stores": "listed", "covers_through": {"stores": "2024-03-10"}}
+    ingest(write_some(tmp_path / "a", listed, stores=[store("T2")]), base_store)
+    report = ingest(write_some(tmp_path / "b", listed, stores=[store("T3", known_at=AT)]), base_store)
+    quality = analyse_delivery(open_store(base_store), report, "b")
+    assert not any("at or before" in finding.text for finding in findings(quality))
+    assert quality.by_store
 
 
 def test_backdated_rows_and_a_delivery_without_accepted_rows(base_store: Path, tmp_path: Path) -> None:

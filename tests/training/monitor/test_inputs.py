@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -102,7 +103,9 @@ def test_maturity_by_day_and_late_reports_by_second(monkeypatch: pytest.MonkeyPa
         ),
     }
     monkeypatch.setattr("features.pipeline.accepted_rows", lambda _, name: rows[name])
-    store = SimpleNamespace(covers_through=dict.fromkeys(rows, date(2026, 2, 1)), rows=lambda _: 1)
+    store = SimpleNamespace(
+        covers_through=dict.fromkeys(rows, date(2026, 2, 1)), rows=lambda _: 1, covers_all_stores=True
+    )
 
     def on(today: date) -> dict[str, tuple[bool, bool]]:
         found = load_outcomes(store, DEFINITION, today).loans
@@ -245,3 +248,11 @@ def test_an_unreadable_file_is_rejected(tmp_path: Path, name: str, content: byte
     with pytest.raises(MonitorError, match=reason) as refusal:
         read(tmp_path / name)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_pipe_is_rejected(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(MonitorError, match=r"cannot be read \(it is a named pipe, not a regular file\)"):
+        read(path)

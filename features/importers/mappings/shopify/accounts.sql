@@ -18,6 +18,8 @@ SELECT
         WHEN 'lineitem_quantity_unreadable' THEN
             'Lineitem quantity ''' || min(wrong_quantity) || ''' cannot be read; write a number of 0 or more'
         WHEN 'not_paid' THEN 'Financial Status ''' || min(status) || ''''
+        WHEN 'cancelled_before_payment' THEN 'Financial Status ''' || min(status) || ''''
+        WHEN 'cancelled_before_payment' THEN 'Financial Status ''' || min(status) || ''''
         WHEN 'partially_paid' THEN 'export the order again once it is paid'
         WHEN 'financial_status_unknown' THEN concat('Financial Status ''', min(status), ''' is not one of Shopify')
         ELSE min(coalesce(detail, CASE WHEN cancelled IS NULL THEN cut END))

@@ -41,10 +41,10 @@ SELECT
     min(lower("Source")) AS origin,
     min(lower("Financial Status")) AS status,
     min(utc("Fulfilled at")) AS fulfilled,
-    -- a voided or expired order without a date was never paid
+    -- voided: the buyer had authorised the payment
     CASE
         WHEN min(utc("Cancelled at")) IS NOT NULL THEN greatest(min(utc("Cancelled at")), min(utc("Created at")))
-        WHEN min(lower("Financial Status")) IN ('voided', 'expired') THEN min(utc("Created at"))
+        WHEN min(lower("Financial Status")) = 'voided' THEN min(utc("Created at"))
     END AS cancelled
 FROM numbered
 GROUP BY "Name", place;
@@ -88,8 +88,9 @@ FROM (
                 WHEN wrong_fulfilled IS NOT NULL THEN 'fulfilled_at_unreadable'
                 WHEN wrong_cancelled IS NOT NULL THEN 'cancelled_at_unreadable'
                 WHEN wrong_quantity IS NOT NULL THEN 'lineitem_quantity_unreadable'
+                WHEN cancelled IS NOT NULL AND status IN ('pending', 'unpaid', 'expired') THEN 'cancelled_before_payment'
                 WHEN cancelled IS NOT NULL THEN NULL
-                WHEN status IN ('pending', 'authorized', 'unpaid') THEN 'not_paid'
+                WHEN status IN ('pending', 'authorized', 'unpaid', 'expired') THEN 'not_paid'
                 WHEN status = 'partially_paid' THEN 'partially_paid'
                 WHEN coalesce(status, '') NOT IN ('paid', 'partially_refunded', 'refunded') THEN 'financial_status_unknown'
             END AS fault

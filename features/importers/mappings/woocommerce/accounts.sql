@@ -1,7 +1,11 @@
 SELECT
     'orders' AS source,
     CASE WHEN reason IS NULL THEN
-        CASE WHEN status = 'cancelled' THEN 'cancelled_order' ELSE 'order' END
+        CASE
+            WHEN status = 'cancelled' THEN 'cancelled_order'
+            WHEN is_known(status) THEN 'order'
+            ELSE 'order_of_unknown_status'
+        END
         || CASE WHEN too_much.number IS NULL THEN '' ELSE '_with_refunds_cut' END
     END AS mapped_to,
     reason,
@@ -15,7 +19,11 @@ SELECT
             'paid_date ''' || min(paid_text) || ''' cannot be read; how dates are written is set with --set date_format=...'
         WHEN 'refund_amount_unreadable' THEN 'amount ''' || min(wrong_amount) || ''' in refund_items cannot be read'
         WHEN 'refund_date_unreadable' THEN 'date ''' || min(wrong_date) || ''' in refund_items cannot be read'
-        ELSE min(coalesce(row_of_order.detail, too_much.detail))
+        ELSE min(coalesce(
+            row_of_order.detail, too_much.detail,
+            CASE WHEN NOT is_known(status) THEN
+                concat('status ''', status, ''' is not one of WooCommerce, but the order has a paid_date') END
+        ))
     END AS detail,
     count(*) AS rows, count(*) FILTER (reason IS NULL) AS orders
 FROM row_of_order

@@ -8,6 +8,8 @@ CREATE MACRO used_format() AS
 
 CREATE MACRO moment(text) AS coalesce(utc(text), read_date(text, used_format()));
 
+CREATE MACRO is_known(status) AS coalesce(status, '') IN ('completed', 'processing', 'refunded', 'cancelled', 'on-hold');
+
 -- A comma, a blank or an apostrophe may separate thousands, and a currency sign may precede or follow the number.
 CREATE MACRO plain(text) AS regexp_replace(text::VARCHAR, '^([+-]?)\s*\p{Sc}\s*|\s*\p{Sc}$', '\1');
 
@@ -92,8 +94,7 @@ SELECT
         WHEN total IS NULL THEN 'order_total_unreadable'
         WHEN currency IS NULL THEN 'order_currency_missing'
         WHEN status IN ('pending', 'failed', 'checkout-draft', 'draft', 'trash') THEN 'not_paid'
-        WHEN paid_text IS NULL AND coalesce(status, '') NOT IN ('completed', 'processing', 'refunded', 'cancelled', 'on-hold')
-            THEN 'status_unknown'
+        WHEN paid_text IS NULL AND NOT is_known(status) THEN 'status_unknown'
         WHEN status IN ('cancelled', 'on-hold') AND paid_text IS NOT NULL AND paid IS NULL THEN 'paid_date_unreadable'
         WHEN status = 'cancelled' AND paid IS NULL THEN 'cancelled_before_payment'
         WHEN status = 'on-hold' AND paid IS NULL THEN 'on_hold_before_payment'

@@ -1,0 +1,1 @@
+"""API clients: create them, rotate their credentials and revoke them; each change is an entry of the ledger."""

@@ -1,0 +1,29 @@
+"""The checks of a verification: one for each group of tables that depends on the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.clients.ledger_entries import ClientCheck
+from api.consents.ledger_entries import ConsentCheck
+from api.ledger.checks import Check
+from api.products.ledger_entries import ProductCheck
+from api.reviews.ledger_entries import ReviewCheck
+from api.scores.idempotency_check import IdempotencyKeyCheck
+from api.scores.ledger_entries import ScoreIndexCheck
+
+
+def all_checks(jwks: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Return the checks of all tables: scores, idempotency keys, consents, reviews, products and clients.
+
+    Example: `verify(engine, ledger, all_checks(ring.jwks)).faults` is `()` if the ledger and all tables are whole.
+    """
+    return (
+        ScoreIndexCheck(jwks),
+        IdempotencyKeyCheck(),
+        ConsentCheck(),
+        ReviewCheck(),
+        ProductCheck(jwks),
+        ClientCheck(jwks),
+    )
