@@ -69,7 +69,8 @@ def principal_reasons(bundle: Bundle, rows: NDArray[np.float64], points: Points,
     """
     sheet = bundle.sheet
     is_candidate = _candidates(sheet, rows, points)
-    found = ReasonColumns(*np.nonzero(is_candidate), _gains(bundle, rows, points, is_candidate))
+    row, column = np.nonzero(is_candidate)
+    found = ReasonColumns(row, column, _gains(bundle, rows, points, is_candidate))
     found = found.take(found.gain >= MIN_GAIN)
     found = found.take(~_looks_typical(sheet, rows, found))
     found = _costliest_of_each_group(sheet, points, found)
