@@ -24,7 +24,7 @@ from scoring.bundle import Bundle
 from scoring.errors import ExplanationError, VectorError
 from scoring.explain import contributions
 from scoring.feasible_changes import FeasibleChange, feasible_changes
-from scoring.freshness import optional_gaps, usable_values
+from scoring.freshness import UnusedTables, optional_gaps, usable_values
 from scoring.points import to_points
 from scoring.policy import to_probability
 from scoring.reason_catalogue import Reason
@@ -96,7 +96,7 @@ def advise(bundle: Bundle, vector: Vector, band: str | None = None) -> Advice:
     target = band or bands.next_better(now.band)
     if bands.as_good(now.band, target):
         return Advice(AdviceVerdict.REACHED, now.band, target)
-    row = usable_values(bundle.sheet, [vector], [optional_gaps(bundle.sheet, vector)])
+    row = usable_values(bundle.sheet, [vector], UnusedTables.of_rows([optional_gaps(bundle.sheet, vector)]))
     return _advice(_Search(bundle, vector, row, now.score, target), now, now.explanation.reasons)
 
 

@@ -8,20 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scoring.assessment import SCALE_LIMIT, Assessment, Contribution, Explanation, GroupPoints, Versions
 from scoring.bundle import Bundle
-from scoring.explain import contributions
-from scoring.freshness import TableGap, optional_gaps, usable_values
+from scoring.freshness import TableGap, UnusedTables, optional_gaps, usable_values
 from scoring.outcome import Outcome, Shortfall, determine_outcome
-from scoring.points import to_points
-from scoring.policy import to_probability
-from scoring.reasons import principal_reasons
+from scoring.reasons import group_sums, to_reasons
+from scoring.scored_rows import ScoredRows, score_rows
 from scoring.sheet import FeatureSheet
 from scoring.vector import Vector
 
@@ -41,10 +37,11 @@ def assess(bundle: Bundle, vectors: Sequence[Vector], threads: int = 1) -> list[
         ExplanationError: the model's contributions are not finite or do not add up.
     """
     gaps = [optional_gaps(bundle.sheet, vector) for vector in vectors]
-    matrix = usable_values(bundle.sheet, vectors, gaps)
+    unused = UnusedTables.of_rows(gaps)
+    matrix = usable_values(bundle.sheet, vectors, unused)
     outcomes = [determine_outcome(bundle.sheet, vector) for vector in vectors]
     is_scored = np.array([outcome is Outcome.SCORED for outcome, _ in outcomes], dtype=bool)
-    scores = _score_rows(bundle, matrix[is_scored], list(compress(gaps, is_scored)), threads)
+    scores = _results(score_rows(bundle, matrix[is_scored], unused.take(is_scored), threads))
     return [
         _assessment(
             bundle,
@@ -87,40 +84,37 @@ def _assessment(bundle: Bundle, vector: Vector, gaps: tuple[TableGap, ...], resu
     )
 
 
-def _score_rows(
-    bundle: Bundle, rows: NDArray[np.float64], gaps: Sequence[tuple[TableGap, ...]], threads: int
-) -> Iterator[_ModelResult]:
+def _results(scored: ScoredRows) -> Iterator[_ModelResult]:
     """Yield score and explanation of each row."""
-    explained = contributions(bundle.model, rows, threads)
-    points = to_points(explained, bundle.policy.calibration, bundle.policy.scale, bundle.sheet.scored)
-    reasons = principal_reasons(bundle, rows, points, gaps)
-    values = rows[:, bundle.sheet.scored].tolist()
-    for row, probability in enumerate(map(to_probability, points.log_odds.tolist())):
+    bundle, points = scored.bundle, scored.points
+    reasons = to_reasons(bundle, scored.rows, points, scored.unused, scored.reasons)
+    sums = group_sums(bundle.sheet, points).tolist()
+    values = scored.rows[:, bundle.sheet.scored].tolist()
+    bands = bundle.policy.bands.names
+    for row, (probability, band) in enumerate(zip(scored.probabilities, scored.bands.tolist(), strict=True)):
         feature_points, limit_points = points.features[row].tolist(), int(points.scale_limit[row])
         yield _ModelResult(
             outcome=Outcome.SCORED,
             score=int(points.score[row]),
-            band=bundle.policy.bands.of(probability),
+            band=bands[band],
             probability_of_default=probability,
             explanation=Explanation(
                 base_points=points.base,
                 reference_population=bundle.reference.population,
-                groups=_groups(bundle, feature_points, limit_points),
+                groups=_groups(bundle, sums[row], limit_points),
                 contributions=_contributions(bundle.sheet, values[row], feature_points, limit_points),
                 reasons=reasons[row],
             ),
         )
 
 
-def _groups(bundle: Bundle, feature_points: Sequence[int], limit_points: int) -> tuple[GroupPoints, ...]:
-    sums: dict[str, int] = {}
-    for entry, points in zip(bundle.sheet.scored_entries, feature_points, strict=True):
-        sums[entry.reason_group] = sums.get(entry.reason_group, 0) + points
+def _groups(bundle: Bundle, sums: Sequence[int], limit_points: int) -> tuple[GroupPoints, ...]:
+    of_group = dict(zip(bundle.sheet.scored_groups, sums, strict=True))
     # in the order of the reason catalogue, which has each group of the sheet once
     groups = [
-        GroupPoints(group.name, group.label.en, sums[group.name])
+        GroupPoints(group.name, group.label.en, of_group[group.name])
         for group in bundle.reasons.groups
-        if group.name in sums
+        if group.name in of_group
     ]
     if limit_points:
         groups.append(GroupPoints(SCALE_LIMIT, _SCALE_LIMIT_LABEL, limit_points))

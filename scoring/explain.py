@@ -63,6 +63,40 @@ def contributions(model: Model, matrix: NDArray[np.float64], threads: int = 1) -
     return Contributions(base, values)
 
 
+def margin_changes(
+    model: Model, matrix: NDArray[np.float64], values: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return by how much the raw margin of a row changes if one feature takes another value, for chosen features.
+
+    Only the parts of the tables that depend on the feature are read. A row's results do not depend on the other rows.
+
+    Args:
+        model: the model.
+        matrix: shape (rows, features) in the model's order, NaN if missing.
+        values: the value that each feature takes, shape (features,).
+        chosen: the features to change one at a time in each row, shape (rows, features).
+
+    Returns:
+        The changes where `chosen`, in the order of `numpy.nonzero(chosen)`.
+
+    Example: -0.21 for the fourth feature of a row whose margin is lower by 0.21 with the fourth of `values`.
+    """
+    rows, features = np.nonzero(chosen)
+    if model.tables is not None:
+        from scoring.kernel.compiled import change_margins
+
+        changes = np.empty(matrix.shape)
+        change_margins(model.tables, np.ascontiguousarray(matrix, dtype=np.float64), values, chosen, changes)
+        return changes[rows, features]
+    if len(rows) == 0:
+        return np.empty(0)
+    changed = matrix[rows]
+    changed[np.arange(len(rows)), features] = values[features]
+    before, after = (np.asarray(model.booster.predict(each, raw_score=True)) for each in (matrix, changed))
+    differences: NDArray[np.float64] = after - before[rows]
+    return differences
+
+
 def verify_tables(model: Model) -> None:
     """Check a model's tables, if it has any, against LightGBM, and compile the code that explains one row.
 

@@ -6,8 +6,7 @@ reads columns by name and returns a frame of the same type. All numbers equal th
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -20,7 +19,7 @@ from scoring.errors import VectorError
 from scoring.explain import contributions
 from scoring.freshness import optional_gaps
 from scoring.model import Model
-from scoring.outcome import Outcome, determine_outcome
+from scoring.outcome import Outcome, outcomes_of_rows
 from scoring.points import to_points
 from scoring.policy import Policy, to_probability
 from scoring.sheet import FeatureSheet
@@ -86,8 +85,7 @@ def score_frame(
     model: Model, sheet: FeatureSheet, policy: Policy, frame: Frame, covers_through: Mapping[str, date] | None = None
 ) -> Frame:
     """Return outcome, score, band and probability of default of each row; see `Bundle.score_frame`."""
-    outcomes, rows = _outcomes(sheet, frame, covers_through)
-    is_scored = np.array([outcome is Outcome.SCORED for outcome in outcomes], dtype=bool)
+    is_scored, outcomes, rows = _outcomes(sheet, frame, covers_through)
     explained = contributions(model, rows[is_scored])
     points = to_points(explained, policy.calibration, policy.scale, sheet.scored)
     probabilities = [to_probability(log_odds) for log_odds in points.log_odds.tolist()]
@@ -96,7 +94,7 @@ def score_frame(
     return _frame_like(
         frame,
         {
-            "outcome": np.array([outcome.value for outcome in outcomes], dtype=object),
+            "outcome": outcomes,
             "score": _scatter(points.score, is_scored),
             "band": bands,
             "probability_of_default": _scatter(np.array(probabilities), is_scored),
@@ -108,8 +106,7 @@ def explain_frame(
     model: Model, sheet: FeatureSheet, policy: Policy, frame: Frame, covers_through: Mapping[str, date] | None = None
 ) -> FrameExplanation[Frame]:
     """Return the points of each feature in each row, and SHAP values; see `Bundle.explain_frame`."""
-    outcomes, rows = _outcomes(sheet, frame, covers_through)
-    is_scored = np.array([outcome is Outcome.SCORED for outcome in outcomes], dtype=bool)
+    is_scored, _, rows = _outcomes(sheet, frame, covers_through)
     explained = contributions(model, rows[is_scored])
     calibration, scored = policy.calibration, sheet.scored
     points = to_points(explained, calibration, policy.scale, scored)
@@ -128,23 +125,25 @@ def explain_frame(
 
 def _outcomes(
     sheet: FeatureSheet, frame: FrameLike, covers_through: Mapping[str, date] | None
-) -> tuple[list[Outcome], NDArray[np.float64]]:
-    """Return the outcome of each row, and the values that the model reads.
+) -> tuple[NDArray[np.bool_], NDArray[np.object_], NDArray[np.float64]]:
+    """Return whether each row is scored, the name of its outcome, and the values that the model reads.
 
     The day of the request is each row's `as_of`. Without `covers_through`, every table counts as delivered.
     """
     matrix = _matrix(sheet, frame)
     if covers_through is None:
-        days: Sequence[date] = [_ANY_DAY] * len(matrix)
+        days = np.full(len(matrix), _ANY_DAY, dtype="datetime64[D]")
         covers_through = dict.fromkeys((*sheet.required_tables, *sheet.optional_tables), _ANY_DAY)
     else:
         days = _days(frame)
-    outcomes = [determine_outcome(sheet, vector)[0] for vector in _vectors(sheet, matrix, days, covers_through)]
-    day_of_row = np.array(days, dtype="datetime64[D]")
-    for day in set(days):
-        for gap in optional_gaps(sheet, Vector("", day, day, covers_through, sheet.catalogue, ())):
-            matrix[np.ix_(day_of_row == np.datetime64(day), sheet.columns_of_table[gap.table])] = np.nan
-    return outcomes, matrix
+    outcomes = np.full(len(matrix), None, dtype=object)
+    for day in np.unique(days).tolist():
+        chosen = days == np.datetime64(day)
+        vector = Vector("", day, day, covers_through, sheet.catalogue, ())
+        outcomes[chosen] = outcomes_of_rows(sheet, vector, matrix[chosen])
+        for gap in optional_gaps(sheet, vector):
+            matrix[np.ix_(chosen, sheet.columns_of_table[gap.table])] = np.nan
+    return outcomes == Outcome.SCORED.value, outcomes, matrix
 
 
 def _matrix(sheet: FeatureSheet, frame: FrameLike) -> NDArray[np.float64]:
@@ -174,23 +173,7 @@ def _column(name: str, values: Any) -> NDArray[np.float64]:
     return column
 
 
-def _vectors(
-    sheet: FeatureSheet, matrix: NDArray[np.float64], days: Sequence[date], covers_through: Mapping[str, date]
-) -> Iterator[Vector]:
-    """Yield a vector per row with the values that decide its outcome; all others are missing, to save time."""
-    deciding = {threshold.feature for threshold in sheet.history}
-    if sheet.activity:
-        deciding |= {sheet.activity.feature, sheet.activity.since}
-    columns = sorted(sheet.index_of[name] for name in deciding)
-    for day, row in zip(days, matrix[:, columns].tolist(), strict=True):
-        values: list[float | None] = [None] * len(sheet.entries)
-        for column, value in zip(columns, row, strict=True):
-            if not math.isnan(value):
-                values[column] = value
-        yield Vector("", day, day, covers_through, sheet.catalogue, tuple(values))
-
-
-def _days(frame: FrameLike) -> Sequence[date]:
+def _days(frame: FrameLike) -> NDArray[np.datetime64]:
     """Return the `as_of` of each row, from a column or from a level of the index."""
     index = getattr(frame, "index", None)
     if AS_OF in frame:
@@ -207,8 +190,7 @@ def _days(frame: FrameLike) -> Sequence[date]:
         ) from error
     if np.isnat(dates).any():
         raise VectorError(f"{int(np.isnat(dates).sum())} rows have no as_of; give a date for each row.")
-    days: list[date] = dates.tolist()
-    return days
+    return dates
 
 
 def _scatter(values: NDArray[Any], is_chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,23 +56,60 @@ def is_complete(vector: Vector, table: str) -> bool:
     return table in vector.covers_through and vector.covers_through[table] >= vector.as_of
 
 
-def usable_values(
-    sheet: FeatureSheet, vectors: Sequence[Vector], gaps: Sequence[tuple[TableGap, ...]]
-) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class UnusedTables:
+    """The optional tables that are not used, for many rows: the distinct combinations, and which one each row has.
+
+    Example: of a whole snapshot, all rows usually have the same one, such as `(TableGap("traffic", "2026-01-05"),)`.
+    """
+
+    combinations: tuple[tuple[TableGap, ...], ...]
+    combination_of: NDArray[np.intp]
+
+    @classmethod
+    def of_rows(cls, gaps: Sequence[tuple[TableGap, ...]]) -> UnusedTables:
+        """Return the tables of rows, from those of each row."""
+        numbers: dict[tuple[TableGap, ...], int] = {}
+        of_row = [numbers.setdefault(row_gaps, len(numbers)) for row_gaps in gaps]
+        return cls(tuple(numbers), np.array(of_row, dtype=np.intp))
+
+    def of(self, row: int) -> tuple[TableGap, ...]:
+        """Return the tables of one row."""
+        return self.combinations[self.combination_of[row]]
+
+    def any_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for each of the rows whether it has such a table."""
+        return self._has_gaps[self.combination_of[rows]]
+
+    def take(self, chosen: NDArray[np.bool_]) -> UnusedTables:
+        """Return the tables of the chosen rows."""
+        return UnusedTables(self.combinations, self.combination_of[chosen])
+
+    def blank(self, sheet: FeatureSheet, matrix: NDArray[np.float64]) -> None:
+        """Replace the values that are computed from these tables by NaN, in `matrix` of shape (rows, features)."""
+        for number, gaps in enumerate(self.combinations):
+            columns = sorted({column for gap in gaps for column in sheet.columns_of_table[gap.table]})
+            if columns:
+                matrix[np.ix_(self.combination_of == number, columns)] = np.nan
+
+    @cached_property
+    def _has_gaps(self) -> NDArray[np.bool_]:
+        return np.array([bool(gaps) for gaps in self.combinations], dtype=bool)
+
+
+def usable_values(sheet: FeatureSheet, vectors: Sequence[Vector], unused: UnusedTables) -> NDArray[np.float64]:
     """Return the values that the model reads, shape (vectors, features): NaN if missing or if a table is not used.
 
     Args:
         sheet: the feature sheet.
         vectors: the feature values.
-        gaps: the optional tables that are not used, for each vector.
+        unused: the optional tables that are not used.
 
     Raises:
         VectorError: a vector does not fit the sheet.
     """
     matrix = to_matrix(vectors, sheet)
-    for row, row_gaps in enumerate(gaps):
-        for gap in row_gaps:
-            matrix[row, sheet.columns_of_table[gap.table]] = np.nan
+    unused.blank(sheet, matrix)
     return matrix
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scoring.freshness import required_gaps
 from scoring.sheet import FeatureSheet
 from scoring.vector import Vector
@@ -54,6 +57,32 @@ def determine_outcome(sheet: FeatureSheet, vector: Vector) -> tuple[Outcome, tup
     if (inactivity := _inactivity(sheet, vector)) is not None:
         return Outcome.INACTIVE, (inactivity, *short_history)
     return (Outcome.INSUFFICIENT_HISTORY if short_history else Outcome.SCORED), short_history
+
+
+def outcomes_of_rows(sheet: FeatureSheet, vector: Vector, values: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return the name of the outcome of each row of `values`, such as `scored`, as `determine_outcome` for a vector.
+
+    Args:
+        sheet: the feature sheet.
+        vector: a vector with the dates and the delivered tables that all rows share; its values are not read.
+        values: the values of all features, shape (rows, features), NaN if missing.
+    """
+    gaps = required_gaps(sheet, vector)
+    outcomes = np.full(len(values), Outcome.SCORED.value, dtype=object)
+    if gaps:
+        undelivered = any(gap.data_through is None for gap in gaps)
+        outcomes[:] = (Outcome.INSUFFICIENT_DATA if undelivered else Outcome.STALE_DATA).value
+        return outcomes
+    for threshold in sheet.history:
+        found = np.nan_to_num(values[:, sheet.index_of[threshold.feature]], nan=0.0)
+        outcomes[found < threshold.least] = Outcome.INSUFFICIENT_HISTORY.value
+    if sheet.activity is not None:
+        since_first, since_last = (
+            values[:, sheet.index_of[name]] for name in (sheet.activity.since, sheet.activity.feature)
+        )
+        # the comparison is false for a missing value, which stands for a sale that is too long ago
+        outcomes[~np.isnan(since_first) & ~(since_last <= sheet.activity.most)] = Outcome.INACTIVE.value
+    return outcomes
 
 
 def _inactivity(sheet: FeatureSheet, vector: Vector) -> Shortfall | None:

@@ -246,11 +246,14 @@ class FeatureSheet:
         return np.array(typical), np.array([float(entry.sign) for entry in self.scored_entries])
 
     @cached_property
-    def shared_group(self) -> NDArray[np.int64]:
-        """A matrix with 1 if two scored features are of the same reason group, else 0."""
-        groups = np.array([entry.reason_group for entry in self.scored_entries])
-        shared: NDArray[np.int64] = (groups[:, None] == groups[None, :]).astype(np.int64)
-        return shared
+    def scored_groups(self) -> tuple[str, ...]:
+        """The reason groups of the scored features, in the order of their first feature."""
+        return tuple(dict.fromkeys(entry.reason_group for entry in self.scored_entries))
+
+    @cached_property
+    def group_of_scored(self) -> NDArray[np.intp]:
+        """The index of each scored feature's reason group in `scored_groups`."""
+        return np.array([self.scored_groups.index(entry.reason_group) for entry in self.scored_entries], dtype=np.intp)
 
     @cached_property
     def optional_tables(self) -> tuple[str, ...]:

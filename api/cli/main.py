@@ -20,7 +20,7 @@ from features.output import Output, print_json
 
 if TYPE_CHECKING:
     from api.cli.preview import ScorePreview
-    from features.store.vectors import StoredVector
+    from features.store.vectors import VectorBlock
     from scoring import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -104,12 +104,12 @@ def score_portfolio(
     """
     from api.cli.preview import NOTICE
     from api.kit.fields import utc_now
-    from api.scores.export import require_writable, write_portfolio
+    from api.scores.portfolio import require_writable, write_portfolio
 
     require_writable(out)
-    bundle, stored = _champion_and_vectors()
+    bundle, blocks = _champion_and_vectors()
     with track_progress("Scoring sellers") as advance:
-        report = write_portfolio(bundle, stored, utc_now().date(), out, advance)
+        report = write_portfolio(bundle, blocks, utc_now().date(), out, advance)
     lines = [
         *(f"{outcome:<22}{count:>9,}" for outcome, count in report.outcomes.items()),
         f"{'all':<22}{report.sellers:>9,}  in {out}",
@@ -129,12 +129,12 @@ def _write_svg(path: Path, preview: ScorePreview) -> None:
         raise OutputError(f"The chart cannot be written to {path} ({error.strerror}). Use another file.") from error
 
 
-def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
+def _champion_and_vectors() -> tuple[Bundle, Iterator[VectorBlock]]:
     from api.models.registry import load_champion
     from api.settings import load_settings
     from features.store.vectors import VectorStore
 
     settings = load_settings()
     vectors = VectorStore(settings.vectors_path)
-    next(vectors.all_latest(), None)  # fails before the model is fetched
-    return load_champion(settings).bundle, vectors.all_latest()
+    vectors.newest()  # fails before the model is fetched
+    return load_champion(settings).bundle, vectors.latest_blocks()

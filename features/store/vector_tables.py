@@ -7,13 +7,19 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from features.errors import StoreError
 from features.store import profiles as profile_tables
 from features.store import seller_context as context_tables
 from features.store.profiles import ProfileSet
 from features.store.seller_context import UNKNOWN_CONTEXT, SellerContext, SellerContextSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORMAT: Final = 1
 """The version of the tables; a file of another version is computed again."""
@@ -70,6 +76,15 @@ class StoredVector:
     snapshot: Snapshot
     values: Values
     context: SellerContext = UNKNOWN_CONTEXT
+
+
+@dataclass(frozen=True)
+class VectorBlock:
+    """The vectors of sellers with one snapshot, as a matrix of shape (sellers, features), NaN if missing."""
+
+    snapshot: Snapshot
+    seller_ids: list[str]
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,13 @@ def _encode(seller: str, values: Values) -> str:
 def decode_values(values: str) -> Values:
     """Return the values of a stored vector."""
     return tuple(json.loads(values))
+
+
+def decode_matrix(rows: Iterable[str]) -> NDArray[np.float64]:
+    """Return the values of stored vectors, shape (vectors, features), NaN if missing."""
+    import numpy as np
+
+    return np.array(msgspec.json.decode(f"[{','.join(rows)}]", type=list[list[float | None]]), dtype=np.float64)
 
 
 def read_snapshots(connection: sqlite3.Connection) -> dict[int, Snapshot]:

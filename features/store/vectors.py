@@ -31,6 +31,8 @@ from features.store.vector_tables import (
     SnapshotRows,
     StoredVector,
     Values,
+    VectorBlock,
+    decode_matrix,
     decode_values,
     delete_equal,
     has_format,
@@ -41,7 +43,7 @@ from features.store.vector_tables import (
     write_snapshot,
 )
 
-__all__ = ["Snapshot", "SnapshotRows", "StoredVector", "Values", "VectorStore"]
+__all__ = ["Snapshot", "SnapshotRows", "StoredVector", "Values", "VectorBlock", "VectorStore"]
 
 _DELETE: Final = "delete the file and "
 _ALLOW: Final = "give this user read and write permission for its folder, then "
@@ -52,6 +54,9 @@ _REMEDIES: Final = {
     sqlite3.SQLITE_READONLY: _ALLOW,
 }
 """What to do before the vectors are computed again, by SQLite's result code."""
+
+_BLOCK: Final = 4_096
+"""Sellers of a block: enough to make the work on columns cheap, few enough for the processor's caches."""
 
 _NO_VECTORS: Final = "No feature vectors are stored yet. Run `sellerscore features` after an ingest."
 _OTHER_FORMAT: Final = "The feature vectors were stored by another version of SellerScore. Run `sellerscore features`."
@@ -223,6 +228,20 @@ class VectorStore:
             )
             for seller_id, key, values in rows:
                 yield StoredVector(seller_id, snapshots[key], decode_values(values))
+
+    def latest_blocks(self, size: int = _BLOCK) -> Iterator[VectorBlock]:
+        """Yield every seller's vector in the latest computation as matrices of at most `size` sellers.
+
+        Example: `next(store.latest_blocks()).values[0]` has the values of the first seller, NaN if missing.
+        """
+        with self._open() as connection:
+            for key, snapshot in _latest_snapshots(connection).items():
+                rows = connection.execute(
+                    "SELECT seller_id, feature_values FROM vectors WHERE snapshot_id = ? ORDER BY seller_id", (key,)
+                )
+                while block := rows.fetchmany(size):
+                    sellers, values = zip(*block, strict=True)
+                    yield VectorBlock(snapshot, list(sellers), decode_matrix(values))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

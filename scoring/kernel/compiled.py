@@ -83,11 +83,7 @@ def explain_blocks(
     entry = np.empty(BLOCK, dtype=np.int32)
     for start in range(0, len(matrix), BLOCK):
         rows = min(BLOCK, len(matrix) - start)
-        for column in range(len(values)):
-            words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
-            feature, missing, fill = tables.feature[column], tables.missing[column], tables.fill[column]
-            for row in range(rows):
-                values[column, row] = _prepare(matrix[start + row, feature], missing, fill, words)
+        _prepare_rows(tables, matrix[start : start + rows], values)
         sums[:] = 0.0
         for group in range(len(tables.table_from) - 1):
             _find_entries(tables, group, values, entry)
@@ -98,16 +94,101 @@ def explain_blocks(
                 phi[start + row, feature] = sums[feature, row]
 
 
+@_compiled
+def change_margins(
+    tables: Tables,
+    matrix: NDArray[np.float64],
+    values: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    changes: NDArray[np.float64],
+) -> None:
+    """Set `changes` to how much a row's margin changes if one feature takes the value in `values`, where `chosen`."""
+    before, after = np.zeros((len(tables.feature), BLOCK)), np.zeros((len(tables.feature), 1))
+    _prepare_rows(tables, values.reshape(1, len(values)), after)
+    rows_of, count = np.empty((matrix.shape[1], BLOCK), dtype=np.int32), np.empty(matrix.shape[1], dtype=np.int64)
+    sums, entry = np.empty((matrix.shape[1], BLOCK)), np.empty(BLOCK, dtype=np.int32)
+    for start in range(0, len(matrix), BLOCK):
+        rows = min(BLOCK, len(matrix) - start)
+        _prepare_rows(tables, matrix[start : start + rows], before)
+        _list_chosen(chosen[start : start + rows], rows_of, count)
+        sums[:] = 0.0
+        for group in range(len(tables.table_from) - 1):
+            _find_entries(tables, group, before, entry[:rows])
+            _add_changes(tables, group, before, after, entry, rows_of, count, sums)
+        for feature in range(matrix.shape[1]):
+            for index in range(count[feature]):
+                changes[start + rows_of[feature, index], feature] = sums[feature, index]
+
+
+@_inner
+def _prepare_rows(tables: Tables, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    """Set `values`, shape (columns, at least the number of rows), to the prepared columns of the rows."""
+    for column in range(len(values)):
+        words = tables.words[tables.words_from[column] : tables.words_from[column + 1]]
+        feature, missing, fill = tables.feature[column], tables.missing[column], tables.fill[column]
+        for row in range(len(rows)):
+            values[column, row] = _prepare(rows[row, feature], missing, fill, words)
+
+
+@_inner
+def _list_chosen(chosen: NDArray[np.bool_], rows_of: NDArray[np.int32], count: NDArray[np.int64]) -> None:
+    """List the chosen rows of each feature: the first `count` of its `rows_of`."""
+    count[:] = 0
+    for row in range(len(chosen)):
+        for feature in range(chosen.shape[1]):
+            if chosen[row, feature]:
+                rows_of[feature, count[feature]] = row
+                count[feature] += 1
+
+
 @_inner
 def _find_entries(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
-    """Set `entry` to the start of each row's line in the group's table."""
+    """Set `entry`, of up to a block of rows, to the start of each row's line in the group's table."""
     lines = np.int32(tables.slots_from[group + 1] - tables.slots_from[group] + _ONE)
     entry[:] = 0
     for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
         low, high, column = tables.low[bit], tables.high[bit], values[tables.column[bit]]
-        for row in range(BLOCK):
+        for row in range(len(entry)):
             entry[row] += lines if (low < column[row]) & (column[row] <= high) else np.int32(0)
         lines *= np.int32(2)
+
+
+@_inner
+def _add_changes(  # noqa: PLR0917
+    tables: Tables,
+    group: int,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    entry: NDArray[np.int32],
+    rows_of: NDArray[np.int32],
+    count: NDArray[np.int64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the changes of the group's share of the margin to the sums of each feature's chosen rows."""
+    slots = tables.slots_from[group + 1] - tables.slots_from[group]
+    share_from = tables.table_from[group] + slots
+    moved = np.empty(BLOCK, dtype=np.int32)
+    for slot in range(tables.slots_from[group], tables.slots_from[group + 1]):
+        feature = np.int64(tables.slots[slot])
+        if not count[feature]:
+            continue
+        for index in range(count[feature]):
+            moved[index] = entry[rows_of[feature, index]]
+        lines = np.int32(slots + _ONE)
+        for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
+            column = tables.column[bit]
+            if tables.feature[column] == feature:
+                low, high = tables.low[bit], tables.high[bit]
+                set_lines = lines if (low < after[column, 0]) & (after[column, 0] <= high) else np.int32(0)
+                for index in range(count[feature]):
+                    value = before[column, rows_of[feature, index]]
+                    moved[index] += set_lines - (lines if (low < value) & (value <= high) else np.int32(0))
+            lines *= np.int32(2)
+        for index in range(count[feature]):
+            line = entry[rows_of[feature, index]]
+            sums[feature, index] += (
+                tables.table[share_from + np.uint64(moved[index])] - tables.table[share_from + np.uint64(line)]
+            )
 
 
 @_inner

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from features.store.vectors import Snapshot, VectorStore
 from scoring import AdviceVerdict, Bundle, BundleParts, Policy, Reference, Vector, advise, pack
 from scoring.model import Calibration
@@ -31,6 +31,7 @@ _MOVABLE: Final = 10
 
 _WARM: Final = 5
 _CHUNK: Final = 10_000
+_BLOCK: Final = 4_096
 _STEPS: Final = 10
 """Number of progress messages."""
 
@@ -115,10 +116,10 @@ def score(portfolio: Portfolio, folder: Path) -> dict[str, float]:
     started = time.perf_counter()
 
     def progress(done: int) -> None:
-        if done * _STEPS % portfolio.sellers < _STEPS * 2_000:
+        if done * _STEPS % portfolio.sellers < _STEPS * _BLOCK:
             print_step(f"explain: {done:,} sellers after {time.perf_counter() - started:.0f} s")
 
-    vectors = VectorStore(folder / "vectors.db").all_latest()
+    vectors = VectorStore(folder / "vectors.db").latest_blocks(_BLOCK)
     report = write_portfolio(bundle, vectors, _AS_OF, folder / "scores.parquet", progress)
     seconds = time.perf_counter() - started
     return {

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.errors import OutputError, SellerUnknown
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from api.settings import Settings
 from features.errors import StoreError
-from features.store.vectors import StoredVector, VectorStore
+from features.store.vectors import VectorBlock, VectorStore
 from scoring import Bundle, VectorError
 from tests import command
 from tests.api.conftest import (
@@ -171,10 +172,10 @@ def test_an_output_file_is_checked_before_anything_is_read(
 def test_a_portfolio_that_fails_leaves_the_former_file(bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "portfolio.csv"
     out.write_text("before")
-    good = StoredVector(SELLERS[0], SNAPSHOT, (400.0, *(0.5,) * 14))
-    vectors = iter([*[good] * 2_000, StoredVector(SELLERS[1], other_catalogue(), good.values)])
+    good = VectorBlock(SNAPSHOT, SELLERS[:2], np.array([(400.0, *(0.5,) * 14)] * 2))
+    blocks = iter([*[good] * 3, replace(good, snapshot=other_catalogue())])
     with pytest.raises(VectorError):
-        write_portfolio(bundle, vectors, NOW.date(), out, lambda _: None)
+        write_portfolio(bundle, blocks, NOW.date(), out, lambda _: None)
     assert out.read_text() == "before"
     assert list(tmp_path.iterdir()) == [out]
 

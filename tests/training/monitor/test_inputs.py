@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from api.scores.export import write_portfolio
+from api.scores.portfolio import write_portfolio
 from features.ingest import OperatingStore, open_store
 from features.pipeline import accepted_rows
-from features.store.vectors import Snapshot, StoredVector
+from features.store.vectors import Snapshot, VectorBlock
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration
@@ -152,18 +150,17 @@ def test_rows_of_a_label_table_mature_after_its_horizon(store: OperatingStore, t
 DAY = date(2025, 3, 1)
 
 
-def vectors() -> Iterator[StoredVector]:
-    """Yield sellers; every tenth has too little history, and some IDs look like numbers or missing values."""
+def vectors() -> VectorBlock:
+    """Return sellers; every tenth has too little history, and some IDs look like numbers or missing values."""
     snapshot = Snapshot(DAY, "data-1", small_bundle().sheet.catalogue, dict.fromkeys(TABLES, DAY))
     rows = dataset(40, 40, seed=9).features
     rows.loc[::10, "active_days_365d"] = 1.0
-    for number, values in enumerate(rows.to_numpy().tolist()):
-        seller = {1: "007", 2: "NA", 3: "卖家, 三"}.get(number, f"S-{number:03}")
-        yield StoredVector(seller, snapshot, tuple(None if np.isnan(value) else value for value in values))
+    sellers = [{1: "007", 2: "NA", 3: "卖家, 三"}.get(number, f"S-{number:03}") for number in range(len(rows))]
+    return VectorBlock(snapshot, sellers, rows.to_numpy())
 
 
 def write(path: Path) -> Path:
-    write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
+    write_portfolio(small_bundle(), [vectors()], DAY, path, lambda _: None)
     return path
 
 
