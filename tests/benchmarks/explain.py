@@ -30,6 +30,7 @@ TARGETS: Final = {
     "explain.largest_difference": Target(1e-12),
     "explain.table_seconds": Target(2),
     "explain.advice_median_ms": Target(20),
+    "explain.portfolio_sellers_per_second": Target(60_000, at_most=False),
     "explain.portfolio_peak_gib": Target(2),
 }
 
