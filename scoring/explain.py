@@ -98,11 +98,11 @@ def margin_changes(
 
 
 def verify_tables(model: Model) -> None:
-    """Check a model's tables, if it has any, against LightGBM, and compile the code that explains one row.
+    """Check a model's tables, if it has any, against LightGBM, and compile the code that a request needs.
 
     Later, each row's contributions are checked against the margin from the tables. Here this margin is checked against
     LightGBM's on rows on both sides of the model's thresholds and with missing values; the contributions of some rows
-    are compared too. The check runs once, when a bundle is loaded, so that no request waits for the compiler.
+    are compared too, and changes of the margin. The check runs once, when a bundle is loaded, so that no request waits for the compiler.
 
     Raises:
         TreeError: tables and LightGBM differ.
@@ -113,13 +113,28 @@ def verify_tables(model: Model) -> None:
     values, margins = _explain_single(model.tables, rows)
     actual = np.column_stack([values, np.full(_PROBES, model.tables.base)])[:_CONTRIBUTION_PROBES]
     expected = np.asarray(model.booster.predict(rows[:_CONTRIBUTION_PROBES], pred_contrib=True))
-    differences = (actual - expected, margins - np.asarray(model.booster.predict(rows, raw_score=True)))
+    from_lightgbm = np.asarray(model.booster.predict(rows, raw_score=True))
+    differences = (actual - expected, margins - from_lightgbm, _differences_of_changes(model, rows, from_lightgbm))
     largest = max(float(np.abs(difference).max()) for difference in differences)
     if not largest <= _TOLERANCE:
         raise TreeError(
             f"The tables of the model differ from LightGBM by {largest:.3g}, so the model cannot be explained. It was "
             "altered, or written by an unsupported version of LightGBM."
         )
+
+
+def _differences_of_changes(
+    model: Model, rows: NDArray[np.float64], margins: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return differences from LightGBM of margins in which one feature, another in each row, has another row's value."""
+    values, numbers = rows[-1], np.arange(len(rows))
+    features = numbers % rows.shape[1]
+    chosen = np.zeros(rows.shape, dtype=bool)
+    chosen[numbers, features] = True
+    changed = rows.copy()
+    changed[numbers, features] = values[features]
+    after: NDArray[np.float64] = np.asarray(model.booster.predict(changed, raw_score=True))
+    return margins + margin_changes(model, rows, values, chosen) - after
 
 
 def _explain_single(tables: Tables, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

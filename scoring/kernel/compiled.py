@@ -1,6 +1,7 @@
-"""The loops over rows. Numba compiles each on its first call, which takes about a second.
+"""The loops over rows. Numba compiles each on its first call, which takes one or two seconds.
 
-This is the only module that imports numba; compiled code is not written to disk. Every function is thread-safe.
+This is the only module that imports numba. Compiled code is kept beside the byte code of Python, for the next process.
+Every function is thread-safe.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def _compiled(function: F) -> F:
-    return cast("F", numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        return cast("F", numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return cast("F", numba.njit(**options)(function))
 
 
 def _inner(function: F) -> F:
