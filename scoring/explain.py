@@ -101,8 +101,9 @@ def verify_tables(model: Model) -> None:
     """Check a model's tables, if it has any, against LightGBM, and compile the code that a request needs.
 
     Later, each row's contributions are checked against the margin from the tables. Here this margin is checked against
-    LightGBM's on rows on both sides of the model's thresholds and with missing values; the contributions of some rows
-    are compared too, and changes of the margin. The check runs once, when a bundle is loaded, so that no request waits for the compiler.
+    LightGBM's on rows on both sides of the model's thresholds and with missing values, also after a change of one
+    feature; the contributions of some rows are compared too. The check runs once, when a bundle is loaded, so that no
+    request waits for the compiler.
 
     Raises:
         TreeError: tables and LightGBM differ.
@@ -126,7 +127,7 @@ def verify_tables(model: Model) -> None:
 def _differences_of_changes(
     model: Model, rows: NDArray[np.float64], margins: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return differences from LightGBM of margins in which one feature, another in each row, has another row's value."""
+    """Return the differences from LightGBM's margins after a change of one feature, another one in each row."""
     values, numbers = rows[-1], np.arange(len(rows))
     features = numbers % rows.shape[1]
     chosen = np.zeros(rows.shape, dtype=bool)
