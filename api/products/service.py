@@ -111,4 +111,4 @@ def _unknown_values(terms: ProductTerms, currencies: Collection[str]) -> Iterato
         yield "currency", f"No exchange rate of {terms.currency} is known. Use one of {known}."
     if unknown := sorted(set(terms.countries) - _ADMITTED):
         codes = ", ".join(unknown)
-        yield "country", f"{codes} is not an ISO 3166 country code. Leave it out; empty countries admit all sellers."
+        yield "country", f"{codes} is not an ISO 3166 country code. Use codes such as GB for the United Kingdom."

@@ -60,7 +60,7 @@ def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_uni
 
 
 def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date:
-    """Return the midnight through which an export is complete: the one after its latest event.
+    """Return the midnight through which an export is complete: the one after its latest event, but not after today.
 
     Raises:
         DeliveryError: the latest event is in the future.
@@ -86,7 +86,8 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
             f"The latest row of {table} is of {ends[table] - timedelta(days=1)}, which is in the future. Correct the "
             "export, or set the midnight through which it is complete with --covers-through."
         )
-    return ends[table]
+    # today is not over: an export of this morning has no sales of this afternoon
+    return min(ends[table], latest_time().date() - timedelta(days=1))
 
 
 def expect_covered_orders(sql: MappingSql, draft: Path, covered: date) -> None:

@@ -1,6 +1,6 @@
 """The lines of Shopify's orders_export.csv become orders, cancellations and refunds."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,6 +99,22 @@ def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
     assert values(store, "refunds", "refund_id", "order_id") == [(f"{name}-refund", name) for name in ids]
     began = values(store, "sellers", "onboarded_at") + values(store, "stores", "opened_at")
     assert set(began) == {datetime(2023, 2, 1)}  # noqa: DTZ001
+
+
+def test_two_stores_of_a_seller_have_their_own_orders(tmp_path: Path) -> None:
+    for name, total in (("shopify", "9.00"), ("berlin", "7.00")):
+        export = write_rows(tmp_path / name / "orders.csv", [order("#1001", 1, total)])
+        _, store = import_and_ingest("shopify", export, tmp_path, seller_id="S7", store=name)
+        (tmp_path / "d").rename(tmp_path / name / "d")
+    expected = [("S7-berlin:#1001", 7.0), ("S7-shopify:#1001", 9.0)]
+    assert values(store, "orders", "order_id", "amount") == expected
+
+
+def test_an_export_of_today_does_not_cover_today(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    rows = [order("#1", 1, "9.00"), {**order("#2", 2, "9.00"), "Created at": f"{now:%Y-%m-%d %H:%M:%S} +0000"}]
+    _, store = import_and_ingest("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
+    assert store.covers_through["orders"] == now.date()
 
 
 def test_an_unreadable_refund_is_rejected(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ SELECT
         WHEN 'refund_date_unreadable' THEN 'date ''' || min(wrong_date) || ''' in refund_items cannot be read'
         ELSE min(coalesce(
             row_of_order.detail, too_much.detail,
-            CASE WHEN NOT is_known(status) THEN
+            CASE WHEN reason IS NULL AND NOT is_known(status) THEN
                 concat('status ''', status, ''' is not one of WooCommerce, but the order has a paid_date') END
         ))
     END AS detail,

@@ -1,4 +1,4 @@
-CREATE MACRO store() AS getvariable('seller_id') || '-woocommerce';
+CREATE MACRO store() AS getvariable('seller_id') || '-' || getvariable('store');
 
 -- Numbers of orders are unique within a store only.
 CREATE MACRO in_store(number) AS store() || ':' || number;
