@@ -13,7 +13,6 @@ SELECT
         WHEN 'total_missing_or_unreadable' THEN 'Total ''' || min(wrong_total) || ''' cannot be read'
         WHEN 'refunded_amount_negative' THEN 'Refunded Amount ''' || min(wrong_refund) || ''' is below 0; write 0 or more'
         WHEN 'refunded_amount_unreadable' THEN 'Refunded Amount ''' || min(wrong_refund) || ''' cannot be read'
-        WHEN 'fulfilled_at_unreadable' THEN 'Fulfilled at ''' || min(wrong_fulfilled) || ''' cannot be read'
         WHEN 'cancelled_at_unreadable' THEN 'Cancelled at ''' || min(wrong_cancelled) || ''' cannot be read'
         WHEN 'lineitem_quantity_unreadable' THEN
             'Lineitem quantity ''' || min(wrong_quantity) || ''' cannot be read; write a number of 0 or more'

@@ -31,7 +31,6 @@ SELECT
     min("Created at"::VARCHAR) FILTER (utc("Created at") IS NULL) AS wrong_created,
     min("Total"::VARCHAR) FILTER (money("Total") IS NULL) AS wrong_total,
     min("Refunded Amount"::VARCHAR) FILTER (coalesce(money("Refunded Amount"), -1) < 0) AS wrong_refund,
-    min("Fulfilled at"::VARCHAR) FILTER (utc("Fulfilled at") IS NULL) AS wrong_fulfilled,
     min("Cancelled at"::VARCHAR) FILTER (utc("Cancelled at") IS NULL) AS wrong_cancelled,
     min("Lineitem quantity"::VARCHAR) FILTER (coalesce(whole("Lineitem quantity"), -1) < 0) AS wrong_quantity,
     sum(whole("Lineitem quantity")) AS items,
@@ -40,7 +39,6 @@ SELECT
     coalesce(min("Shipping Country"), min("Billing Country")) AS country,
     min(lower("Source")) AS origin,
     min(lower("Financial Status")) AS status,
-    min(utc("Fulfilled at")) AS fulfilled,
     -- voided: the buyer had authorised the payment
     CASE
         WHEN min(utc("Cancelled at")) IS NOT NULL THEN greatest(min(utc("Cancelled at")), min(utc("Created at")))
@@ -67,7 +65,6 @@ FROM (
             other_value('Total', total, first_value(total) OVER same),
             other_value('Refunded Amount', refund, first_value(refund) OVER same),
             other_value('Cancelled at', cancelled, first_value(cancelled) OVER same),
-            other_value('Fulfilled at', fulfilled, first_value(fulfilled) OVER same),
             other_value('Currency', currency, first_value(currency) OVER same),
             other_value('Lineitem quantity', items, first_value(items) OVER same),
             other_value('Shipping Country', country, first_value(country) OVER same),
@@ -85,7 +82,6 @@ FROM (
                 WHEN currency IS NULL THEN 'currency_missing'
                 WHEN money(wrong_refund) < 0 THEN 'refunded_amount_negative'
                 WHEN wrong_refund IS NOT NULL THEN 'refunded_amount_unreadable'
-                WHEN wrong_fulfilled IS NOT NULL THEN 'fulfilled_at_unreadable'
                 WHEN wrong_cancelled IS NOT NULL THEN 'cancelled_at_unreadable'
                 WHEN wrong_quantity IS NOT NULL THEN 'lineitem_quantity_unreadable'
                 WHEN cancelled IS NOT NULL AND status IN ('pending', 'unpaid', 'expired') THEN 'cancelled_before_payment'
