@@ -92,6 +92,8 @@ def test_a_whole_ledger_verifies_while_the_service_runs(client: TestClient, run:
     ],
 )
 def test_a_change_of_the_index_is_found(client: TestClient, run: Run, change: str, faults: dict[int, str]) -> None:
+    if "no date" in change and client.app.state.services.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL stores no text as a time")
     alter(client, f"UPDATE scores SET {change} WHERE position = 15")
     report = run_json(run, "verify")
     # the receipt is encrypted for the ID of its score

@@ -152,7 +152,7 @@ def test_ledger_rows_that_contradict_each_other_are_named(browser: Browser) -> N
     corrected = decide(browser, CORRECT)
     append_score(browser, corrected.id)
     with transaction(browser.services.engine) as connection:
-        row = next(row for row in rows_of(connection, SELF_CHAIN) if row.header.kind == EntryKind.DECISION)
+        row, *_ = [row for row in rows_of(connection, SELF_CHAIN) if row.header.kind == EntryKind.DECISION]
         key = browser.services.ledger.seller(connection, SELLERS[0]).key
     decided = json.loads(read_content(row, key))
     opened = {name: decided[name] for name in decided if name not in {"decided_by", "outcome", "reason", "correction"}}
