@@ -152,9 +152,13 @@ def saving_checkpoint(settings: Settings, engine: Engine) -> Iterator[None]:
     A checkpoint that cannot be written is logged: what the command stored remains.
 
     Example: `with saving_checkpoint(settings, engine): register.revoke(kind, client_id, now)`.
+
+    Raises:
+        KeyRingError: The keys of receipts cannot be used. Nothing was stored.
     """
+    # a key that cannot be used stops the command before it stores anything
+    ring = open_ring(settings, Use.RECEIPTS)
     try:
         yield
     finally:
-        ring = open_ring(settings, Use.RECEIPTS)
         LocalCheckpoints(settings.checkpoints_path, engine, keys=lambda: ring, degraded=DegradedConditions()).save()

@@ -233,6 +233,17 @@ def test_a_running_service_keeps_the_evidence_of_a_cut_tail(
         assert "row 2: the head differs from the checkpoint" in run("verify").stdout
 
 
+def test_the_checkpoint_covers_an_erasure_by_a_command(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any]
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        Bank(client).score()
+    latest = stored_in.checkpoints_path / "latest.json"
+    assert json.loads(latest.read_bytes())["chains"][0]["position"] == 3
+    assert run("erase", SELLERS[0], "--reason", "requested").exit_code == 0
+    assert json.loads(latest.read_bytes())["chains"][0]["position"] == 4
+
+
 def test_a_tip_that_was_moved_back_is_a_conflict_before_its_row_is_deleted(
     stored_in: Settings, open_client: Opener
 ) -> None:
