@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,7 +96,7 @@ def rotate(
 
 def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
     """Revoke a client."""
-    with _database() as engine:
+    with _database(writes=True) as engine:
         client = _register(engine).revoke(_kind(context), client_id, datetime.now(UTC))
     lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
     print_result(output, _to_dict(client), lines)
@@ -139,13 +139,17 @@ def link(
 
 
 @contextmanager
-def _database() -> Iterator[Engine]:
+def _database(*, writes: bool = False) -> Iterator[Engine]:
+    """Open the database. If the command writes to the ledger, a local checkpoint is saved at its end."""
     from api.kit.database import open_database
+    from api.ledger.local_checkpoints import saving_checkpoint
     from api.settings import load_settings
 
-    engine = open_database(load_settings().database_url)
+    settings = load_settings()
+    engine = open_database(settings.database_url)
     try:
-        yield engine
+        with saving_checkpoint(settings, engine) if writes else nullcontext():
+            yield engine
     finally:
         engine.dispose()
 
@@ -158,7 +162,7 @@ def _credential(public_key: Path | None) -> Iterator[tuple[ClientRegister, NewSe
     from api.settings import load_settings
 
     key = None if public_key is None else read_public_key(public_key)
-    with _database() as engine:
+    with _database(writes=True) as engine:
         yield _register(engine), key or open_secrets(load_settings().keys_path, engine).new()
 
 
@@ -276,6 +280,7 @@ def _rotate_master(output: Output) -> None:
 
     from api.kit.database import transaction
     from api.ledger.encryption import seller_keys
+    from api.ledger.local_checkpoints import saving_checkpoint
     from api.ledger.master_key import rotate_master_key
     from api.ledger.store import open_ledger, require_there
     from api.settings import load_settings
@@ -286,7 +291,7 @@ def _rotate_master(output: Output) -> None:
     try:
         with transaction(engine) as connection:
             total = connection.execute(select(func.count()).select_from(seller_keys)).scalar_one()
-        with track_progress("Wrapping keys", total) as advance:
+        with saving_checkpoint(settings, engine), track_progress("Wrapping keys", total) as advance:
             keys = rotate_master_key(settings.keys_path, engine, advance)
     finally:
         engine.dispose()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,7 +115,7 @@ def erase(
     from api.operations.retention import erase_seller
     from features.store.vectors import VectorStore
 
-    with _open() as (settings, engine, _):
+    with _open(writes=True) as (settings, engine, _):
         report = erase_seller(
             engine,
             VectorStore(settings.vectors_path),
@@ -165,7 +165,7 @@ def retain(
             "validity of scores."
         )
     before = now - timedelta(days=period)
-    with _open(must_exist=False) as (_, engine, _):
+    with _open(must_exist=False, writes=not dry_run) as (_, engine, _):
         rows = retention_cutoff(engine, before)
         if not dry_run:
             with track_progress("Deleting contents", sum(rows.values())) as advance:
@@ -204,7 +204,8 @@ def verify_receipt(
 
 
 @contextmanager
-def _open(*, must_exist: bool = True) -> Iterator[tuple[Settings, Engine, Ledger]]:
+def _open(*, must_exist: bool = True, writes: bool = False) -> Iterator[tuple[Settings, Engine, Ledger]]:
+    from api.ledger.local_checkpoints import saving_checkpoint
     from api.ledger.store import open_ledger, require_there
     from api.settings import load_settings
 
@@ -213,7 +214,8 @@ def _open(*, must_exist: bool = True) -> Iterator[tuple[Settings, Engine, Ledger
         require_there(settings.database_url)
     engine, ledger = open_ledger(settings)
     try:
-        yield settings, engine, ledger
+        with saving_checkpoint(settings, engine) if writes else nullcontext():
+            yield settings, engine, ledger
     finally:
         engine.dispose()
 

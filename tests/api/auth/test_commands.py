@@ -252,3 +252,35 @@ def test_serve_prints_a_curl_of_the_demo_bank_or_how_to_create_a_bank(
     assert ("--netrc-file" in printed) is wanted
     assert ("sellerscore bank create" in printed) is not wanted
     assert settings.demo_bank_path.read_text().split()[4] not in printed
+
+
+@pytest.mark.databases
+def test_a_revocation_by_a_command_cannot_be_cut_off_unnoticed(run, settings: Settings) -> None:
+    created = run_json(run, "bank", "create", "Bank of the North")
+    assert _saved_rows(settings) == 1
+    run("bank", "rotate", created["id"])
+    assert _saved_rows(settings) == 2
+    run("bank", "revoke", created["id"])
+    assert _saved_rows(settings) == 3
+    engine = open_database(settings.database_url)
+    with transaction(engine, writes=True) as connection:
+        connection.execute(text("DELETE FROM ledger WHERE chain = 'clients' AND position = 3"))
+        connection.execute(
+            text(
+                "UPDATE chains SET position = 2, head = (SELECT head FROM ledger WHERE chain = 'clients' AND "
+                "position = 2) WHERE name = 'clients'"
+            )
+        )
+        connection.execute(text("UPDATE clients SET revoked_at = NULL"))
+    engine.dispose()
+    verified = run("ledger", "verify")
+    assert verified.exit_code == 1
+    assert "clients, row 3: the chain was cut: the checkpoint has rows up to 3" in verified.stdout
+    run("bank", "create", "Bank of the South")
+    assert len([*settings.checkpoints_path.glob("conflict-*.json")]) == 1
+    assert run("ledger", "verify").exit_code == 1
+
+
+def _saved_rows(settings: Settings) -> int:
+    (chain,) = json.loads((settings.checkpoints_path / "latest.json").read_bytes())["chains"]
+    return int(chain["position"])

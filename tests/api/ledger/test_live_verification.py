@@ -199,6 +199,73 @@ def test_a_local_checkpoint_follows_the_ledger_and_a_damaged_one_is_named(
     assert run("verify").exit_code == 0
 
 
+def cut_tail(connection: Connection, chain: str) -> None:
+    """Delete the last row of a chain, and move the tip back, as a person with access to the database can."""
+    bound = {"chain": chain}
+    connection.execute(text("UPDATE chains SET position = position - 1 WHERE name = :chain"), bound)
+    connection.execute(
+        text(
+            "DELETE FROM ledger WHERE chain = :chain AND position > (SELECT position FROM chains WHERE name = :chain)"
+        ),
+        bound,
+    )
+    last = "(SELECT {} FROM ledger WHERE chain = :chain ORDER BY position DESC LIMIT 1)"
+    columns = ("head", "recorded_at")
+    moved = ", ".join(f"{column} = {last.format(column)}" for column in columns)
+    connection.execute(text(f"UPDATE chains SET {moved} WHERE name = :chain"), bound)
+
+
+@pytest.mark.databases
+def test_a_running_service_keeps_the_evidence_of_a_cut_tail(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any]
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        services, chain = client.app.state.services, bank_of(client)
+        local = LocalCheckpoints(
+            stored_in.checkpoints_path, services.engine, keys=lambda: services.receipts, degraded=services.degraded
+        )
+        local.save()
+        local.save()
+        assert not [*stored_in.checkpoints_path.glob("conflict-*.json")]
+        with transaction(services.engine, writes=True) as connection:
+            cut_tail(connection, chain)
+        local.save()
+        degraded = client.get("/health/ready").json()["degraded"]
+        assert any("the database lacks rows of 1 chains" in each for each in degraded)
+        (kept,) = stored_in.checkpoints_path.glob("conflict-*.json")
+        assert f"{chain}, row 2: the chain was cut: the checkpoint has rows up to 2" in run("verify").stdout
+        Bank(client).score()
+        local.save()
+        assert [*stored_in.checkpoints_path.glob("conflict-*.json")] == [kept]
+        assert "row 2: the head differs from the checkpoint" in run("verify").stdout
+
+
+def test_the_checkpoint_covers_an_erasure_by_a_command(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any]
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        Bank(client).score()
+    latest = stored_in.checkpoints_path / "latest.json"
+    assert json.loads(latest.read_bytes())["chains"][0]["position"] == 3
+    assert run("erase", SELLERS[0], "--reason", "requested").exit_code == 0
+    assert json.loads(latest.read_bytes())["chains"][0]["position"] == 4
+
+
+def test_a_tip_that_was_moved_back_is_a_conflict_before_its_row_is_deleted(
+    stored_in: Settings, open_client: Opener
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        services = client.app.state.services
+        local = LocalCheckpoints(
+            stored_in.checkpoints_path, services.engine, keys=lambda: services.receipts, degraded=services.degraded
+        )
+        local.save()
+        with transaction(services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE chains SET position = position - 1"))
+        local.save()
+        assert [*stored_in.checkpoints_path.glob("conflict-*.json")]
+
+
 @pytest.mark.databases
 def test_nothing_is_stored_while_the_clock_is_behind_the_ledger(
     stored_in: Settings, open_client: Opener, caplog: pytest.LogCaptureFixture
