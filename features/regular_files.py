@@ -43,6 +43,15 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
         raise
 
 
+def links_outside(path: Path, folder: Path) -> bool:
+    """Return whether a path in `folder` leads to a file outside of it through symbolic links.
+
+    Example: `links_outside(Path("in/orders.csv"), Path("in"))` is true if `in/orders.csv` is a link to `/etc/passwd`.
+    """
+    # unlike Path.resolve, realpath accepts loops
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def stated_size(file: BinaryIO) -> int:
     """Return the size that an open file states. A file that states 0 may still have content, such as those in /proc."""
     return os.fstat(file.fileno()).st_size

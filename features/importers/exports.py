@@ -13,7 +13,7 @@ from features.importers.mapping import Mapping, SourceFile
 from features.importers.sql import identifier, quote
 from features.ingest.columns import TextFormat, columns_of
 from features.ingest.sources import literal, open_source
-from features.regular_files import open_regular
+from features.regular_files import links_outside, open_regular
 from features.schema import Column, Kind, Need, Table
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
 def _matching(folder: Path, source: SourceFile) -> list[Path]:
     paths = {path for pattern in source.files for path in folder.glob(pattern) if not path.is_dir()}
     for path in sorted(paths):
+        if links_outside(path, folder):
+            raise DeliveryError(f"{path} is a link to a file outside the export. Copy the file into the folder.")
         _expect_regular(path)
         if path.suffix == ".parquet" and path.with_suffix(".csv") in paths:
             raise DeliveryError(f"{path} exists as Parquet and as CSV. Keep one of the two.")

@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from features.errors import DeliveryError
+from features.ingest.report import shorten
 from features.schema import Table
 
 ROW: Final = "file_row_number"
@@ -26,7 +27,6 @@ REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 _DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _MAX_NAMES: Final = 12
-_MAX_LENGTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]
             raise DeliveryError(f"{path} has the column {name} more than once. Name each column once.")
     if ROW in (name.casefold() for name in names):
         raise DeliveryError(f"{path} has a column {ROW}, which is reserved. Leave the column out.")
-    return tuple(sorted(set(names) - set(table.column_names)))
+    return tuple(sorted({shorten(name) for name in set(names) - set(table.column_names)}))
 
 
 def _list_names(names: list[str]) -> str:
-    first = [repr(name[:_MAX_LENGTH])[1:-1] for name in names[:_MAX_NAMES]]
+    first = [repr(shorten(name))[1:-1] for name in names[:_MAX_NAMES]]
     if len(names) == 1:
         return f"the one column '{first[0]}'"
     more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from features.errors import DeliveryError
-from features.ingest.report import RejectedTable
+from features.ingest.report import RejectedTable, shorten
 from features.iso import CURRENCIES
-from features.regular_files import open_regular, read_small_file, stated_size
+from features.regular_files import links_outside, open_regular, read_small_file, stated_size
 from features.schema import BY_NAME, FX_RATES, ConstantRate
 from features.store.operating import CoveredStores
 
@@ -99,8 +99,12 @@ class Delivery:
             lines.append(_line(TERMS_FILE, Path(TERMS_FILE), self.terms_digest))
         # rejected files count too: a corrected folder is another delivery
         rejected = ((table.table, self.folder / name) for table in self.rejected for name in table.files)
-        lines += [_line(name, path, _copy(path) if path.is_file() else "not a file") for name, path in rejected]
+        lines += [_line(name, path, _copy(path) if _is_own_file(path) else "not a file") for name, path in rejected]
         return replace(self, files=copies), hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not links_outside(path, path.parent)
 
 
 def _line(name: str, path: Path, digest: str) -> str:
@@ -111,7 +115,10 @@ def _copy(path: Path, out: Path = Path(os.devnull)) -> str:
     """Copy a file, as large as it is when it is opened, and return the SHA-256 of the copy."""
     digest = hashlib.sha256()
     with _map_os_errors(path):
-        source = open_regular(path)
+        # resolved and checked once more, since a file may be replaced by a link meanwhile
+        target = Path(os.path.realpath(path))
+        _expect_inside(path, target)
+        source = open_regular(target, follow=False)
     with source, out.open("wb") as copy:
         left = stated_size(source)
         while left:
@@ -123,6 +130,11 @@ def _copy(path: Path, out: Path = Path(os.devnull)) -> str:
             digest.update(block)
             copy.write(block)
     return digest.hexdigest()
+
+
+def _expect_inside(path: Path, target: Path | None = None) -> None:
+    if links_outside(target or path, path.parent):
+        raise DeliveryError(f"{path} is a link to a file outside the delivery. Deliver the file itself.")
 
 
 @contextmanager
@@ -166,7 +178,8 @@ def open_delivery(folder: Path, tomorrow: date) -> Delivery:
         ignored = tuple(sorted(path.name for path in folder.iterdir() if path.name not in names))
         path = folder / TERMS_FILE
         with _map_os_errors(path):
-            text = read_small_file(path) if path.exists() else None
+            _expect_inside(path)
+            text = read_small_file(path) if os.path.lexists(path) else None
         terms = Terms() if text is None else _read_terms(path, text, tomorrow)
         return Delivery(
             folder, files, terms, ignored, rejected, None if text is None else hashlib.sha256(text).hexdigest()
@@ -192,7 +205,8 @@ def reject_table(table: str, paths: list[Path], error: DeliveryError) -> Rejecte
 
 
 def _candidates(folder: Path, table: str) -> list[Path]:
-    return [path for suffix in _SUFFIXES if (path := folder / f"{table}{suffix}").exists()]
+    # a link to a file that does not exist is a table that cannot be read
+    return [path for suffix in _SUFFIXES if os.path.lexists(path := folder / f"{table}{suffix}")]
 
 
 def table_file(folder: Path, table: str) -> Path | None:
@@ -202,6 +216,8 @@ def table_file(folder: Path, table: str) -> Path | None:
         raise DeliveryError(
             f"{paths[0]} and {paths[1].name} are the same table as Parquet and as CSV. Deliver each table once."
         )
+    if paths:
+        _expect_inside(paths[0])
     if paths and not paths[0].is_file():
         raise DeliveryError(f"{paths[0]} is not a file. Deliver each table as one Parquet or CSV file.")
     return paths[0] if paths else None
@@ -259,10 +275,10 @@ def _source(path: Path, value: object) -> str | None:
 
 def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -> dict[str, object]:
     if not isinstance(content, dict):
-        raise DeliveryError(f"{path}: {where}expected an object, found {json.dumps(content)[:60]}")
+        raise DeliveryError(f"{path}: {where}expected an object, found {shorten(json.dumps(content))}")
     for key in content:
         if key not in allowed:
-            raise DeliveryError(f"{path}: {where}{key!r} is unknown; allowed are {', '.join(allowed)}")
+            raise DeliveryError(f"{path}: {where}{shorten(key)!r} is unknown; allowed are {', '.join(allowed)}")
     return content
 
 
@@ -282,7 +298,7 @@ def read_day(name: str, value: object, tomorrow: date) -> date:
 
 
 def _format(value: object) -> str:
-    return repr(value)[:60]
+    return shorten(repr(value))
 
 
 def _constant_rate(path: Path, content: object) -> ConstantRate:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import TypeAdapter
 
@@ -13,6 +13,16 @@ from features.errors import FeaturesError, StoreError
 
 RULE_SEPARATOR = ","
 """Separates the names of the rules that a quarantined row breaks."""
+
+_MAX_LENGTH: Final = 40
+
+
+def shorten(text: str) -> str:
+    """Return at most 40 characters of a delivered text, with an ellipsis if it is longer.
+
+    Messages and reports are passed on, and a file that is not a table may contain a secret.
+    """
+    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 @dataclass(frozen=True)

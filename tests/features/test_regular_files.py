@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,11 @@ import pytest
 
 from features.errors import DeliveryError, MappingError
 from features.importers import ImportOptions, find_mapping, import_delivery, write_template
+from features.importers.exports import find_files
 from features.ingest import ingest, open_store
+from features.ingest.delivery import open_delivery
 from features.regular_files import open_regular, read_small_file
-from tests.features.ingest.build import accepted, order, write, write_orders
+from tests.features.ingest.build import AT, accepted, order, store, write, write_orders, write_some
 
 Work = Callable[[Path], object]
 
@@ -63,11 +66,69 @@ def test_a_delivery_with_a_pipe_is_refused(name: str, tmp_path: Path) -> None:
 
 def test_links_to_the_files_of_a_delivery_are_read(tmp_path: Path) -> None:
     delivery, links = write(tmp_path / "d", orders=[order()]), tmp_path / "links"
-    links.mkdir()
-    for path in delivery.iterdir():
+    shutil.copytree(delivery, links / "files")
+    for path in (links / "files").iterdir():
         (links / path.name).symlink_to(path)
     ingest(links, tmp_path / "store")
     assert ingest(delivery, tmp_path / "store").already_ingested
+
+
+def test_a_link_to_outside_the_delivery_is_not_read(tmp_path: Path) -> None:
+    key = "81c7" * 16
+    (tmp_path / "key").write_text(key)
+    delivery = write(tmp_path / "d", orders=[order()])
+    (delivery / "traffic.csv").symlink_to(tmp_path / "key")
+    report = ingest(delivery, tmp_path / "store")
+    (rejected,) = report.rejected_tables
+    assert rejected.why == "traffic.csv is a link to a file outside the delivery. Deliver the file itself."
+    (delivery / "delivery.json").symlink_to(tmp_path / "key")
+    with pytest.raises(DeliveryError, match=r"delivery.json is a link to a file outside the delivery"):
+        ingest(delivery, tmp_path / "store")
+
+
+def test_a_file_that_becomes_a_link_to_outside_is_not_copied(tmp_path: Path) -> None:
+    delivery = write(tmp_path / "d", orders=[order()])
+    opened = open_delivery(delivery, AT.date())
+    (tmp_path / "copies").mkdir()
+    shutil.move(delivery / "orders.parquet", tmp_path / "other")
+    (delivery / "orders.parquet").symlink_to(tmp_path / "other")
+    with pytest.raises(DeliveryError, match=r"orders.parquet is a link to a file outside the delivery"):
+        opened.copy(tmp_path / "copies")
+
+
+def test_a_long_column_name_is_shortened(tmp_path: Path) -> None:
+    key = "81c7" * 16
+    delivery = write(tmp_path / "d", orders=[order()])
+    (delivery / "traffic.csv").write_text(key)
+    (rejected,) = ingest(delivery, tmp_path / "store").rejected_tables
+    assert f"the one column '{key[:39]}…'" in rejected.why
+    assert key[:40] not in rejected.why
+    (delivery / "delivery.json").write_text(json.dumps({key: 1}))
+    with pytest.raises(DeliveryError, match=f"'{key[:39]}…' is unknown"):
+        ingest(delivery, tmp_path / "store")
+
+
+@pytest.mark.parametrize("target", ["none.csv", "orders.csv"], ids=["dangling", "loop"])
+def test_a_link_that_leads_nowhere_is_a_rejected_table(target: str, base_store: Path, tmp_path: Path) -> None:
+    delivery = write_some(tmp_path / "d", {"covers_through": {"orders": "2024-05-01"}}, stores=[store("T2")])
+    (delivery / "orders.csv").symlink_to(target)
+    report = ingest(delivery, base_store)
+    assert [table.table for table in report.rejected_tables] == ["orders"]
+    assert report.ignored_files == ()
+    assert "orders" not in report.covers_through
+    assert open_store(base_store).covers_through["orders"] == AT.date(), "unchanged"
+
+
+def test_the_folder_of_an_export_has_no_links_to_outside_but_a_named_file_may_be_one(tmp_path: Path) -> None:
+    mapping = find_mapping("online-retail")
+    (pattern, *_) = mapping.sources[0].files
+    (tmp_path / "other.csv").write_text("a\n")
+    link = tmp_path / "export" / pattern.replace("*", "")
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "other.csv")
+    with pytest.raises(DeliveryError, match=r"is a link to a file outside the export"):
+        find_files(mapping, link.parent)
+    assert list(find_files(mapping, link).values()) == [[link]]
 
 
 @pytest.mark.parametrize(
