@@ -215,13 +215,16 @@ def test_three_commands_at_once_ingest_all_and_state_what_they_wait_for(base_sto
         [*SELLERSCORE, "ingest", str(write_some(tmp_path / name, sellers=[seller(name)]))] for name in ("A", "B", "C")
     ]
     environment = {**os.environ, "SELLERSCORE_HOME": str(tmp_path)}
-    with ExitStack() as running, AtomicFolder(tmp_path / "operating", tmp_path / "operating" / "deliveries").lock():
-        processes = [
-            running.enter_context(subprocess.Popen(each, stderr=subprocess.PIPE, text=True, env=environment))
-            for each in commands
-        ]
-        notices = [process.stderr.readline() for process in processes if process.stderr]
-        assert notices == [f"Waiting until another process has finished writing to {tmp_path / 'operating'}.\n"] * 3
+    with ExitStack() as running:
+        with AtomicFolder(tmp_path / "operating", tmp_path / "operating" / "deliveries").lock():
+            processes = [
+                running.enter_context(subprocess.Popen(each, stderr=subprocess.PIPE, text=True, env=environment))
+                for each in commands
+            ]
+            notices = [process.stderr.readline() for process in processes if process.stderr]
+            assert notices == [f"Waiting until another process has finished writing to {tmp_path / 'operating'}.\n"] * 3
+        for process in processes:
+            process.communicate()  # a closed pipe would end a command that waits again
     assert [process.returncode for process in processes] == [0, 0, 0]
     with closing(sqlite3.connect(tmp_path / "vectors.db")) as connection:
         latest = "SELECT data_version, id FROM snapshots ORDER BY id DESC LIMIT 1"
