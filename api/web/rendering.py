@@ -14,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
 from api import errors
-from api.auth import sessions
 from api.auth.rate_limits import Proof, address_of
 from api.auth.sessions import ActiveSession, UserKind
 from api.services import Services
@@ -156,7 +155,7 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     services: Services = request.app.state.services
     limits, now = services.auth.limits, datetime.now(UTC)
     try:
-        signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
+        signed_in = services.auth.sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
     except errors.NotSignedIn:
         limits.count_failure(Proof.SESSION, address_of(request))
         raise
@@ -165,5 +164,5 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     standing = limits.calls.consume((signed_in.session.kind, signed_in.session.subject))
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
-    sessions.touch(services.engine, signed_in, now)
+    services.auth.sessions.touch(signed_in, now)
     return signed_in
