@@ -32,7 +32,7 @@ from api.operations.metrics import router as metrics_router
 from api.operations.model_reloader import run_reloader
 from api.products.endpoints import router as products_router
 from api.reviews.endpoints import router as reviews_router
-from api.scores.endpoints import replay_router
+from api.scores.endpoints import create_router, replay_router
 from api.scores.endpoints import router as scores_router
 from api.scores.shadow import ShadowScorer
 from api.sellers.endpoints import router as sellers_router
@@ -53,6 +53,7 @@ from api.web.routing import PageRouter
 from features.store.vectors import VectorStore
 
 _ROUTERS: Final = (
+    create_router,
     scores_router,
     report.router,
     replay_router,

@@ -93,6 +93,9 @@ def require_scope(scope: Scope) -> Any:
     return Security(_RequiredScope(scope), scopes=[str(scope)])
 
 
+RequestHandler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
 class AuthenticatedRoute(APIRoute):
     """A route that authorizes the caller and checks the query before it reads a body.
 
@@ -104,9 +107,9 @@ class AuthenticatedRoute(APIRoute):
         TypeError: An endpoint does not use `require_scope`; the service does not start.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> RequestHandler:
         """Return the handler of the framework, preceded by the authorization."""
-        handle = super().get_route_handler()
+        handle = self.valid_request_handler(super().get_route_handler())
         kinds, scope = self._requirement()
 
         async def handle_authorized(request: Request) -> Response:
@@ -115,6 +118,10 @@ class AuthenticatedRoute(APIRoute):
             return await handle(request)
 
         return handle_authorized
+
+    def valid_request_handler(self, solve: RequestHandler) -> RequestHandler:
+        """Return the handler of authorized requests: `solve`, the handler of the framework, unless overridden."""
+        return solve
 
     def _requirement(self) -> tuple[frozenset[ClientKind], Scope]:
         required = [each for each in self.dependant.dependencies if isinstance(each.call, _RequiredScope)]

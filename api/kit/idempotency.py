@@ -137,8 +137,13 @@ def open_idempotency_keys(folder: Path, master: bytes, kept_for: timedelta) -> I
     return IdempotencyKeys(secret, kept_for)
 
 
+def is_valid_key(key: str) -> bool:
+    """Return whether the value of the header is 1 to 255 printable ASCII characters."""
+    return 0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()
+
+
 def _validate(key: str | None) -> str | None:
-    if key is not None and not (0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
+    if key is not None and not is_valid_key(key):
         raise PydanticCustomError("idempotency_key", _RULE)
     return key
 
