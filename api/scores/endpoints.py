@@ -64,8 +64,8 @@ class View(StrEnum):
 Viewed = Annotated[
     View,
     Query(
-        description="`full`: the whole score with its receipt, about 40 kB. `summary`: without the points of single "
-        "features and without the receipt, which signs the whole score; about 4 kB."
+        description="`full`: the whole score with its receipt. `summary`: without the points of single features and "
+        "without the receipt, which signs the whole score; a tenth of the size."
     ),
 ]
 
