@@ -83,7 +83,7 @@ class LedgerClients:
             return recorded is not None and recorded.accepts(stored, now)
 
     def _add(self, known: Tip, rows: Sequence[Row]) -> None:
-        """Add the rows from a known one on, without those that another thread added meanwhile."""
+        """Add the rows from a known one on, without those that another thread has added."""
         first = rows[0].tip if rows else Tip(0, START)
         if known.position and first != known:
             raise _damaged(known.position)

@@ -1,7 +1,7 @@
 """Check that each score uses exactly the corrections that decisions in the ledger gave before it.
 
 The table of corrections is compared with the ledger when `ledger verify` runs. A row that someone inserted, changed or
-deleted for a moment only shows in the inputs of the scores that were issued meanwhile.
+deleted for a moment only shows in the inputs of the scores that were issued at that time.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class UsedCorrectionCheck:
         self._decided: frozenset[str] | None = None
         self._given: list[_Given] = []
         self._inputs: list[_Inputs] = []
-        # by chain, because a chain is verified again if an erasure was recorded meanwhile
+        # by chain, because a chain is verified again if an erasure was recorded during the check
         self._all_given: dict[str, list[_Given]] = {}
         self._all_inputs: dict[str, list[_Inputs]] = {}
 
