@@ -25,20 +25,13 @@ _DECIDED = select(ledger.c.subject).where(ledger.c.chain == SELF_CHAIN, ledger.c
 
 @dataclass(frozen=True)
 class _Given:
-    """A correction that a decision gave, for the figures of one midnight."""
+    """A correction that a decision gave for one midnight; `used` is its form in the inputs of a score."""
 
     header: Header
-    review_id: str
-    figure: Mapping[str, Any]
-
-    @property
-    def feature(self) -> str:
-        return str(self.figure["feature"])
-
-    @property
-    def used(self) -> dict[str, Any]:
-        """The correction as the inputs of a score have it."""
-        return {"review_id": self.review_id, "found": self.figure["found"], "value": self.figure["value"]}
+    as_of: str
+    feature: str
+    catalogue: str | None
+    used: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class UsedCorrectionCheck:
         """Yield the scores with another correction than the decisions gave, or without it."""
         given: dict[tuple[str, str], list[_Given]] = {}
         for each in self._all_given.get(SELF_CHAIN, []):
-            given.setdefault((each.header.subject, str(each.figure["as_of"])), []).append(each)
+            given.setdefault((each.header.subject, each.as_of), []).append(each)
         for inputs in (each for chain in self._all_inputs.values() for each in chain):
             faults = list(_faults(inputs, given.get((inputs.header.subject, inputs.as_of or ""), [])))
             # the decisions of a seller who was erased during the check can no longer be read
@@ -111,9 +104,9 @@ def _given(row: CheckedRow) -> _Given | None:
         figure = row.fields["correction"]
         if figure is None:
             return None
-        given = _Given(header, row.fields["review_id"], dict(figure))
-        return given if given.used and given.feature and given.figure["as_of"] else None
-    except (ValueError, KeyError, TypeError):
+        used = {"found": figure["found"], "review_id": row.fields["review_id"], "value": figure["value"]}
+        return _Given(header, str(figure["as_of"]), str(figure["feature"]), figure.get("catalogue"), used)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # `ReviewCheck` reports it
 
 
@@ -148,7 +141,7 @@ def _faults(inputs: _Inputs, given: Sequence[_Given]) -> Iterator[str]:
             yield f"the score uses a correction of {feature} that no decision gave, or that was not in force"
     for feature, each in in_force.items():
         # with another catalogue, the model may lack the feature
-        if feature not in inputs.corrections and each.figure.get("catalogue") == inputs.catalogue:
+        if feature not in inputs.corrections and each.catalogue == inputs.catalogue:
             yield f"the score does not use the correction of {feature} that was in force"
 
 
