@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.auth.sessions import UserKind, login_url
+from api.auth.sessions import UserKind
 from api.auth.tokens import TOKEN_PATH
 from api.clients.service import ClientRegister
 from api.errors import AddressTakenError
@@ -123,7 +123,7 @@ def _example_call(services: Services, address: str) -> str:
             "The demo bank cannot score a seller: the consent was revoked. Record a new one with `POST /v1/consents`."
         )
     curl = curl_of(str(credentials), address, example.seller_id)
-    page = login_url(services.engine, UserKind.SELLER, example.seller_id, address, by=RECORDED_BY)
+    page = services.auth.sessions.login_url(UserKind.SELLER, example.seller_id, address, by=RECORDED_BY)
     return (
         f"Score a seller, as the demo bank:\n  {curl}\nOpen the pages of that seller (the link works once):\n  {page}"
     )

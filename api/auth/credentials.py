@@ -20,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jws, jwt
 from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, JoseError
 from joserfc.jwa import JWSAlgModel
@@ -98,7 +100,7 @@ class ClientSecrets:
             raise KeyRingError(
                 f"The key of client secrets {path} is missing. Copy it from a backup or from another service of this "
                 "database. If it is lost, write 64 random hexadecimal digits to the file (`openssl rand -hex 32`), set "
-                "its mode to 0600, and rotate the secret of every client."
+                "its mode to 0600, and rotate the secret of every client. Users of the pages must log in again."
             ) from error
         except AccessibleToOthersError as error:
             raise KeyRingError(f"The key of client secrets {path} {error}") from error
@@ -120,6 +122,15 @@ class ClientSecrets:
         """Return whether the text is the secret with this MAC. Without a MAC, take the same time and return False."""
         # the MAC of the empty text is no secret's
         return hmac.compare_digest(self._mac(text), stored or self._mac("")) and stored is not None
+
+    def derive_key(self, purpose: str) -> bytes:
+        """Return a key of 32 bytes for another purpose (HKDF, RFC 5869). It reveals nothing about this key.
+
+        Example:
+            >>> ClientSecrets(bytes(32)).derive_key("sellerscore sessions").hex()[:8]
+            '8c3683dc'
+        """
+        return HKDF(SHA256(), _SECRET_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
     def _mac(self, text: str) -> str:
         return f"{_SCHEME}${hmac.digest(self._key, text.encode('utf-8', 'surrogatepass'), 'sha256').hex()}"

@@ -13,11 +13,10 @@ from fastapi.security.http import HTTPBase
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
-from api.auth import sessions
 from api.auth.callers import AuthenticatedRoute, Platform, require_scope
 from api.auth.rate_limits import address_of
 from api.auth.scopes import Scope
-from api.auth.sessions import LOGIN_PATH, SessionCreate, SessionLink, UserKind
+from api.auth.sessions import LOGIN_PATH, UserKind
 from api.auth.token_grant import authenticate_client, issue_token
 from api.auth.token_request import (
     TOKEN_HEADERS,
@@ -28,8 +27,9 @@ from api.auth.token_request import (
     token_error_responses,
 )
 from api.auth.tokens import TOKEN_PATH, Auth
-from api.kit.fields import format_timestamp
+from api.kit.fields import SellerId, Timestamp, format_timestamp
 from api.kit.openapi import BODY_PROBLEMS, RATE_HEADERS, problem_responses, responses
+from scoring.formatting import Language
 
 
 async def _auth(request: Request) -> Auth:
@@ -128,6 +128,31 @@ async def get_keys(auth: AuthDep, response: Response) -> dict[str, Any]:
     return auth.receipts.jwks
 
 
+class SessionCreate(BaseModel):
+    """The seller to log in."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "language": "zh"}]}
+    )
+
+    seller_id: SellerId = Field(description="The platform's ID of the seller, whom the platform has authenticated.")
+    language: Language | None = Field(
+        default=None, description="Initial language of the pages; that of the browser if omitted."
+    )
+
+
+class SessionLink(BaseModel):
+    """A link that logs the seller in once. Pass it to the seller's browser and keep no copy."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        description="URL for the seller's browser.",
+        examples=["https://score.example/seller/login/aL0pZ3v6Jx2mQ8sT1uW4yB7cD9eF5gH0iK3lN6oR2sU"],
+    )
+    expires_at: Timestamp = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])
+
+
 sessions_router = APIRouter(prefix="/v1/seller-sessions", tags=["sellers"], route_class=AuthenticatedRoute)
 
 
@@ -149,8 +174,7 @@ def create_seller_session(
     The link opens a page with a button, so that link previews do not use it up. The session ends after 30 minutes
     without use, and after 8 hours at the latest. Sellers without operating data can log in too.
     """
-    link = sessions.make_link(
-        auth.engine,
+    link = auth.sessions.make_link(
         UserKind.SELLER,
         session.seller_id,
         by=platform.id,

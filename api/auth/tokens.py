@@ -25,6 +25,7 @@ from api.auth.clients import ClientRecords, open_secrets
 from api.auth.credentials import ClientSecrets
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
+from api.auth.sessions import Sessions
 from api.auth.signing_keys import TOKEN_LIFETIME, KeyRing, Use, open_ring
 from api.errors import InvalidToken, SignatureError
 from api.kit.batching import RequestBatcher
@@ -126,12 +127,13 @@ class AccessTokens:
 
 @dataclass(frozen=True)
 class Auth:
-    """The state that authentication needs: database, clients, tokens, secrets, rate limits, threads, receipt keys."""
+    """The state that authentication needs: database, clients, tokens, secrets, sessions, rate limits, receipt keys."""
 
     engine: Engine
     batcher: RequestBatcher
     tokens: AccessTokens
     secrets: ClientSecrets
+    sessions: Sessions
     receipts: KeyRing
     clients: ClientRecords
     limits: RateLimits
@@ -164,12 +166,13 @@ def open_auth(
     calls = Policy("client", settings.rate_limit_calls, settings.rate_limit_seconds)
     failures = Policy("failures", settings.failed_logins, settings.failed_logins_seconds)
     address = Policy("address", failures.quota * _ADDRESS_FACTOR, failures.window)
-    receipts = open_ring(settings, Use.RECEIPTS)
+    client_secrets, receipts = open_secrets(settings.keys_path, engine), open_ring(settings, Use.RECEIPTS)
     return Auth(
         engine=engine,
         batcher=batcher,
         tokens=AccessTokens(open_ring(settings, Use.TOKENS), settings.issuer),
-        secrets=open_secrets(settings.keys_path, engine),
+        secrets=client_secrets,
+        sessions=Sessions(engine, client_secrets),
         receipts=receipts,
         clients=records(receipts.jwks),
         limits=RateLimits(*(Limiter(policy, clock) for policy in (calls, failures, address))),

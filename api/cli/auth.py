@@ -125,17 +125,19 @@ def link(
     Example: sellerscore operator link operator-0123
     """
     from api.auth import clients
-    from api.auth.sessions import UserKind, login_url
+    from api.auth.sessions import Sessions, UserKind
     from api.errors import AccessError
     from api.kit.database import transaction
     from api.settings import load_settings
 
+    settings = load_settings()
     with _database() as engine:
         with transaction(engine) as connection:
             client = clients.find_client(connection, client_id)
         if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
             raise AccessError(f'No active operator "{client_id}". Use an ID from `sellerscore operator list`.')
-        typer.echo(login_url(engine, UserKind.OPERATOR, client_id, load_settings().issuer, by="command"))
+        sessions = Sessions(engine, clients.open_secrets(settings.keys_path, engine))
+        typer.echo(sessions.login_url(UserKind.OPERATOR, client_id, settings.issuer, by="command"))
 
 
 @contextmanager

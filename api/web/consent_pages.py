@@ -11,7 +11,6 @@ from fastapi import APIRouter, Form, Query, Response
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from api import errors
-from api.auth import sessions
 from api.auth.clients import clients
 from api.consents import service as consent_service
 from api.consents.repository import (
@@ -157,7 +156,7 @@ def grant_request(
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
     """Grant a request of a bank for a number of days."""
-    with sessions.session_transaction(services.engine, seller.signed_in) as connection:
+    with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         request = consent_service.find_request(connection, None, str(request_id))
         if request.seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
@@ -171,7 +170,7 @@ def grant_request(
 @router.post("/decline")
 def decline_request(seller: SellerPage, services: ServicesDep, request_id: Annotated[UUID, Form()]) -> Response:
     """Decline a request of a bank."""
-    with sessions.session_transaction(services.engine, seller.signed_in) as connection:
+    with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         if consent_service.find_request(connection, None, str(request_id)).seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
         consent_service.decline_request(connection, str(request_id), datetime.now(UTC))
@@ -181,7 +180,7 @@ def decline_request(seller: SellerPage, services: ServicesDep, request_id: Annot
 @router.post("/revoke")
 def revoke_consent_page(seller: SellerPage, services: ServicesDep, consent_id: Annotated[UUID, Form()]) -> Response:
     """Revoke a consent; no new score uses it."""
-    with sessions.session_transaction(services.engine, seller.signed_in) as connection:
+    with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         if consent_service.find_consent(connection, None, str(consent_id)).seller_id != seller.subject:
             raise errors.ConsentUnknown
         consent_service.revoke_consent(connection, services.ledger, str(consent_id), RECORDED_BY)

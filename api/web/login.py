@@ -12,7 +12,6 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import errors
-from api.auth import sessions
 from api.auth.oidc import CALLBACK_PATH, LoginAttempt, OidcLogins
 from api.auth.rate_limits import Proof, address_of
 from api.auth.sessions import LOGIN_PATH, UserKind
@@ -42,7 +41,7 @@ _ONE_YEAR: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-C
 def show_login(request: Request, services: ServicesDep, token: str) -> Response:
     """Show a button that uses the link. Opening the page does not use it, because mail and chat programs open links."""
     with _limit_failures(services, request):
-        link = sessions.peek_link(services.engine, token, datetime.now(UTC))
+        link = services.auth.sessions.peek_link(token, datetime.now(UTC))
     return page(
         "login.html",
         viewer_of(request, link_language=link.language),
@@ -56,7 +55,7 @@ def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, F
     """Use the link and start a session, which replaces the one that the browser has."""
     former = request.cookies.get(COOKIE, "")
     with _limit_failures(services, request):
-        signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC), former=former)
+        signed_in = services.auth.sessions.redeem_link(link_token, datetime.now(UTC), former=former)
     return set_session_cookie(redirect(HOME[signed_in.session.kind]), signed_in.secret)
 
 
@@ -94,7 +93,7 @@ async def complete_oidc(
         seller_id = await logins.complete_login(LoginAttempt.read(cookie), state, code, now)
     former = request.cookies.get(COOKIE, "")
     signed_in = await run_in_threadpool(
-        sessions.start_session, services.engine, UserKind.SELLER, seller_id, by="oidc", now=now, former=former
+        services.auth.sessions.start_session, UserKind.SELLER, seller_id, by="oidc", now=now, former=former
     )
     response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
     response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
@@ -129,7 +128,7 @@ def set_language(
     back: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Change the language and go back to the page."""
-    sessions.set_language(services.engine, user.signed_in, language)
+    services.auth.sessions.set_language(user.signed_in, language)
     home = HOME[user.signed_in.session.kind]
     # only to a page of this service, never to another host
     return redirect(back if re.fullmatch(rf"{home}(/[a-z0-9-]+)*", back) else home)
@@ -139,5 +138,5 @@ def set_language(
 @session_router.post("/operator/logout")
 def log_out(user: UserPage, services: ServicesDep) -> Response:
     """End the session."""
-    sessions.end_session(services.engine, user.signed_in)
+    services.auth.sessions.end_session(user.signed_in)
     return clear_session_cookie(page("logged_out.html", Viewer(user.viewer.translator)))

@@ -14,9 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
 from api import errors
-from api.auth import sessions
 from api.auth.rate_limits import Proof, address_of
+from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, UserKind
+from api.kit.database import transaction
 from api.services import Services
 from api.web import charts, labels
 from api.web.translations import Translator, negotiate_language, translator_for
@@ -142,6 +143,14 @@ def environment(language: Language) -> Environment:
     return environment
 
 
+def _require_operator(services: Services, client_id: str) -> None:
+    # the records need a transaction of their own, and the table of clients alone is not trusted
+    with transaction(services.engine) as connection:
+        client = services.auth.clients.find_active(connection, [client_id]).get(client_id)
+    if client is None or client.kind is not ClientKind.OPERATOR:
+        raise errors.NotSignedIn
+
+
 def load_session(request: Request, connection: Connection) -> ActiveSession:
     """Return the session of a request and set `request.state.viewer`.
 
@@ -156,7 +165,9 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     services: Services = request.app.state.services
     limits, now = services.auth.limits, datetime.now(UTC)
     try:
-        signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
+        signed_in = services.auth.sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
+        if signed_in.session.kind is UserKind.OPERATOR:
+            _require_operator(services, signed_in.session.subject)
     except errors.NotSignedIn:
         limits.count_failure(Proof.SESSION, address_of(request))
         raise
@@ -165,5 +176,5 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     standing = limits.calls.consume((signed_in.session.kind, signed_in.session.subject))
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
-    sessions.touch(services.engine, signed_in, now)
+    services.auth.sessions.touch(signed_in, now)
     return signed_in

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Form, Query, Response
 from sqlalchemy import Connection
 
 from api import errors
-from api.auth import sessions
 from api.kit.cache import TtlCache
 from api.reviews import corrections, repository, service
 from api.reviews.corrections import Figure, Preview
@@ -69,7 +68,7 @@ def request_review(
     except errors.VectorsUnavailable:
         view = None
     draft = ReviewDraft(seller.subject, feature or None, view.score.id if view else None, statement)
-    with sessions.session_transaction(services.engine, seller.signed_in) as connection:
+    with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         service.open_review(connection, services, draft)
     return redirect("/seller/reviews?done=asked")
 

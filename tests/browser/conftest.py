@@ -25,7 +25,6 @@ import time_machine
 import uvicorn
 
 from api.app import create_app
-from api.auth import sessions
 from api.auth.scopes import ClientKind
 from api.auth.sessions import UserKind
 from api.consents import service as consents
@@ -87,9 +86,8 @@ class Site:
         return created.client.id, created.secret
 
     def link(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = None) -> str:
-        link = sessions.make_link(
-            self.services.engine, kind, subject, by="tests", now=datetime.now(UTC), language=language
-        )
+        now = datetime.now(UTC)
+        link = self.services.auth.sessions.make_link(kind, subject, by="tests", now=now, language=language)
         return f"{self.address}/seller/login/{link.token}"
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import api.auth.rate_limits
 from api.auth.rate_limits import Limiter, Policy, address_of
-from api.auth.sessions import UserKind, login_url
+from api.auth.sessions import UserKind
 from api.auth.tokens import open_auth
 from api.clients.records import LedgerClients
 from tests.api.auth.conftest import FORM, Known, Running
@@ -190,7 +190,7 @@ def test_failures_at_an_address_do_not_lock_out_others_there(
 ) -> None:
     bank = strict.new()
     token = strict.token(bank)
-    link = login_url(strict.services.engine, UserKind.SELLER, SELLERS[0], "", by="tests")
+    link = strict.services.auth.sessions.login_url(UserKind.SELLER, SELLERS[0], "", by="tests")
     assert fail(strict, 32) == [status] * 30 + [429] * 2
     # valid proofs are accepted, and failures of another kind are not limited
     assert strict.request_token(bank).status_code == 200

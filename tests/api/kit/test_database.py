@@ -13,6 +13,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 
+from api.auth.credentials import ClientSecrets
+from api.auth.sessions import Sessions, UserKind
 from api.auth.signing_keys import KeyRing
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 from api.kit.database import metadata, open_database, scrub_deleted, transaction
@@ -155,6 +157,18 @@ def test_a_failed_migration_leaves_the_schema_unchanged(empty_database: str) -> 
     open_database(empty_database).dispose()
     assert {*metadata.tables, "alembic_version"} == set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+def test_sessions_without_a_mac_end_with_the_migration(engine: Engine, empty_database: str) -> None:
+    Sessions(engine, ClientSecrets(bytes(32))).start_session(UserKind.SELLER, SELLER, by="tests", now=NOW)
+    with engine.begin() as connection:
+        for table in ("sessions", "login_links"):
+            connection.execute(text(f"ALTER TABLE {table} DROP COLUMN mac"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    open_database(empty_database).dispose()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT mac FROM sessions")).all() == []
+        assert connection.execute(text("SELECT mac FROM login_links")).all() == []
 
 
 def test_a_database_of_another_revision_is_rejected(engine: Engine, empty_database: str) -> None:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.auth import sessions
 from api.auth.scopes import ClientKind
-from api.auth.sessions import UserKind
+from api.auth.sessions import Sessions, UserKind
 from api.kit.database import transaction
 from api.reviews import service as reviews
 from api.reviews.repository import Review
@@ -50,6 +49,10 @@ class Browser:
         services: Services = self.client.app.state.services
         return services
 
+    @property
+    def sessions(self) -> Sessions:
+        return self.services.auth.sessions
+
     def get(self, path: str, **headers: str) -> Response:
         response = self.send("GET", path, headers=headers)
         token = _TOKEN.search(response.text)
@@ -61,9 +64,7 @@ class Browser:
 
     def log_in(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = "en") -> Browser:
         now = datetime.now(UTC)
-        return self.use(
-            sessions.make_link(self.services.engine, kind, subject, by="tests", now=now, language=language).token
-        )
+        return self.use(self.sessions.make_link(kind, subject, by="tests", now=now, language=language).token)
 
     def use(self, link_token: str) -> Browser:
         response = self.send("POST", "/seller/login", data={"link_token": link_token})

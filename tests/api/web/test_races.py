@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from api.auth import sessions
-from api.auth.sessions import ActiveSession, UserKind
+from api.auth.sessions import ActiveSession, Sessions, UserKind
 from api.consents.ledger_entries import ConsentCheck
 from api.consents.repository import consents
 from api.consents.service import create_request
@@ -80,10 +79,10 @@ class Pause:
 
 def test_an_erasure_waits_for_an_action_and_deletes_its_result(browser: Browser) -> None:
     services, pause = browser.services, Pause()
-    session = sessions.start_session(services.engine, UserKind.SELLER, SELLER, by="tests", now=datetime.now(UTC))
+    session = browser.sessions.start_session(UserKind.SELLER, SELLER, by="tests", now=datetime.now(UTC))
 
     def act() -> None:
-        with sessions.session_transaction(services.engine, session) as connection:
+        with browser.sessions.session_transaction(session) as connection:
             pause.wait()
             service.open_review(connection, services, DRAFT)
 
@@ -106,7 +105,7 @@ def test_an_action_during_an_erasure_waits_and_does_nothing(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     services, fields, pause, admitted = browser.services, prepare_forms(browser), Pause(), threading.Event()
-    delete, begin = retention.reviews.delete_reviews, sessions.session_transaction
+    delete, begin = retention.reviews.delete_reviews, Sessions.session_transaction
 
     def delete_slowly(connection: Connection, seller_id: str) -> int:
         deleted = delete(connection, seller_id)
@@ -121,7 +120,7 @@ def test_an_action_during_an_erasure_waits_and_does_nothing(
             yield connection
 
     monkeypatch.setattr(retention.reviews, "delete_reviews", delete_slowly)
-    monkeypatch.setattr(sessions, "session_transaction", begin_late)
+    monkeypatch.setattr(Sessions, "session_transaction", begin_late)
     with ThreadPoolExecutor(1) as pool:
         action = pool.submit(lambda: browser.post(path, **fields))
         assert admitted.wait(TIMEOUT)
@@ -135,15 +134,15 @@ def test_an_action_during_an_erasure_waits_and_does_nothing(
 def test_an_action_that_was_admitted_before_an_erasure_does_nothing_after_it(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    services, fields, begin = browser.services, prepare_forms(browser), sessions.session_transaction
+    services, fields, begin = browser.services, prepare_forms(browser), Sessions.session_transaction
 
     @contextmanager
-    def begin_after_erasure(engine: Any, session: ActiveSession) -> Iterator[Connection]:
+    def begin_after_erasure(stored: Sessions, session: ActiveSession) -> Iterator[Connection]:
         erase(services)
-        with begin(engine, session) as connection:
+        with begin(stored, session) as connection:
             yield connection
 
-    monkeypatch.setattr(sessions, "session_transaction", begin_after_erasure)
+    monkeypatch.setattr(Sessions, "session_transaction", begin_after_erasure)
     assert browser.post(path, **fields).status_code == 401
     assert_nothing_left(services)
 

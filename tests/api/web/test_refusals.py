@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from api import errors
-from api.auth import sessions
-from api.auth.sessions import UserKind
+from api.auth.sessions import Sessions, UserKind
 from api.settings import Settings
 from api.web import error_pages, score_pages
 from tests.api.conftest import SELLERS, Opener
@@ -91,7 +90,7 @@ def test_without_the_database_there_is_a_page_to_retry(browser: Browser, monkeyp
         raise OperationalError("SELECT", {}, Exception("away"))
 
     browser.log_in(SELLERS[0])
-    monkeypatch.setattr(sessions, "find_session", fail)
+    monkeypatch.setattr(Sessions, "find_session", fail)
     response = browser.get("/seller")
     assert_page(response, 503, "The service is not available right now")
     assert '<a class="button" href="/seller">Try again</a>' in response.text

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as with_settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import func, select, update
 
 from api.auth import sessions
+from api.auth.clients import clients
 from api.auth.scopes import ClientKind
-from api.auth.sessions import ActiveSession, UserKind
+from api.auth.sessions import ActiveSession, Sessions, UserKind
 from api.errors import LinkUsedUp, NotSignedIn
 from api.kit.database import transaction
 from api.settings import Settings
@@ -28,24 +29,24 @@ SELLER = SELLERS[1]
 URL_SAFE = string.ascii_letters + string.digits + "-_"
 
 
-def make_link(engine: Engine, now: datetime = NOW) -> str:
-    return sessions.make_link(engine, UserKind.SELLER, SELLER, by="tests", now=now).token
+def make_link(stored: Sessions, now: datetime = NOW) -> str:
+    return stored.make_link(UserKind.SELLER, SELLER, by="tests", now=now).token
 
 
-def start_session(engine: Engine, now: datetime = NOW, kind: UserKind = UserKind.SELLER) -> ActiveSession:
-    return sessions.start_session(engine, kind, SELLER, by="tests", now=now)
+def start_session(stored: Sessions, now: datetime = NOW, kind: UserKind = UserKind.SELLER) -> ActiveSession:
+    return stored.start_session(kind, SELLER, by="tests", now=now)
 
 
-def use_session(engine: Engine, secret: str, now: datetime = NOW) -> ActiveSession:
+def use_session(browser: Browser, secret: str, now: datetime = NOW) -> ActiveSession:
     """Use a session, as a page does."""
-    with transaction(engine) as connection:
-        session = sessions.find_session(connection, secret, now)
-    sessions.touch(engine, session, now)
+    with transaction(browser.services.engine) as connection:
+        session = browser.sessions.find_session(connection, secret, now)
+    browser.sessions.touch(session, now)
     return session
 
 
 def test_a_link_logs_in_once_although_it_is_opened_before(browser: Browser) -> None:
-    token = make_link(browser.services.engine, datetime.now(UTC))
+    token = make_link(browser.sessions, datetime.now(UTC))
     for _ in range(3):
         assert browser.get(f"/seller/login/{token}").status_code == 200
     cookie = browser.post("/seller/login", link_token=token).headers["set-cookie"]
@@ -87,7 +88,7 @@ def test_a_login_form_of_another_origin_is_refused(
     """The public address and the host of the request are the own origins."""
     with open_client(settings.model_copy(update={"public_url": "https://score.example"}), ()) as client:
         browser = Browser(client)
-        token = make_link(browser.services.engine, datetime.now(UTC))
+        token = make_link(browser.sessions, datetime.now(UTC))
         headers = {} if origin is None else {"Origin": origin}
         response = browser.post("/seller/login", headers, link_token=token)
         assert (response.status_code, COOKIE in response.cookies) == ((303, True) if allowed else (403, False))
@@ -96,11 +97,11 @@ def test_a_login_form_of_another_origin_is_refused(
 
 @pytest.mark.databases
 def test_of_twenty_concurrent_uses_of_a_link_one_logs_in(browser: Browser) -> None:
-    token = make_link(browser.services.engine)
+    token = make_link(browser.sessions)
 
     def use(_: int) -> bool:
         try:
-            sessions.redeem_link(browser.services.engine, token, NOW)
+            browser.sessions.redeem_link(token, NOW)
         except LinkUsedUp:
             return False
         return True
@@ -110,46 +111,45 @@ def test_of_twenty_concurrent_uses_of_a_link_one_logs_in(browser: Browser) -> No
 
 
 def test_an_old_link_logs_nobody_in(browser: Browser) -> None:
-    engine, token = browser.services.engine, make_link(browser.services.engine)
-    assert sessions.peek_link(engine, token, NOW + sessions.LINK_LIFETIME - timedelta(seconds=1)).subject == SELLER
-    for use in (sessions.peek_link, sessions.redeem_link):
+    stored, token = browser.sessions, make_link(browser.sessions)
+    assert stored.peek_link(token, NOW + sessions.LINK_LIFETIME - timedelta(seconds=1)).subject == SELLER
+    for use in (stored.peek_link, stored.redeem_link):
         with pytest.raises(LinkUsedUp):
-            use(engine, token, NOW + sessions.LINK_LIFETIME)
+            use(token, NOW + sessions.LINK_LIFETIME)
 
 
-def assert_useless(engine: Engine, secret: str) -> None:
+def assert_useless(browser: Browser, secret: str) -> None:
     with pytest.raises(LinkUsedUp):
-        sessions.redeem_link(engine, secret, NOW)
+        browser.sessions.redeem_link(secret, NOW)
     with pytest.raises(NotSignedIn):
-        use_session(engine, secret)
+        use_session(browser, secret)
 
 
 @with_settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 42), letter=st.sampled_from(URL_SAFE))
 def test_an_altered_link_or_cookie_is_useless(browser: Browser, place: int, letter: str) -> None:
-    engine = browser.services.engine
-    for secret in (make_link(engine), start_session(engine).secret):
+    for secret in (make_link(browser.sessions), start_session(browser.sessions).secret):
         altered = secret[:place] + letter + secret[place + 1 :]
         if altered != secret:
-            assert_useless(engine, altered)
+            assert_useless(browser, altered)
 
 
 @pytest.mark.parametrize("secret", ["", "x", "é" * 43, "a" * 44, "a" * 10_000, "a" * 42 + "\n"])
 def test_a_text_in_another_form_is_as_useless_as_an_unknown_secret(browser: Browser, secret: str) -> None:
-    assert_useless(browser.services.engine, secret)
+    assert_useless(browser, secret)
 
 
 @pytest.mark.databases
 def test_a_session_ends_without_use_and_at_the_latest_after_its_lifetime(browser: Browser) -> None:
-    engine, now = browser.services.engine, NOW
-    used, idle, left = (start_session(engine).secret for _ in range(3))
+    now = NOW
+    used, idle, left = (start_session(browser.sessions).secret for _ in range(3))
     while now < NOW + sessions.MAX_LIFETIME - timedelta(minutes=20):
         now += timedelta(minutes=20)
-        assert use_session(engine, used, now).session.subject == SELLER
-    assert use_session(engine, idle, NOW + sessions.IDLE - timedelta(seconds=1)).session.subject == SELLER
+        assert use_session(browser, used, now).session.subject == SELLER
+    assert use_session(browser, idle, NOW + sessions.IDLE - timedelta(seconds=1)).session.subject == SELLER
     for secret, end in ((used, NOW + sessions.MAX_LIFETIME), (left, NOW + sessions.IDLE)):
         with pytest.raises(NotSignedIn):
-            use_session(engine, secret, end)
+            use_session(browser, secret, end)
 
 
 @pytest.mark.databases
@@ -166,15 +166,15 @@ def test_a_copied_cookie_is_useless_after_the_logout(browser: Browser, open_brow
 
 @pytest.mark.databases
 def test_stored_rows_log_nobody_in_and_expired_ones_are_removed(browser: Browser) -> None:
-    engine = browser.services.engine
-    link, session = make_link(engine), start_session(engine)
+    engine, stored = browser.services.engine, browser.sessions
+    link, session = make_link(stored), start_session(stored)
     tables = (sessions.links, sessions.sessions)
     with transaction(engine) as connection:
         rows = [str(row) for table in tables for row in connection.execute(select(table))]
     assert len(rows) == 2
     assert not any(secret in row for row in rows for secret in (link, session.secret, session.form_token))
-    make_link(engine, NOW + timedelta(days=1))
-    start_session(engine, NOW + timedelta(days=1))
+    make_link(stored, NOW + timedelta(days=1))
+    start_session(stored, NOW + timedelta(days=1))
     with transaction(engine) as connection:
         counts = [connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables]
     assert counts == [1, 1]
@@ -193,9 +193,13 @@ def test_a_session_opens_only_the_pages_of_its_kind(browser: Browser, open_brows
     assert (back.status_code, back.headers["Location"]) == (303, "/operator")
     register_of(browser.services).revoke(ClientKind.OPERATOR, client_id, datetime.now(UTC))
     assert operator.get("/operator").status_code == 401
+    # the entry in the ledger counts, not the table
+    with transaction(browser.services.engine, writes=True) as connection:
+        connection.execute(clients.update().where(clients.c.id == client_id).values(revoked_at=None))
+    assert operator.get("/operator").status_code == 401
     # the ID of a seller is no operator
     with pytest.raises(NotSignedIn):
-        use_session(browser.services.engine, start_session(browser.services.engine, kind=UserKind.OPERATOR).secret)
+        use_session(browser, start_session(browser.sessions, kind=UserKind.OPERATOR).secret)
     assert browser.log_in(NEWCOMER).get("/seller").status_code == 200
 
 
