@@ -56,6 +56,8 @@ class LedgerClients:
     def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
         """Return those of the clients that exist and are not revoked.
 
+        It must be the first statement of its transaction: an older snapshot would look as if entries had been removed.
+
         Raises:
             DatabaseUnavailable: Entries are missing.
         """
