@@ -169,11 +169,11 @@ def _credential(public_key: Path | None) -> Iterator[tuple[ClientRegister, NewSe
 
 
 def _register(engine: Engine) -> ClientRegister:
-    from api.auth.signing_keys import Use, open_ring
+    from api.auth.signing_keys import Use, read_ring
     from api.clients.service import ClientRegister
     from api.settings import load_settings
 
-    return ClientRegister(engine, open_ring(load_settings(), Use.RECEIPTS))
+    return ClientRegister(engine, read_ring(load_settings(), Use.RECEIPTS))
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:

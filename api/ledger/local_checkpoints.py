@@ -20,10 +20,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
-from api.auth.signing_keys import KeyRing, Use, open_ring
+from api.auth.signing_keys import KeyRing, Use, open_ring, read_ring
 from api.errors import DatabaseUnavailable, InputError, SignatureError
 from api.kit.background import DegradedConditions
-from api.kit.database import snapshot
+from api.kit.database import snapshot, transaction
 from api.kit.files import write_atomically
 from api.ledger import store
 from api.ledger.chain import START, Tip
@@ -154,10 +154,13 @@ def saving_checkpoint(settings: Settings, engine: Engine) -> Iterator[None]:
     Example: `with saving_checkpoint(settings, engine): register.revoke(kind, client_id, now)`.
 
     Raises:
-        KeyRingError: The keys of receipts cannot be used. Nothing was stored.
+        KeyRingError: The keys of receipts cannot be used, or are missing although the ledger has rows. Nothing was
+            stored.
     """
-    # a key that cannot be used stops the command before it stores anything
-    ring = open_ring(settings, Use.RECEIPTS)
+    # a key that cannot be used stops the command before it stores anything; entries of a new key would not be accepted
+    with transaction(engine) as connection:
+        is_new = not store.tips(connection)
+    ring = (open_ring if is_new else read_ring)(settings, Use.RECEIPTS)
     try:
         yield
     finally:

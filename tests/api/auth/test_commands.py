@@ -20,7 +20,7 @@ from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind
 from api.cli.main import app
 from api.clients.service import ClientRegister
-from api.errors import AccessError
+from api.errors import AccessError, KeyRingError
 from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
 from api.products import repository as products
@@ -252,6 +252,16 @@ def test_serve_prints_a_curl_of_the_demo_bank_or_how_to_create_a_bank(
     assert ("--netrc-file" in printed) is wanted
     assert ("sellerscore bank create" in printed) is not wanted
     assert settings.demo_bank_path.read_text().split()[4] not in printed
+
+
+def test_a_command_without_the_keys_of_the_service_changes_no_client(run, settings: Settings) -> None:
+    """The service would accept no client after an entry that a new key signed."""
+    created = run_json(run, "bank", "create", "Bank of the North")
+    settings.receipt_keys_path.rename(settings.home / "elsewhere")
+    with pytest.raises(KeyRingError, match="There is no signing key in"):
+        run("bank", "revoke", created["id"])
+    assert not settings.receipt_keys_path.exists()
+    assert _saved_rows(settings) == 1
 
 
 @pytest.mark.databases

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST = 15
 HELPERS = {
+    "api.auth.clients": "holds the client that `api.clients.records` found",
     "api.auth.signing_keys": "signs and verifies bytes with a key",
     "api.kit.database": "opens the transaction",
     "api.kit.fields": "formats times",
