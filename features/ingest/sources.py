@@ -31,7 +31,7 @@ from features.schema import Kind, Table
 
 MAX_ROWS: Final = 100_000_000
 """The maximum number of rows of a file."""
-FREE_ROWS: Final = 5_000_000
+FREE_ROWS: Final = 1_000_000
 """The number of rows that a Parquet file may have in any case. With more, it has at most one row per byte: a small file
 could otherwise state so many equal rows that reading it occupies the store for hours."""
 
