@@ -181,8 +181,13 @@ def current_report(store: Path, delivery_id: str) -> IngestReport:
         StoreError: it cannot be read.
     """
     report, home = read_report(store, delivery_id), store / "deliveries" / delivery_id
+    if not read_erased(store):
+        return report
     folders = (home / "accepted", home / "quarantined")
-    tables = (_recount(each, *(folder / f"{each.table}.parquet" for folder in folders)) for each in report.tables)
+    try:
+        tables = [_recount(each, *(folder / f"{each.table}.parquet" for folder in folders)) for each in report.tables]
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"A file of {home} cannot be read. Restore it from a backup.") from error
     return replace(report, tables=tuple(tables))
 
 
