@@ -6,6 +6,7 @@ ApiError
 │   ├── KeyRingError           the signing keys are missing, unreadable or readable by others
 │   ├── LedgerKeyError         the ledger key is missing, wrong or readable by others
 │   ├── DatabaseSetupError     the database cannot be opened or is not durable
+│   ├── ClockError             the clock is much later than the ledger
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a saved bundle cannot be used
 │   └── AddressTakenError      the listen address is not available
@@ -45,6 +46,10 @@ class LedgerKeyError(StartError):
 
 class DatabaseSetupError(StartError):
     """The database cannot be opened or migrated, or its commits are not durable."""
+
+
+class ClockError(StartError):
+    """The clock is much later than the newest row of the ledger, so a command appends no row."""
 
 
 class ModelMissingError(StartError):
@@ -302,6 +307,10 @@ class BodyTooLarge(Problem, status=413, slug="body-too-large", title="The body i
 
 class UnsupportedMediaType(Problem, status=415, slug="unsupported-media-type", title="Unsupported content type"):
     """The body is not declared as JSON. Send JSON with the header `Content-Type: application/json`."""
+
+
+class ClientGone(Problem, status=499, slug="client-gone", title="The client closed the connection"):
+    """The client closed the connection before it had sent the whole body. This response is only logged."""
 
 
 class IdempotencyKeyReused(

@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from api.auth.scopes import ClientKind
-from api.cli.output import OutputOption, print_result, track_progress
+from api.cli.output import ClockOption, OutputOption, print_result, track_progress
 from features.output import Output
 
 if TYPE_CHECKING:
@@ -71,11 +71,13 @@ def _kind(context: typer.Context) -> ClientKind:
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the client.")],
+    *,
     public_key: _KeyFile = None,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create a client and print its secret."""
-    with _credential(public_key) as (register, credential):
+    with _credential(public_key, clock_is_right=clock_is_right) as (register, credential):
         created = register.create(_kind(context), name, credential=credential, now=datetime.now(UTC))
     _print_client(created, "Created", output)
 
@@ -83,20 +85,24 @@ def create(
 def rotate(
     context: typer.Context,
     client_id: _Id,
+    *,
     public_key: _KeyFile = None,
     overlap_hours: _Overlap = 24.0,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Give a client a new credential."""
     overlap, now = timedelta(hours=overlap_hours), datetime.now(UTC)
-    with _credential(public_key) as (register, credential):
+    with _credential(public_key, clock_is_right=clock_is_right) as (register, credential):
         rotated = register.rotate(_kind(context), client_id, credential=credential, overlap=overlap, now=now)
     _print_client(rotated, "Rotated", output)
 
 
-def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
+def revoke(
+    context: typer.Context, client_id: _Id, *, clock_is_right: ClockOption = False, output: OutputOption = Output.TABLE
+) -> None:
     """Revoke a client."""
-    with _database(writes=True) as engine:
+    with _writable_database(clock_is_right=clock_is_right) as engine:
         client = _register(engine).revoke(_kind(context), client_id, datetime.now(UTC))
     lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
     print_result(output, _to_dict(client), lines)
@@ -139,30 +145,41 @@ def link(
 
 
 @contextmanager
-def _database(*, writes: bool = False) -> Iterator[Engine]:
-    """Open the database. If the command writes to the ledger, a local checkpoint is saved at its end."""
+def _database() -> Iterator[Engine]:
     from api.kit.database import open_database
-    from api.ledger.local_checkpoints import saving_checkpoint
     from api.settings import load_settings
 
-    settings = load_settings()
-    engine = open_database(settings.database_url)
+    engine = open_database(load_settings().database_url)
     try:
-        with saving_checkpoint(settings, engine) if writes else nullcontext():
-            yield engine
+        yield engine
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _credential(public_key: Path | None) -> Iterator[tuple[ClientRegister, NewSecret | PublicKey]]:
+def _writable_database(*, clock_is_right: bool) -> Iterator[Engine]:
+    """Open the database for a command that appends to the ledger. A local checkpoint is saved at its end."""
+    from api.ledger.clock import require_plausible_clock
+    from api.ledger.local_checkpoints import saving_checkpoint
+    from api.settings import load_settings
+
+    with _database() as engine, saving_checkpoint(load_settings(), engine):
+        if not clock_is_right:
+            require_plausible_clock(engine, datetime.now(UTC))
+        yield engine
+
+
+@contextmanager
+def _credential(
+    public_key: Path | None, *, clock_is_right: bool
+) -> Iterator[tuple[ClientRegister, NewSecret | PublicKey]]:
     """Open the register of clients, and return it with the public key in a file or a new secret."""
     from api.auth.clients import open_secrets
     from api.auth.credentials import read_public_key
     from api.settings import load_settings
 
     key = None if public_key is None else read_public_key(public_key)
-    with _database(writes=True) as engine:
+    with _writable_database(clock_is_right=clock_is_right) as engine:
         yield _register(engine), key or open_secrets(load_settings().keys_path, engine).new()
 
 

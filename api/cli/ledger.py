@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.output import OutputOption, print_result, track_progress
+from api.cli.output import ClockOption, OutputOption, print_result, track_progress
 from features.output import Output
 
 if TYPE_CHECKING:
@@ -106,22 +106,28 @@ def checkpoint(
 def erase(
     seller_id: Annotated[str, typer.Argument(help="ID of the seller.")],
     reason: Annotated[str, typer.Option(help="Reason, which stays in the ledger. Name no person.")],
+    *,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Erase a seller: destroy their ledger key, and delete their vectors, consents and delivered rows.
 
     Example: sellerscore ledger erase S-000005 --reason "requested on 2026-02-01"
     """
+    from api.ledger.clock import require_plausible_clock
     from api.operations.retention import erase_seller
     from features.store.vectors import VectorStore
 
+    now = datetime.now(UTC)
     with _open(writes=True) as (settings, engine, _):
+        if not clock_is_right:
+            require_plausible_clock(engine, now)
         report = erase_seller(
             engine,
             VectorStore(settings.vectors_path),
             seller_id=seller_id,
             reason=reason,
-            now=datetime.now(UTC),
+            now=now,
             operating=settings.operating_path,
         )
     rows = sum(map(len, report.positions.values()))
@@ -140,9 +146,11 @@ def retain(
         int | None,
         typer.Option(min=1, help="Retention period in days; by default SELLERSCORE_RETENTION_DAYS."),
     ] = None,
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be deleted, and change nothing.")
     ] = False,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Delete the contents of scores after the retention period. The ledger still proves that they were issued.
@@ -152,6 +160,7 @@ def retain(
     Example: sellerscore ledger retain --days 3650 --dry-run
     """
     from api.errors import InputError
+    from api.ledger.clock import require_plausible_clock
     from api.operations.retention import drop_expired, retention_cutoff
     from api.settings import load_settings
 
@@ -167,7 +176,9 @@ def retain(
     before = now - timedelta(days=period)
     with _open(must_exist=False, writes=not dry_run) as (_, engine, _):
         rows = retention_cutoff(engine, before)
-        if not dry_run:
+        if rows and not dry_run:
+            if not clock_is_right:
+                require_plausible_clock(engine, now)
             with track_progress("Deleting contents", sum(rows.values())) as advance:
                 rows = drop_expired(engine, before=before, now=now, advance=advance)
     done = "would be deleted" if dry_run else "were deleted and recorded"

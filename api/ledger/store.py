@@ -261,6 +261,11 @@ def tips(connection: Connection, chain: str | None = None) -> dict[str, Tip]:
     return {name: Tip(position, head, recorded_at) for name, position, head, recorded_at in rows}
 
 
+def newest_time(connection: Connection) -> str:
+    """Return the latest time of a row, as the ledger stores it; empty if there are no rows."""
+    return max((tip.recorded_at for tip in tips(connection).values()), default="")
+
+
 def rows_of(connection: Connection, chain: str) -> Iterator[Row]:
     """Yield the rows of a chain in order of position."""
     query = select(ledger).where(ledger.c.chain == chain).order_by(ledger.c.position)

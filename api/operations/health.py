@@ -16,7 +16,7 @@ from api.kit.database import transaction
 from api.kit.fields import Day, ResponseModel, format_timestamp
 from api.kit.openapi import problem_responses
 from api.ledger.chain import is_earlier
-from api.ledger.store import tips
+from api.ledger.store import newest_time
 from api.scores.inputs import to_vector
 from api.services import Services, ServicesDep
 from features.errors import StoreError
@@ -97,7 +97,7 @@ def _database_failures(services: Services, now: datetime) -> Iterator[str]:
         return
     try:
         with transaction(services.engine) as connection:
-            latest = max((tip.recorded_at for tip in tips(connection).values()), default="")
+            latest = newest_time(connection)
     except DatabaseUnavailable:
         yield unavailable
         return

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from click.testing import Result
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.auth.signing_keys import KeyRing
 from api.cli.main import app
-from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
+from api.errors import ClockError, InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
 from api.kit.database import transaction
 from api.settings import Settings
 from features.ingest import ingest, open_store
@@ -198,6 +200,24 @@ def test_only_an_unchanged_checkpoint_of_a_trusted_key_is_accepted(
         run("verify", "--checkpoint", out, "--jwks", keys)
     keys.write_bytes(client.get("/.well-known/jwks.json").content)
     assert run("verify", "--checkpoint", out, "--jwks", keys).exit_code == 0
+
+
+def test_a_command_under_a_clock_far_ahead_appends_nothing(client: TestClient, run: Run) -> None:
+    erase = ("erase", NEWCOMER, "--reason", "asked for it")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        for command in (erase, ("retain", "--days", 100)):
+            with pytest.raises(
+                ClockError, match=r"400 days after the newest row of the ledger \(2026-.*--clock-is-right"
+            ):
+                run(*command)
+        assert run("retain", "--days", 100, "--dry-run").exit_code == 0
+        assert run("retain", "--days", 1_000).exit_code == 0, "nothing is due, so nothing would be appended"
+    assert run_json(run, "verify")["rows"] == 18
+    Bank(client).score()
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=24)):
+        assert run(*erase).exit_code == 0
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        assert run("erase", SELLERS[0], "--reason", "asked", "--clock-is-right").exit_code == 0
 
 
 @pytest.mark.usefixtures("client")
