@@ -114,6 +114,7 @@ def erase(
 
     Example: sellerscore ledger erase S-000005 --reason "requested on 2026-02-01"
     """
+    from api.auth.signing_keys import Use, open_ring
     from api.ledger.clock import require_plausible_clock
     from api.operations.retention import erase_seller
     from features.store.vectors import VectorStore
@@ -124,6 +125,7 @@ def erase(
             require_plausible_clock(engine, now)
         report = erase_seller(
             engine,
+            open_ring(settings, Use.RECEIPTS),
             VectorStore(settings.vectors_path),
             seller_id=seller_id,
             reason=reason,
@@ -159,6 +161,7 @@ def retain(
 
     Example: sellerscore ledger retain --days 3650 --dry-run
     """
+    from api.auth.signing_keys import Use, open_ring
     from api.errors import InputError
     from api.ledger.clock import require_plausible_clock
     from api.operations.retention import drop_expired, retention_cutoff
@@ -180,7 +183,7 @@ def retain(
             if not clock_is_right:
                 require_plausible_clock(engine, now)
             with track_progress("Deleting contents", sum(rows.values())) as advance:
-                rows = drop_expired(engine, before=before, now=now, advance=advance)
+                rows = drop_expired(engine, open_ring(settings, Use.RECEIPTS), before=before, now=now, advance=advance)
     done = "would be deleted" if dry_run else "were deleted and recorded"
     lines = [f"{chain}: {number:,}" for chain, number in rows.items()]
     lines.append(f"{sum(rows.values()):,} contents from before {before:%Y-%m-%d %H:%M} UTC {done}.")
@@ -259,7 +262,7 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
         with transaction(engine) as connection:
             total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
-            return verification.verify(engine, ledger, all_checks(keys), scope, advance), scope
+            return verification.verify(engine, ledger, keys, all_checks(keys), scope=scope, advance=advance), scope
 
 
 def _report_lines(report: Report, scope: Scope) -> Iterator[str]:

@@ -48,9 +48,9 @@ class EntryKind(StrEnum):
     VIEW = "view"
     """A bank viewed the profile of a seller."""
     ERASURE = "erasure"
-    """A seller was erased, so their rows can no longer be read. Not encrypted."""
+    """A seller was erased, so their rows can no longer be read. Not encrypted, but signed."""
     RETENTION = "retention"
-    """Contents were deleted at the end of their retention period. Not encrypted."""
+    """Contents were deleted at the end of their retention period. Not encrypted, but signed."""
     PRODUCTS = "products"
     """A bank replaced its products. Not encrypted, but signed."""
     CLIENT = "client"
@@ -60,11 +60,11 @@ class EntryKind(StrEnum):
 REMOVALS: Final = frozenset({EntryKind.ERASURE, EntryKind.RETENTION})
 """The kinds that record contents which can no longer be read."""
 
-SIGNED: Final = frozenset({EntryKind.PRODUCTS, EntryKind.CLIENT})
-"""The kinds whose contents are about no seller, and signed instead of encrypted."""
+PLAIN: Final = REMOVALS | {EntryKind.PRODUCTS, EntryKind.CLIENT}
+"""The kinds whose contents are not encrypted, but signed."""
 
-PLAIN: Final = REMOVALS | SIGNED
-"""The kinds whose contents are not encrypted."""
+EXPIRING: Final = frozenset({EntryKind.SCORE})
+"""The kinds whose contents are deleted after the retention period. Other contents are kept."""
 
 NO_SELLER: Final = ""
 """The subject of a row that is about no particular seller."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from api.ledger.chain import PLAIN, REMOVALS, ChainCheck, LedgerFault, Row, Tip
 from api.ledger.checks import CheckedRow, Scope
 from api.ledger.encryption import DecryptionError, WrappedSellerKey
-from api.ledger.records import RemovalRecords, listed_ranges
+from api.ledger.records import RemovalRecords, removal_fault
 from api.ledger.store import ledger, read_content, to_row
 
 COLUMNS: Final = len(ledger.c)
@@ -99,6 +99,6 @@ def examine(
         content = read_content(row, unwrapped)
     except DecryptionError:
         return CheckedRow(row, key=unwrapped), [*faults, _BAD_CONTENT]
-    if header.kind in REMOVALS and listed_ranges(header, content) is None:
-        faults.append(_BAD_CONTENT)
+    if header.kind in REMOVALS and (fault := removal_fault(removals.keys, header, content)) is not None:
+        faults.append(fault)
     return CheckedRow(row, content, unwrapped), faults

@@ -1,11 +1,12 @@
-"""Signed entries: ledger rows about no seller, such as products and clients, and the base class of their checks.
+"""Signed entries: ledger rows that are not encrypted, such as products and erasures, and the base class of checks.
 
-Their contents are not encrypted. Without a signature, a person who can write to the database could change a table and
-append a row that fits. The signature covers the header of the row, so it is valid at that position only.
+Without a signature, a person who can write to the database could change a table, or remove contents, and append a row
+that fits. The signature covers the header of the row, so it is valid at that position only.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,17 +26,36 @@ ENTRY: Final = "entry+jws"
 _FIELD: Final = "signature"
 
 
-def append_signed(connection: Connection, ring: KeyRing, draft: EntryDraft) -> None:
-    """Append an entry about no seller with its signature, and lock the chain until the transaction ends.
+def append_signed(connection: Connection, ring: KeyRing, draft: EntryDraft, subject: str = NO_SELLER) -> None:
+    """Append an entry with its signature, and lock the chain until the transaction ends.
 
     Example: the content `{"client_id":"bank-3f9c"}` is stored as `{"client_id":"bank-3f9c","signature":"eyJh..."}`.
+
+    Args:
+        connection: Connection of a write transaction.
+        ring: The keys of receipts.
+        draft: The entry. Its content is a JSON object.
+        subject: The pseudonym of the seller whom the entry is about, if any.
     """
     position = lock_chain(connection, draft.chain).position + 1
-    header = Header(draft.chain, position, draft.kind, format_timestamp(draft.recorded_at), NO_SELLER)
+    header = Header(draft.chain, position, draft.kind, format_timestamp(draft.recorded_at), subject)
     parts = split_canonical(draft.content)
     signature = detach_payload(ring.sign(_payload(header, parts), ENTRY))
     content = join_canonical({**parts, _FIELD: canonical_json(signature)})
-    append_plain(connection, NO_SELLER, EntryDraft(draft.chain, draft.kind, content, draft.recorded_at))
+    append_plain(connection, subject, EntryDraft(draft.chain, draft.kind, content, draft.recorded_at))
+
+
+def signature_fault(keys: PublicKeys, header: Header, content: bytes) -> str | None:
+    """Return the fault of the signature of an entry, or None."""
+    try:
+        parts = split_canonical(content)
+        signature = str(json.loads(parts.pop(_FIELD)))
+        keys.verify_detached(signature, _payload(header, parts), ENTRY)
+    except UnknownKeyError:
+        return "the signature of the entry is of a key that is not among the trusted keys"
+    except (SignatureError, ValueError, KeyError, RecursionError):
+        return "the signature of the entry is missing or invalid"
+    return None
 
 
 def _payload(header: Header, parts: Mapping[str, bytes]) -> bytes:
@@ -54,13 +74,4 @@ class SignedContentCheck(ContentCheck):
     def _fault(self, row: CheckedRow) -> str | None:
         if row.content is None or row.row.header.kind not in self.methods:
             return None
-        try:
-            parts = dict(row.parts)
-            signature = str(row.fields[_FIELD])
-            del parts[_FIELD]
-            self._keys.verify_detached(signature, _payload(row.row.header, parts), ENTRY)
-        except UnknownKeyError:
-            return "the signature of the entry is of a key that is not among the trusted keys"
-        except (SignatureError, ValueError, KeyError):
-            return "the signature of the entry is missing or invalid"
-        return super()._fault(row)
+        return signature_fault(self._keys, row.row.header, row.content) or super()._fault(row)

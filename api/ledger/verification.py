@@ -6,7 +6,7 @@ checks of a page, and of the end of a chain, read the other tables in the same t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, Engine, literal_column, select
 
+from api.auth.signing_keys import PublicKeys
 from api.kit.database import snapshot
 from api.ledger import store
 from api.ledger.chain import START, LedgerFault, Tip
@@ -61,10 +62,11 @@ class Report:
 
 @dataclass
 class Verifier:
-    """A verification: `connect` begins a short transaction that reads a snapshot."""
+    """A verification with trusted keys: `connect` begins a short transaction that reads a snapshot."""
 
     connect: Callable[[], AbstractContextManager[Connection]]
     ledger: Ledger
+    keys: PublicKeys
     checks: Sequence[Check] = ()
     scope: Scope = ALL_ROWS
     advance: Callable[[int], None] = lambda _: None
@@ -103,12 +105,12 @@ class Verifier:
         """Verify a chain; verify it again if an erasure or retention was recorded since, which explains faults."""
         for attempt in range(_ATTEMPTS):
             with self.connect() as connection:
-                removals = read_removals(connection, name)
+                removals = read_removals(connection, name, self.keys)
             counts, faults = self._chain(name, removals)
             if not faults or attempt == _ATTEMPTS - 1:
                 break
             with self.connect() as connection:
-                if read_removals(connection, name) == removals:
+                if read_removals(connection, name, self.keys) == removals:
                     break
         self._done += counts.rows
         return counts, faults
@@ -153,17 +155,20 @@ class Verifier:
 def verify(
     engine: Engine,
     ledger: Ledger,
+    jwks: Mapping[str, Any],
     checks: Sequence[Check] = (),
+    *,
     scope: Scope = ALL_ROWS,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Verify the ledger of a database, while the service may go on writing.
 
-    Example: `verify(engine, ledger).faults` is `()` if the ledger is whole.
+    Example: `verify(engine, ledger, ring.jwks).faults` is `()` if the ledger is whole.
 
     Args:
         engine: Engine of the database.
         ledger: The ledger with its master key.
+        jwks: The trusted public keys, with which entries were signed.
         checks: Further checks.
         scope: Checkpoints to compare with, and where to start.
         advance: Called with the number of rows verified so far.
@@ -171,4 +176,4 @@ def verify(
     Raises:
         DatabaseUnavailable: The database does not respond.
     """
-    return Verifier(partial(snapshot, engine), ledger, checks, scope, advance).run()
+    return Verifier(partial(snapshot, engine), ledger, PublicKeys(jwks), checks, scope, advance).run()

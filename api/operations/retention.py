@@ -12,21 +12,18 @@ from sqlalchemy import Engine
 
 from api.auth import sessions
 from api.auth.sessions import UserKind
+from api.auth.signing_keys import KeyRing
 from api.consents import repository as consents
 from api.errors import SellerUnknown
 from api.kit import database
 from api.kit.database import transaction
-from api.ledger.chain import EntryKind
 from api.ledger.encryption import seller_key
-from api.ledger.records import RetentionCutoff, count_past_retention, drop_contents, erase_subject
+from api.ledger.records import count_past_retention, drop_contents, erase_subject
 from api.reviews import repository as reviews
 from api.scores import repository as scores
 from api.scores import shadow
 from features.ingest.erasure import erase_rows
 from features.store.vectors import VectorStore
-
-KINDS: Final = frozenset({EntryKind.SCORE})
-"""Kinds of rows whose contents are dropped. Other kinds are kept."""
 
 _TABLES: Final = ("ledger", "scores", "shadow_scores")
 
@@ -40,26 +37,26 @@ def retention_cutoff(engine: Engine, before: datetime) -> Mapping[str, int]:
         DatabaseUnavailable: The database does not respond.
     """
     with transaction(engine) as connection:
-        return count_past_retention(connection, RetentionCutoff(KINDS, before))
+        return count_past_retention(connection, before)
 
 
 def drop_expired(
-    engine: Engine, *, before: datetime, now: datetime, advance: Callable[[int], None] | None = None
+    engine: Engine, ring: KeyRing, *, before: datetime, now: datetime, advance: Callable[[int], None] | None = None
 ) -> Mapping[str, int]:
     """Drop the contents of all scores recorded before a time, with their receipts and shadow scores.
 
-    Each transaction drops some hundreds of contents and records them. If the call is interrupted, the next call
-    continues. Return the number of dropped contents by chain.
+    Each transaction drops some hundreds of contents and records them, signed with the keys of receipts. If the call is
+    interrupted, the next call continues. Return the number of dropped contents by chain.
 
     Raises:
         DatabaseUnavailable: The database does not respond. What was dropped before is recorded.
     """
-    cutoff, dropped = RetentionCutoff(KINDS, before), dict[str, int]()
+    dropped = dict[str, int]()
     for chain in retention_cutoff(engine, before):
         after = 0
         while True:
             with transaction(engine, writes=True) as connection:
-                positions = drop_contents(connection, chain, cutoff, after, now)
+                positions = drop_contents(connection, ring, chain, before=before, after=after, now=now)
                 shadow.delete_shadow_scores_at(connection, chain, positions)
                 scores.forget_receipts(connection, chain, positions)
             if not positions:
@@ -97,6 +94,7 @@ class ErasureReport:
 
 def erase_seller(
     engine: Engine,
+    ring: KeyRing,
     vectors: VectorStore,
     *,
     seller_id: str,
@@ -106,6 +104,7 @@ def erase_seller(
 ) -> ErasureReport:
     """Destroy the key of a seller and record it; delete their vectors, consents, reviews and shadow scores.
 
+    The record is signed with the keys of receipts.
     With the folder of operating data, their delivered rows are deleted too, and later ones are rejected. Otherwise new
     vectors could be computed and scored under a new key.
 
@@ -124,7 +123,7 @@ def erase_seller(
         granted, requested = consents.delete_consents(connection, seller_id)
         reviewed = reviews.delete_reviews(connection, seller_id)
         # a key that was created later belongs to a later consent
-        positions = {} if key is None else erase_subject(connection, seller_id, reason, now)
+        positions = {} if key is None else erase_subject(connection, ring, seller_id, reason, now)
         if key is not None:
             # after the chains, as for retention
             shadow.delete_shadow_scores(connection, key.subject)

@@ -131,7 +131,7 @@ class Load:
             assert self.scores.items() <= repeated.items()
             assert stored_scores(services) == len(self.sellers) == len(set(repeated.values()))
             checks = all_checks(services.receipts.jwks)
-            assert verify(services.engine, services.ledger, checks).faults == ()
+            assert verify(services.engine, services.ledger, services.receipts.jwks, checks).faults == ()
 
 
 def stored_scores(services: Services) -> int:

@@ -95,7 +95,7 @@ class _Bank:
 
         def work() -> None:
             checks = all_checks(self.services.receipts.jwks)
-            report = verify(self.services.engine, self.services.ledger, checks)
+            report = verify(self.services.engine, self.services.ledger, self.services.receipts.jwks, checks)
             # one row more: the creation of the bank
             assert (report.rows, report.faults) == (self.rows + 1, ())
 

@@ -108,7 +108,7 @@ class Service:
         saved.save()
 
     def drop(self) -> None:
-        drop_expired(self.services.engine, before=self._prepared_until(), now=datetime.now(UTC))
+        drop_expired(self.services.engine, self.services.receipts, before=self._prepared_until(), now=datetime.now(UTC))
 
     def _prepared_until(self) -> datetime:
         return datetime.fromisoformat((self._settings.home / "prepared-until").read_text())
@@ -117,6 +117,7 @@ class Service:
         try:
             erase_seller(
                 self.services.engine,
+                self.services.receipts,
                 self.services.vectors,
                 seller_id=ERASED,
                 reason="asked",
@@ -267,7 +268,7 @@ def _verify(service: Service) -> Iterator[str]:
     services = service.services
     jwks = KeyRing.read(services.settings.receipt_keys_path).jwks
     local = read_local_checkpoints(services.settings.checkpoints_path, jwks)
-    report = verify(services.engine, services.ledger, all_checks(jwks), Scope(local=local))
+    report = verify(services.engine, services.ledger, jwks, all_checks(jwks), scope=Scope(local=local))
     yield from (f"verification: {fault}" for fault in report.faults)
 
 

@@ -97,7 +97,7 @@ class Register:
             return read_content(row, self.ledger.unwrapped(seller_key(connection, SELLER)))
 
     def faults(self) -> list[tuple[int, str]]:
-        faults = verify(self.engine, self.ledger, [ConsentCheck()]).faults
+        faults = verify(self.engine, self.ledger, RING.jwks, [ConsentCheck()]).faults
         return [(fault.position, fault.what) for fault in faults]
 
 

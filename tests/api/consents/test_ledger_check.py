@@ -16,6 +16,7 @@ from api.ledger.records import erase_subject
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, TICK, Register
 from tests.api.ledger.conftest import NOW
+from tests.api.started import RING
 
 pytestmark = pytest.mark.databases
 
@@ -157,7 +158,7 @@ def test_an_erasure_must_delete_the_consents_and_ends_them(register: Register) -
     score(register, consent.id)
     score(register, register.grant(seller_id=OTHER_SELLER).id, seller_id=OTHER_SELLER)
     with transaction(register.engine, writes=True) as connection:
-        erase_subject(connection, SELLER, "requested", NOW)
+        erase_subject(connection, RING, SELLER, "requested", NOW)
     assert register.faults() == [EXTRA_ROW]
     execute(register, f"DELETE FROM consents WHERE id = '{consent.id}'")
     assert register.faults() == []

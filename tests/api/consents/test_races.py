@@ -29,6 +29,7 @@ from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.consents.conftest import DAY, PURPOSE, SELLER, Register
 from tests.api.ledger.conftest import NOW
+from tests.api.started import RING
 from tests.counts import repeat
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def scoring(services: Services, bank_id: str, rejections: list[type[Exception]])
 
 def is_whole(services: Services) -> bool:
     checks = all_checks(services.receipts.jwks)
-    return verify(services.engine, services.ledger, checks).faults == ()
+    return verify(services.engine, services.ledger, services.receipts.jwks, checks).faults == ()
 
 
 def test_no_score_follows_the_revocation(client: TestClient) -> None:
@@ -93,7 +94,7 @@ def test_an_erasure_during_scoring_leaves_nothing(client: TestClient) -> None:
         for _ in range(8):
             pool.submit(scoring, services, bank, rejections)
         time.sleep(0.3)
-        erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
+        erase_seller(services.engine, services.receipts, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
     assert len(rejections) == 8
     with transaction(services.engine) as connection:
         kinds = [row.header.kind for row in rows_of(connection, bank)]
@@ -170,7 +171,7 @@ def test_an_erased_consent_cannot_be_revoked(register: Register) -> None:
     consent = register.grant()
     with transaction(register.engine, writes=True) as connection:
         repository.delete_consents(connection, SELLER)
-        erase_subject(connection, SELLER, "asked", NOW)
+        erase_subject(connection, RING, SELLER, "asked", NOW)
     with pytest.raises(ConsentUnknown):
         register.revoke(consent)
     assert register.kinds() == ["consent", "erasure"]

@@ -139,7 +139,9 @@ class Consents(RuleBasedStateMachine):
             key[0] == seller for keys in (self.consents.values(), self.pending, self.declined) for key in keys
         )
         try:
-            erase_seller(services.engine, services.vectors, seller_id=seller, reason="requested", now=now)
+            erase_seller(
+                services.engine, services.receipts, services.vectors, seller_id=seller, reason="requested", now=now
+            )
         except SellerUnknown:
             # data that another example left may be there, so the opposite does not hold
             assert not known
@@ -160,7 +162,7 @@ class Consents(RuleBasedStateMachine):
                 own = {consent_id for (_, owner, _), consent_id in self.in_force.items() if owner == number}
                 assert {item["id"] for item in items} == own
         checks = all_checks(self.services.receipts.jwks)
-        assert verify(self.services.engine, self.services.ledger, checks).faults == ()
+        assert verify(self.services.engine, self.services.ledger, self.services.receipts.jwks, checks).faults == ()
 
 
 def test_any_order_of_calls_gives_the_state_of_the_model(served: TestClient) -> None:

@@ -198,7 +198,14 @@ def test_after_an_erasure_a_key_reveals_nothing(client: TestClient) -> None:
     key = "about S-000 of ours"
     post(client, SELLERS[0], key=key)
     other = post(client, SELLERS[1], key="another")
-    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC))
+    erase_seller(
+        services.engine,
+        services.receipts,
+        services.vectors,
+        seller_id=SELLERS[0],
+        reason="asked",
+        now=datetime.now(UTC),
+    )
     # also for other sellers: whether the key belongs to their request is no longer known
     for seller_id in SELLERS[:2]:
         assert_problem(post(client, seller_id, key=key), 410, "erased")

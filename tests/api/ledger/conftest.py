@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from api.kit.database import open_database, transaction
-from api.ledger.chain import Row
+from api.ledger.chain import EntryKind, Row
 from api.ledger.master_key import MasterKeys
 from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import Report, verify
 from tests.api.conftest import migrated_database
+from tests.api.started import RING
 
 MASTER = bytes(range(32))
 NOW = datetime(2026, 2, 1, 9, 30, 0, 5, tzinfo=UTC)
@@ -34,13 +35,13 @@ class OpenLedger:
     ledger: Ledger
 
     def append(self, chain: str, seller_id: str, content: bytes = b"{}", seconds: int = 60) -> Row:
-        draft = EntryDraft(chain, "note", content, NOW + timedelta(seconds=seconds))
+        draft = EntryDraft(chain, EntryKind.SCORE, content, NOW + timedelta(seconds=seconds))
         with transaction(self.engine, writes=True) as connection:
             return self.ledger.append(connection, self.ledger.seller(connection, seller_id), draft)
 
     def erase(self, seller_id: str) -> dict[str, list[int]]:
         with transaction(self.engine, writes=True) as connection:
-            return dict(erase_subject(connection, seller_id, "asked for it", LATER))
+            return dict(erase_subject(connection, RING, seller_id, "asked for it", LATER))
 
     def rows(self, chain: str) -> list[Row]:
         with transaction(self.engine) as connection:
@@ -55,7 +56,7 @@ class OpenLedger:
             )
 
     def verify(self, **arguments: object) -> Report:
-        return verify(self.engine, self.ledger, **arguments)
+        return verify(self.engine, self.ledger, RING.jwks, **arguments)
 
 
 def positions(report: Report) -> set[tuple[str, int]]:

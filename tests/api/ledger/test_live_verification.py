@@ -16,6 +16,7 @@ import time_machine
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from api.auth.signing_keys import PublicKeys
 from api.cli.main import app
 from api.kit.database import snapshot, transaction
 from api.ledger.checks import Scope
@@ -27,7 +28,7 @@ from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, LAST, OpenLedger, positions
 from tests.api.scores.conftest import Bank, assert_problem
-from tests.api.started import consent
+from tests.api.started import RING, consent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,7 +50,7 @@ class Stepwise:
             yield connection
 
     def run(self) -> Report:
-        return Verifier(self.connect, self.opened.ledger, page_rows=2).run()
+        return Verifier(self.connect, self.opened.ledger, PublicKeys(RING.jwks), page_rows=2).run()
 
 
 @pytest.mark.databases
@@ -81,7 +82,8 @@ def test_a_bank_may_get_its_first_rows_meanwhile(stored_in: Settings, open_clien
                 yield connection
 
         checks = all_checks(bank.services.receipts.jwks)
-        assert Verifier(connect, bank.services.ledger, checks).run().faults == ()
+        keys = PublicKeys(bank.services.receipts.jwks)
+        assert Verifier(connect, bank.services.ledger, keys, checks).run().faults == ()
         assert (reads, bank.verify().rows) == (4, 4)
 
 

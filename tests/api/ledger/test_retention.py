@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.jwk import OKPKey
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 import api.ledger.chain
 import api.ledger.records
+from api.auth.signing_keys import KeyRing, PublicKeys
 from api.cli.main import app
 from api.errors import InputError
 from api.kit.database import transaction
@@ -26,17 +28,18 @@ from api.kit.fields import Purpose
 from api.ledger.chain import Header, digest_of
 from api.ledger.checks import Scope
 from api.ledger.receipts import verify_receipt
-from api.ledger.records import Positions, RetentionCutoff, drop_contents, listed_ranges, to_ranges
-from api.ledger.store import rows_of, tips
+from api.ledger.records import DroppedRange, RemovalRecords, drop_contents, parse_retention, to_ranges
+from api.ledger.signed_entries import append_signed
+from api.ledger.store import EntryDraft, append_plain, rows_of, tips
 from api.operations.retention import drop_expired, retention_cutoff
 from api.scores import issuance, repository, self_view, shadow
 from api.scores.schemas import ScoreRequest
 from api.scores.shadow import ShadowScore
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, Opener
-from tests.api.ledger.conftest import CHAINS, LATER, NOW, ROWS, OpenLedger, positions
+from tests.api.ledger.conftest import CHAINS, LAST, LATER, NOW, ROWS, OpenLedger, positions
 from tests.api.scores.conftest import Bank, assert_problem
-from tests.api.started import consent
+from tests.api.started import RING, consent
 
 THEN = datetime(2016, 1, 1, tzinfo=UTC)
 CUTOFF = THEN + timedelta(days=5)
@@ -60,7 +63,11 @@ class LongTimeBank(Bank):
         return self.client.request("POST" if after else "GET", f"/v1/scores/{json.loads(body)['id']}{after}")
 
     def drop(self, before: datetime = CUTOFF, **arguments: Any) -> dict[str, int]:
-        return dict(drop_expired(self.services.engine, before=before, now=datetime.now(UTC), **arguments))
+        return dict(
+            drop_expired(
+                self.services.engine, self.services.receipts, before=before, now=datetime.now(UTC), **arguments
+            )
+        )
 
 
 @pytest.fixture
@@ -172,11 +179,11 @@ def test_scores_are_issued_while_contents_are_dropped(bank: LongTimeBank, monkey
     assert all(bank.read(body).content == body for body in bodies)
 
 
-def _drop_notes(filled: OpenLedger) -> None:
-    cutoff = RetentionCutoff(frozenset({"note"}), NOW + timedelta(seconds=4))
+def _drop_scores(filled: OpenLedger) -> None:
+    before = NOW + timedelta(seconds=4)
     with transaction(filled.engine, writes=True) as connection:
         for chain in CHAINS:
-            assert len(drop_contents(connection, chain, cutoff, 0, LATER)) == 4
+            assert len(drop_contents(connection, RING, chain, before=before, after=0, now=LATER)) == 4
 
 
 def test_a_content_that_was_dropped_without_a_record_is_found(filled: OpenLedger) -> None:
@@ -189,7 +196,7 @@ def test_a_content_that_was_dropped_without_a_record_is_found(filled: OpenLedger
 
 def test_a_restored_content_and_a_changed_digest_are_found(filled: OpenLedger) -> None:
     original = filled.rows(CHAINS[0])[1]
-    _drop_notes(filled)
+    _drop_scores(filled)
     assert filled.verify().faults == ()
     digest = filled.rows(CHAINS[0])[1].sealed
     filled.seal(original, original.sealed)
@@ -202,7 +209,7 @@ def test_a_restored_content_and_a_changed_digest_are_found(filled: OpenLedger) -
 
 
 def test_a_changed_or_removed_record_is_found_with_all_rows_that_it_lists(filled: OpenLedger) -> None:
-    _drop_notes(filled)
+    _drop_scores(filled)
     before, record = filled.rows(CHAINS[0])[-2:]
     assert record.header.kind == "retention"
     filled.seal(record, record.sealed.replace(b"[1,4]", b"[1,9]"))
@@ -216,37 +223,68 @@ def test_a_changed_or_removed_record_is_found_with_all_rows_that_it_lists(filled
 
 
 @pytest.mark.parametrize(
-    ("content", "is_valid"),
-    [
-        ('{"positions":[[1,4],[6,6]]}', True),
-        ('{"positions":[]}', True),
-        ('{"positions":[[1,7]]}', False),
-        ('{"positions":[[6,8]]}', False),
-        ('{"positions":[[0,3]]}', False),
-        ('{"positions":[[4,2]]}', False),
-        ('{"positions":[[1]]}', False),
-        ('{"positions":[1]}', False),
-        ('{"positions":null}', False),
-        ('{"positions":[["a","b"]]}', False),
-        ("[]", False),
-        ("{", False),
-    ],
+    "positions",
+    ["[[1,7]]", "[[6,8]]", "[[0,3]]", "[[4,2]]", "[[1]]", "[1]", "null", '[["a","b"]]'],
 )
-def test_a_retention_lists_only_ranges_of_rows_before_it(content: str, is_valid: bool) -> None:
-    ranges = listed_ranges(Header("bank-b", 7, "retention", "", ""), content.encode())
-    assert (ranges is not None) is is_valid
+def test_a_retention_that_lists_other_things_than_earlier_rows_is_invalid(positions: str) -> None:
+    header = Header("bank-b", 7, "retention", "2026-02-01T00:00:00.000000Z", "")
+    assert parse_retention(header, b'{"before":"2026","positions":[[1,4],[6,6]]}') == [(1, 4, "2026"), (6, 6, "2026")]
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_retention(header, f'{{"before":"2026","positions":{positions}}}'.encode())
 
 
-@given(st.sets(st.integers(1, 60)), st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)).map(sorted).map(tuple)))
-def test_ranges_hold_exactly_their_positions_and_may_overlap(
-    listed: set[int], overlapping: list[tuple[int, int]]
-) -> None:
+@pytest.mark.parametrize("content", ['{"positions":[]}', '{"before":"2027","positions":[]}', "[]", "{"])
+def test_a_retention_of_no_earlier_time_is_invalid(content: str) -> None:
+    header = Header("bank-b", 7, "retention", "2026-02-01T00:00:00.000000Z", "")
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_retention(header, content.encode())
+
+
+@given(st.sets(st.integers(1, 60)))
+def test_ranges_hold_exactly_their_positions(listed: set[int]) -> None:
     ranges = to_ranges(sorted(listed))
     assert all(one[1] + 1 < other[0] for one, other in pairwise(ranges))
-    assert {position for position in range(70) if position in Positions(ranges)} == listed
-    for position in range(70):
-        expected = any(first <= position <= last for first, last in overlapping)
-        assert (position in Positions(sorted(overlapping))) is expected
+    records = RemovalRecords(PublicKeys(RING.jwks), {}, [DroppedRange(*each, "2026") for each in ranges])
+    rows = {position: Header("bank-b", position, "score", "2025", "") for position in range(70)}
+    assert {position for position, header in rows.items() if records.dropped(header)} == listed
+
+
+def test_a_retention_explains_only_scores_from_before_its_time() -> None:
+    records = RemovalRecords(PublicKeys(RING.jwks), {}, [DroppedRange(1, 9, "2026-01-01")])
+    assert records.dropped(Header("bank-b", 5, "score", "2025-12-31", ""))
+    assert not records.dropped(Header("bank-b", 5, "score", "2026-01-01", ""))
+    for kind in ("revocation", "decision", "consent", "view", "retention"):
+        assert not records.dropped(Header("bank-b", 5, kind, "2025-12-31", ""))
+
+
+def _append_forged(filled: OpenLedger, kind: str, subject: str, content: bytes, ring: KeyRing | None) -> None:
+    """Append a row to a chain like an attacker with the database, who may have other keys."""
+    draft = EntryDraft(CHAINS[0], kind, content, LATER)
+    with transaction(filled.engine, writes=True) as connection:
+        if ring is None:
+            append_plain(connection, subject, draft)
+        else:
+            append_signed(connection, ring, draft, subject)
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_forged_removal_explains_nothing(filled: OpenLedger, foreign: bool) -> None:
+    ring = KeyRing((OKPKey.generate_key("Ed25519"),)) if foreign else None
+    row = filled.rows(CHAINS[0])[1]
+    retention = b'{"before":"2026-02-01T09:31:00.000005Z","positions":[[2,2]]}'
+    filled.seal(row, digest_of(row.header, row.sealed))
+    _append_forged(filled, "retention", "", retention, ring)
+    with transaction(filled.engine, writes=True) as connection:
+        connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-2'"))
+    _append_forged(
+        filled, "erasure", filled.rows(CHAINS[0])[2].header.subject, b'{"positions":[3,9],"reason":""}', ring
+    )
+    report = filled.verify()
+    in_chain = {position for chain, position in positions(report) if chain == CHAINS[0]}
+    assert in_chain == {2, 3, 9, LAST + 1, LAST + 2}
+    signature = "of a key that is not among the trusted keys" if foreign else "missing or invalid"
+    assert [signature in fault.what for fault in report.faults if fault.position > LAST] == [True, True]
 
 
 @pytest.fixture

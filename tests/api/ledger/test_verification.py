@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from api.auth.signing_keys import PublicKeys
 from api.ledger.chain import START, Tip
 from api.ledger.checks import Scope
 from api.ledger.master_key import MasterKeys
+from api.ledger.signed_entries import append_signed
 from api.ledger.store import EntryDraft, Ledger, append_plain, tips
 from api.ledger.verification import Report, Verifier
 from tests.api.ledger.conftest import CHAINS, LAST, LATER, OpenLedger, positions
+from tests.api.started import RING
 
 pytestmark = pytest.mark.databases
 
@@ -49,7 +52,8 @@ class Tampered:
         )
 
     def verify(self, checkpoint: Mapping[str, Tip] | None = None) -> Report:
-        return Verifier(lambda: nullcontext(self.connection), self.ledger, scope=Scope(checkpoint), page_rows=4).run()
+        connect, keys = lambda: nullcontext(self.connection), PublicKeys(RING.jwks)
+        return Verifier(connect, self.ledger, keys, scope=Scope(checkpoint), page_rows=4).run()
 
     @property
     def faults(self) -> set[tuple[str, int]]:
@@ -237,7 +241,11 @@ def test_a_chained_erasure_that_lists_nothing_excuses_no_row(filled: OpenLedger,
     with filled.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
         subject = filled.rows(CHAINS[0])[1].header.subject
-        append_plain(connection, subject, EntryDraft(CHAINS[0], "erasure", content, LATER))
+        draft = EntryDraft(CHAINS[0], "erasure", content, LATER)
+        if content.endswith(b"}"):
+            append_signed(connection, RING, draft, subject)
+        else:
+            append_plain(connection, subject, draft)
     assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= positions(filled.verify())
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, text
 
 from api.auth.credentials import public_key
 from api.auth.scopes import ClientKind
-from api.auth.signing_keys import KeyRing
+from api.auth.signing_keys import KeyRing, PublicKeys
 from api.kit.database import UtcDateTime, metadata, transaction
 from api.kit.fields import Purpose
 from api.ledger.chain import CLIENTS_CHAIN, EntryKind
@@ -105,8 +105,9 @@ def faults_after(bank: Bank, *statements: str) -> list[str]:
 
 
 def faults_in(bank: Bank, connection: Connection) -> list[str]:
-    checks = all_checks(bank.services.receipts.jwks)
-    report = Verifier(lambda: nullcontext(connection), bank.services.ledger, checks, page_rows=4).run()
+    jwks = bank.services.receipts.jwks
+    connect, checks = lambda: nullcontext(connection), all_checks(jwks)
+    report = Verifier(connect, bank.services.ledger, PublicKeys(jwks), checks, page_rows=4).run()
     return [fault.what for fault in report.faults]
 
 
@@ -223,7 +224,7 @@ def test_an_expired_idempotency_key_may_be_deleted_but_not_revived(bank: Bank) -
 
 def test_the_key_of_a_score_that_cannot_be_read_must_refer_to_it(bank: Bank) -> None:
     before = datetime.now(UTC)
-    drop_expired(bank.services.engine, before=before, now=before)
+    drop_expired(bank.services.engine, bank.services.receipts, before=before, now=before)
     score(bank, "order 19", SELLERS[1])
     bank.erase(SELLERS[1])
     assert bank.verify().faults == ()

@@ -180,7 +180,12 @@ def test_no_request_is_lost_while_the_champion_changes_and_all_scores_replay(
         assert services.champion.version == (registered.versions["rival"] if SWAPS % 2 else "1")
         for score_id in load.scores:
             assert client.post(f"/v1/scores/{score_id}/replay").json() == {"matches": True, "differences": []}
-        assert verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)]).faults == ()
+        assert (
+            verify(
+                services.engine, services.ledger, services.receipts.jwks, [ScoreIndexCheck(services.receipts.jwks)]
+            ).faults
+            == ()
+        )
 
 
 def test_a_request_keeps_the_model_that_it_started_with(

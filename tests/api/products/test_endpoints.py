@@ -227,7 +227,9 @@ def test_sellers_see_products_of_active_banks_and_a_bank_only_its_own(desk: Desk
 def test_the_eligibility_of_an_erased_seller_is_gone(desk: Desk) -> None:
     desk.put(LINE)
     score, services = desk.score("S"), desk.services
-    erase_seller(services.engine, services.vectors, seller_id="S", reason="requested", now=datetime.now(UTC))
+    erase_seller(
+        services.engine, services.receipts, services.vectors, seller_id="S", reason="requested", now=datetime.now(UTC)
+    )
     response = desk.client.get(f"/v1/scores/{score['id']}/eligibility")
     assert (response.status_code, response.json()["type"]) == (410, "/problems/erased")
 

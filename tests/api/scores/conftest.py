@@ -71,12 +71,14 @@ class Bank:
 
     def erase(self, seller_id: str) -> ErasureReport:
         services, now = self.services, datetime.now(UTC)
-        return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=now)
+        return erase_seller(
+            services.engine, services.receipts, services.vectors, seller_id=seller_id, reason="asked", now=now
+        )
 
     def verify(self, **arguments: Any) -> Report:
         """Verify the ledger and all tables."""
         checks = all_checks(self.services.receipts.jwks)
-        return verify(self.services.engine, self.services.ledger, checks, **arguments)
+        return verify(self.services.engine, self.services.ledger, self.services.receipts.jwks, checks, **arguments)
 
     def alter(self, score: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> None:
         """Change the stored content of a score like an attacker with all keys; the commitment stays."""

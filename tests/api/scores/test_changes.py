@@ -148,7 +148,12 @@ def test_a_score_that_cannot_be_read_is_named(bank: Bank) -> None:
     detail = "The score {} cannot be read. The data of this seller"
     assert_problem(compare(bank, erased, before), 410, "erased", detail.format("in the path"))
     assert_problem(compare(bank, after, erased), 410, "erased", detail.format("in `since`"))
-    drop_expired(bank.services.engine, before=datetime.fromisoformat(after["scored_at"]), now=datetime.now(UTC))
+    drop_expired(
+        bank.services.engine,
+        bank.services.receipts,
+        before=datetime.fromisoformat(after["scored_at"]),
+        now=datetime.now(UTC),
+    )
     dropped = "The score in `since` cannot be read. The content of this score"
     assert_problem(compare(bank, after, before), 410, "past-retention", dropped)
 

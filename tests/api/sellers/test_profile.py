@@ -66,7 +66,7 @@ def recorded_views(client: TestClient) -> list[dict[str, str]]:
 def faults(client: TestClient) -> tuple[object, ...]:
     services = services_of(client)
     checks = all_checks(services.receipts.jwks)
-    return tuple(verify(services.engine, services.ledger, checks).faults)
+    return tuple(verify(services.engine, services.ledger, services.receipts.jwks, checks).faults)
 
 
 def revoke_all(services: Services, bank_id: str, seller_id: str) -> int:
@@ -173,7 +173,14 @@ def test_each_view_is_recorded_with_the_digest_of_its_response(client: TestClien
 def test_an_erased_seller_has_no_profile_and_the_ledger_is_whole(client: TestClient) -> None:
     services = services_of(client)
     assert get(client, SELLERS[3]).status_code == 200
-    erase_seller(services.engine, services.vectors, seller_id=SELLERS[3], reason="requested", now=datetime.now(UTC))
+    erase_seller(
+        services.engine,
+        services.receipts,
+        services.vectors,
+        seller_id=SELLERS[3],
+        reason="requested",
+        now=datetime.now(UTC),
+    )
     assert get(client, SELLERS[3]).status_code in {403, 404}
     assert services.vectors.profile(SELLERS[3]) is None
     assert faults(client) == ()

@@ -123,7 +123,7 @@ def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: B
         assert call(f"{again}/reversal", **reversal).status_code == 409
     services = browser.services
     checks = all_checks(services.receipts.jwks)
-    assert verify(services.engine, services.ledger, checks).faults == ()
+    assert verify(services.engine, services.ledger, services.receipts.jwks, checks).faults == ()
     browser.log_in(SELLER)
     page = browser.get("/seller/reviews").text
     assert "We reversed a correction" in page

@@ -85,7 +85,9 @@ def test_the_download_has_everything_until_the_seller_is_erased(browser: Browser
     assert [each["statement"] for each in content["reviews"]] == ["Please check it."]
     assert content["vectors"][0]["values"]["days_on_platform"] == 400.0
     assert {"consents", "views", "corrections", "profile", "created_at", "seller_id"} <= content.keys()
-    erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=datetime.now(UTC))
+    erase_seller(
+        services.engine, services.receipts, services.vectors, seller_id=seller_id, reason="asked", now=datetime.now(UTC)
+    )
     assert browser.get("/seller").status_code == 401
     browser.log_in(seller_id)
     assert "You have not sent any requests yet." in browser.get("/seller/reviews").text

@@ -32,7 +32,7 @@ def faults(browser: Browser) -> list[tuple[str, int, str]]:
     services = browser.services
     return [
         (fault.chain, fault.position, fault.what)
-        for fault in verify(services.engine, services.ledger, [ReviewCheck()]).faults
+        for fault in verify(services.engine, services.ledger, services.receipts.jwks, [ReviewCheck()]).faults
     ]
 
 
@@ -176,9 +176,10 @@ def test_erased_sellers_and_expired_scores_are_no_fault(browser: Browser) -> Non
     services, now = browser.services, datetime.now(UTC)
     for seller_id in SELLERS[:2]:
         decide(browser, CORRECT, seller_id)
-    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
+    erase_seller(services.engine, services.receipts, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
     assert faults(browser) == []
-    drop_expired(services.engine, before=datetime.now(UTC), now=now)
+    later = datetime.now(UTC)
+    drop_expired(services.engine, services.receipts, before=later, now=later)
     assert faults(browser) == []
     execute(browser, "UPDATE reviews SET new_score_id = NULL")
     assert faults(browser) == [("self", 5, "the review corrected a figure, but has no new score")]

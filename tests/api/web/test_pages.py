@@ -121,7 +121,12 @@ def test_a_bank_never_sees_the_sellers_own_score(browser: Browser) -> None:
     assert bank.post(f"/v1/scores/{own['id']}/replay").status_code == 404
     assert bank.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "self_view"}).status_code == 422
     services = browser.services
-    assert verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)]).faults == ()
+    assert (
+        verify(
+            services.engine, services.ledger, services.receipts.jwks, [ScoreIndexCheck(services.receipts.jwks)]
+        ).faults
+        == ()
+    )
 
 
 @pytest.mark.parametrize(

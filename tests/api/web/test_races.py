@@ -43,7 +43,9 @@ PATHS = pytest.mark.parametrize("path", ["/seller/reviews", "/seller/consents/gr
 
 def erase(services: Services) -> None:
     now = datetime.now(UTC)
-    retention.erase_seller(services.engine, services.vectors, seller_id=SELLER, reason="asked", now=now)
+    retention.erase_seller(
+        services.engine, services.receipts, services.vectors, seller_id=SELLER, reason="asked", now=now
+    )
 
 
 def assert_nothing_left(services: Services) -> None:
@@ -160,9 +162,9 @@ def test_a_first_consent_during_an_erasure_stays(browser: Browser, monkeypatch: 
     monkeypatch.setattr(retention.reviews, "delete_reviews", consent_and_delete)
     with pytest.raises(SellerUnknown):
         retention.erase_seller(
-            services.engine, services.vectors, seller_id=seller_id, reason="x", now=datetime.now(UTC)
+            services.engine, services.receipts, services.vectors, seller_id=seller_id, reason="x", now=datetime.now(UTC)
         )
-    assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
+    assert verify(services.engine, services.ledger, services.receipts.jwks, [ConsentCheck()]).faults == ()
     with transaction(services.engine) as connection:
         assert seller_key(connection, seller_id) is not None
 
@@ -178,7 +180,7 @@ def test_an_assignment_waits_for_the_key_of_the_seller_as_an_erasure_does(browse
             seller_key(connection, SELLER, to_erase=True)
             pause.wait()
             delete_reviews(connection, SELLER)
-            erase_subject(connection, SELLER, "x", datetime.now(UTC))
+            erase_subject(connection, services.receipts, SELLER, "x", datetime.now(UTC))
 
     erasure, assignment = pause.run(erase_slowly, lambda: service.assign(services, review.id, "operator-1"))
     erasure.result()

@@ -71,7 +71,7 @@ def test_a_correction_issues_a_score_that_names_the_replaced_one(browser: Browse
     (decision,) = decisions(browser)
     assert decision["reason"] == "It was wrong."
     assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
-    report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks)])
+    report = verify(services.engine, services.ledger, services.receipts.jwks, [ScoreIndexCheck(services.receipts.jwks)])
     # the demo bank, two scores, the opened review and its decision
     assert (report.rows, report.faults) == (5, ())
     # the later of two corrections counts
