@@ -33,9 +33,12 @@ _PLURALS: Final = {
 
 _KeyFile = Annotated[
     Path | None,
-    typer.Option("--public-key", help="File with a public JWK (Ed25519, P-256, RSA), instead of a secret."),
+    typer.Option(
+        "--public-key",
+        help="File with the client's public key as a JWK (Ed25519, P-256 or RSA). The client then gets no secret.",
+    ),
 ]
-_Id = Annotated[str, typer.Argument(help="ID of the client, as create and list print it.")]
+_Id = Annotated[str, typer.Argument(help="ID of the client. The commands `create` and `list` print it.")]
 _Overlap = Annotated[
     float, typer.Option("--overlap-hours", min=0, max=720, help="Hours for which the former credentials stay valid.")
 ]
@@ -124,7 +127,7 @@ def list_clients(context: typer.Context, output: OutputOption = Output.TABLE) ->
 
 
 def link(
-    client_id: Annotated[str, typer.Argument(help="ID of the operator, as create and list print it.")],
+    client_id: Annotated[str, typer.Argument(help="ID of the operator. The commands `create` and `list` print it.")],
 ) -> None:
     """Print a link that logs an operator in to the review pages. It works once, within ten minutes.
 
@@ -235,7 +238,7 @@ _MAX_DELAY: Final = 60 * 24 * 30
 _Use = Literal["receipts", "tokens"]
 
 _ADVICE: Final[Mapping[_Use, str]] = {
-    "receipts": "Keep the former keys. Without them, their signatures can only be verified with saved public keys.",
+    "receipts": "Keep the files of the former keys. Without them, only saved public keys can verify what they signed.",
     "tokens": "Tokens of the former keys stay valid for ten minutes after the new key starts to sign. Then you can "
     "delete the files of the former keys.",
 }
@@ -243,7 +246,7 @@ _ADVICE: Final[Mapping[_Use, str]] = {
 
 @keys_app.command("list")
 def list_keys(output: OutputOption = Output.TABLE) -> None:
-    """List the keys of both rings, oldest first, with their current role.
+    """List the keys of receipts and tokens, oldest first, with their current role.
 
     Example: sellerscore keys list
     """
@@ -270,11 +273,12 @@ def rotate_keys(
 ) -> None:
     """Create a new key. Running services load it within a minute, without a restart.
 
-    It signs after the delay. Receipts of former keys verify as long as the keys are kept; tokens of former keys verify
-    for ten minutes.
+    The new key starts to sign after the delay. What former keys signed stays valid: receipts as long as you keep the
+    files of these keys, tokens for ten minutes.
 
-    The master key is replaced at once, and all keys of sellers are wrapped again, which takes about a minute. If it is
-    interrupted, run it again: it continues. Backups from before need the former key: store it with them first.
+    `master` is different: the new master key is used at once, and the keys of all sellers are encrypted with it. This
+    takes about a minute. If the command is interrupted, run it again: it continues. Earlier backups can only be read
+    with the former master key. Store a copy of it with these backups first.
 
     Example: sellerscore keys rotate receipts
 
@@ -308,11 +312,11 @@ def _rotate_master(output: Output) -> None:
     try:
         with transaction(engine) as connection:
             total = connection.execute(select(func.count()).select_from(seller_keys)).scalar_one()
-        with saving_checkpoint(settings, engine), track_progress("Wrapping keys", total) as advance:
+        with saving_checkpoint(settings, engine), track_progress("Encrypting keys of sellers", total) as advance:
             keys = rotate_master_key(settings.keys_path, engine, advance)
     finally:
         engine.dispose()
-    done = f"The master key was replaced, and {keys:,} keys of sellers were wrapped again."
+    done = f"The master key was replaced. The keys of {keys:,} sellers were encrypted with the new one."
     print_result(output, {"keys": keys}, [done, "Make a new backup of the database and of the folder of keys."])
 
 

@@ -64,7 +64,7 @@ def test_a_whole_ledger_verifies_while_the_service_runs(client: TestClient, run:
     assert printed.exit_code == 0
     assert printed.stdout.endswith("The ledger is whole.\n")
     # the chain of the bank, and the creation of its client
-    assert "18 rows are not covered by a checkpoint" in printed.stdout
+    assert "18 rows are not covered by a checkpoint from another place. Use --checkpoint." in printed.stdout
     counts = {"rows": 18, "chains": 2, "erased": 0, "retained": 0, "uncovered": 18}
     assert run_json(run, "verify") == {"whole": True, **counts, "faults": []}
     Bank(client).score()
@@ -120,6 +120,24 @@ def test_a_value_of_another_type_is_found_at_its_row(client: TestClient, run: Ru
     assert 15 in {fault["position"] for fault in run_json(run, "verify")["faults"]}
 
 
+def test_bytes_as_the_name_of_a_chain_are_a_fault(client: TestClient, run: Run) -> None:
+    alter(client, "UPDATE ledger SET chain = x'ff41' WHERE position = 15")
+    faults = {tuple(fault.values()) for fault in run_json(run, "verify")["faults"]}
+    assert ("b'\\xffA'", 0, "the name of the chain is not text") in faults
+    assert (bank_of(client), 15, "the row is missing") in faults
+    assert run("verify").exit_code == 1
+
+
+@pytest.mark.parametrize("change", ["wrapped = 'text'", "subject = x'ff41'", "seller_id = x'ff41'"])
+def test_a_value_of_another_type_in_a_key_is_a_fault(client: TestClient, run: Run, change: str) -> None:
+    alter(client, f"UPDATE seller_keys SET {change} WHERE seller_id = '{SELLERS[0]}'")
+    found = {fault["position"]: fault["what"] for fault in run_json(run, "verify")["faults"]}
+    assert found[13] in {
+        "the key of the seller was changed",
+        "the content cannot be decrypted, and no erasure of its seller is recorded",
+    }
+
+
 def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> None:
     request = {"seller_id": NEWCOMER, "purpose": "account_review"}
     assert client.post("/v1/consent-requests", json=request).status_code == 202
@@ -168,6 +186,9 @@ def test_a_checkpoint_reveals_a_removed_tail(client: TestClient, run: Run, tmp_p
     out = tmp_path / "checkpoint.json"
     assert f"{bank_of(client)}: 17 rows" in run("checkpoint", "--out", out).stdout
     assert run_json(run, "verify", "--checkpoint", out)["uncovered"] == 0
+    compared = run("verify", "--checkpoint", out).stdout
+    assert "Compared with the checkpoint of --checkpoint and " in compared
+    assert "\n0 rows are later than this checkpoint.\n" in compared
     Bank(client).score(SELLERS[5])
     report = run_json(run, "verify", "--checkpoint", out)
     assert (report["whole"], report["uncovered"]) == (True, 1)

@@ -142,7 +142,7 @@ def test_consents_from_before_a_trusted_checkpoint_are_known(
         done = run("verify", "--since", tmp_path / "since.json")
         assert done.exit_code == 0
         assert "3 rows in 2 chains" in done.stdout
-        assert "Earlier rows were not verified" in done.stdout
+        assert "Rows before the checkpoint of --since were not verified" in done.stdout
         with transaction(bank.services.engine, writes=True) as connection:
             connection.execute(text("UPDATE consents SET purpose = 'account_review'"))
         assert "table of consents differs" in run("verify", "--since", tmp_path / "since.json").stdout
@@ -251,6 +251,27 @@ def test_the_checkpoint_covers_an_erasure_by_a_command(
     assert json.loads(latest.read_bytes())["chains"][0]["position"] == 3
     assert run("erase", SELLERS[0], "--reason", "requested").exit_code == 0
     assert json.loads(latest.read_bytes())["chains"][0]["position"] == 4
+
+
+def test_the_output_states_which_checkpoints_were_compared(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]):
+        pass
+    out = tmp_path / "checkpoint.json"
+    run("checkpoint", "--out", out)
+    for arguments, compared in (
+        ((), "Compared with 1 checkpoint in the state folder."),
+        (("--since", out), "Compared with the checkpoint of --since and 1 checkpoint in the state folder."),
+        (
+            ("--checkpoint", out, "--since", out),
+            "Compared with the checkpoints of --checkpoint and --since and 1 checkpoint in the state folder.",
+        ),
+    ):
+        assert f"\n{compared}\n" in run("verify", *arguments).stdout
+    (stored_in.checkpoints_path / "latest.json").unlink()
+    assert "\nCompared with no checkpoint.\n" in run("verify").stdout
+    assert "\nCompared with the checkpoint of --since.\n" in run("verify", "--since", out).stdout
 
 
 def test_a_tip_that_was_moved_back_is_a_conflict_before_its_row_is_deleted(
