@@ -128,23 +128,19 @@ def list_clients(context: typer.Context, output: OutputOption = Output.TABLE) ->
 
 def link(
     client_id: Annotated[str, typer.Argument(help="ID of the operator. The commands `create` and `list` print it.")],
+    *,
+    clock_is_right: ClockOption = False,
 ) -> None:
     """Print a link that logs an operator in to the review pages. It works once, within ten minutes.
 
+    The ledger records who can log in with it, and when it was created.
+
     Example: sellerscore operator link operator-0123
     """
-    from api.auth import clients
-    from api.auth.sessions import UserKind, login_url
-    from api.errors import AccessError
-    from api.kit.database import transaction
     from api.settings import load_settings
 
-    with _database() as engine:
-        with transaction(engine) as connection:
-            client = clients.find_client(connection, client_id)
-        if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
-            raise AccessError(f'No active operator "{client_id}". Use an ID from `sellerscore operator list`.')
-        typer.echo(login_url(engine, UserKind.OPERATOR, client_id, load_settings().issuer, by="command"))
+    with _writable_database(clock_is_right=clock_is_right) as engine:
+        typer.echo(_register(engine).operator_link(client_id, load_settings().issuer, datetime.now(UTC)))
 
 
 @contextmanager

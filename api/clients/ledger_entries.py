@@ -22,6 +22,7 @@ from scoring.canonical import canonical_json
 _CREATED: Final = "created"
 _ROTATED: Final = "rotated"
 _REVOKED: Final = "revoked"
+_LINKED: Final = "linked"
 
 
 def creation_entry(client: Client, credential: NewSecret | PublicKey | None) -> bytes:
@@ -39,6 +40,11 @@ def rotation_entry(client: Client, credential: NewSecret | PublicKey, former_unt
 def revocation_entry(client: Client) -> bytes:
     """Return the ledger content of the revocation of a client."""
     return canonical_json({"action": _REVOKED, "client_id": client.id})
+
+
+def link_entry(client: Client) -> bytes:
+    """Return the ledger content of a login link that a command printed. The link itself is not recorded."""
+    return canonical_json({"action": _LINKED, "client_id": client.id})
 
 
 def serialize_key(key: PublicKey) -> str:
@@ -120,7 +126,7 @@ class ClientCheck(SignedContentCheck):
             return "the entry is about a client that does not exist or is revoked"
         if action == _REVOKED:
             recorded.row["revoked_at"] = header.recorded_at
-        else:
+        elif action != _LINKED:
             recorded.expire(content["former_until"])
             recorded.add(header, content["credential"])
         return None
