@@ -136,9 +136,9 @@ class Proof(StrEnum):
 class RateLimits:
     """The limits: calls per client, failed authentications per client and address, and per kind and address.
 
-    Strangers cannot lock others out at other addresses: failures under the ID of a bank count only at their own address.
-    There, a bank above its limit gets 429 even with its valid secret. An address above its own limit gets 429 only if a
-    proof fails.
+    Strangers cannot lock others out at other addresses: failures under the ID of a bank count only where they occur. A
+    bank above its limit at an address gets 429 there, even with its valid secret. An address above its own limit gets
+    429 only if a proof fails.
     """
 
     calls: Limiter

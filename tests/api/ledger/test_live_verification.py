@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from api.auth.signing_keys import PublicKeys
 from api.cli.main import app
+from api.kit.background import DegradedConditions
 from api.kit.database import snapshot, transaction
 from api.ledger.checks import Scope
 from api.ledger.local_checkpoints import LocalCheckpoints
@@ -240,6 +241,31 @@ def test_a_running_service_keeps_the_evidence_of_a_cut_tail(
         local.save()
         assert [*stored_in.checkpoints_path.glob("conflict-*.json")] == [kept]
         assert "row 2: the head differs from the checkpoint" in run("verify").stdout
+        assert services.degraded.parts == ["ledger"]
+        kept.unlink()
+        local.save()
+        assert services.degraded.parts == [], "the operator has removed the file"
+
+
+def test_the_service_reports_a_conflict_that_a_command_kept_until_the_rows_are_back(
+    stored_in: Settings, open_client: Opener
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        services = client.app.state.services
+        of_service, of_command = (
+            LocalCheckpoints(stored_in.checkpoints_path, services.engine, keys=lambda: services.receipts, degraded=each)
+            for each in (services.degraded, DegradedConditions())
+        )
+        of_command.save()
+        with transaction(services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE chains SET position = position - 1 WHERE name = 'clients'"))
+        of_command.save()
+        of_service.save()
+        assert services.degraded.parts == ["ledger"]
+        with transaction(services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE chains SET position = position + 1 WHERE name = 'clients'"))
+        of_service.save()
+        assert services.degraded.parts == []
 
 
 def test_the_checkpoint_covers_an_erasure_by_a_command(
