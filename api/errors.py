@@ -361,6 +361,13 @@ class ClockSetBack(Problem, status=503, slug="clock-set-back", title="The clock 
     """
 
 
+class ClockSetForward(Problem, status=503, slug="clock-set-forward", title="The clock of the service is wrong"):
+    """The clock of the service was set forward while it runs, so nothing was stored.
+
+    Ask the operator to correct the clock, or to restart the service if the clock is right now.
+    """
+
+
 class VectorsUnavailable(Problem, status=503, slug="no-vectors", title="No feature vectors"):
     """The service has no readable feature vectors. Ask the operator to run `sellerscore features` after an ingest."""
 
