@@ -57,8 +57,8 @@ def commands_of(kind: ClientKind) -> typer.Typer:
     with_key = '"Example name" --public-key key.jwk'
     for name, command, about, examples in (
         ("create", create, "Create a client and print its secret once.", ('"Example name"', with_key)),
-        ("rotate", rotate, "Give a client a new secret or public key.", (f"{kind}-0123",)),
-        ("revoke", revoke, "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
+        ("rotate", rotate, "Replace the secret or public key of a client.", (f"{kind}-0123",)),
+        ("revoke", revoke, "Revoke a client: all its calls are rejected. This cannot be undone.", (f"{kind}-0123",)),
         ("list", list_clients, "List clients and their credentials.", ("--output json",)),
     ):
         lines = (f"Example: sellerscore {kind} {name} {example}" for example in examples)

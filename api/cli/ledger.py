@@ -76,7 +76,7 @@ def checkpoint(
     ] = None,
     to: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="URL to post it to (https or http). The command tries up to four times."),
+        typer.Option(metavar="URL", help="URL to post the checkpoint to (https or http), with up to four attempts."),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -114,7 +114,7 @@ def erase(
     clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Erase a seller: destroy their ledger key, and delete their vectors, consents and delivered rows.
+    """Erase a seller: destroy the key of their ledger rows, and delete their vectors, consents and delivered rows.
 
     Example: sellerscore ledger erase S-000005 --reason "requested on 2026-02-01"
     """
@@ -188,11 +188,11 @@ def retain(
                 require_plausible_clock(engine, now)
             with track_progress("Deleting contents", sum(rows.values())) as advance:
                 rows = drop_expired(engine, open_ring(settings, Use.RECEIPTS), before=before, now=now, advance=advance)
-    done = "would be deleted" if dry_run else "were deleted and recorded"
+    done = "would be deleted" if dry_run else "were deleted"
     lines = [f"{chain}: {number:,}" for chain, number in rows.items()]
-    lines.append(f"{sum(rows.values()):,} contents from before {before:%Y-%m-%d %H:%M} UTC {done}.")
+    lines.append(f"The contents of {sum(rows.values()):,} rows from before {before:%Y-%m-%d %H:%M} UTC {done}.")
     if rows and not dry_run:
-        lines.append("Backups contain them until they are replaced.")
+        lines.append("The ledger records these deletions. Backups contain the contents until the backups are replaced.")
     print_result(output, {"before": before.isoformat(), "dry_run": dry_run, "rows": dict(rows)}, lines)
 
 
