@@ -14,6 +14,8 @@ from api.ledger.store import newest_time
 MAX_LEAP: Final = timedelta(hours=25)
 """How much later than the newest row the clock may be. A daily command must pass, even if nothing else runs."""
 
+_LONG_HOURS: Final = 48
+
 
 def require_plausible_clock(engine: Engine, now: datetime) -> None:
     """Check that the clock is not much later than the newest row of the ledger.
@@ -28,8 +30,10 @@ def require_plausible_clock(engine: Engine, now: datetime) -> None:
         newest = newest_time(connection)
     if newest and now > datetime.fromisoformat(newest) + MAX_LEAP:
         row = datetime.fromisoformat(newest)
+        hours = (now - row) // timedelta(hours=1)
+        later = f"{hours} hours" if hours < _LONG_HOURS else f"{hours // 24:,} days"
         raise ClockError(
-            f"The clock of this computer shows {now:%Y-%m-%d %H:%M} UTC, {(now - row).days} days after the newest row "
+            f"The clock of this computer shows {now:%Y-%m-%d %H:%M} UTC, {later} after the newest row "
             f"of the ledger ({row:%Y-%m-%d %H:%M} UTC). If the clock is wrong, set it: after a row with a time in the "
             "future, the service issues no scores until then. If the clock is right and the service was not used "
             "since, run the command again with --clock-is-right."

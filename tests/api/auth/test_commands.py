@@ -289,6 +289,9 @@ def test_a_client_is_changed_only_under_a_plausible_clock(run, settings: Setting
             with pytest.raises(ClockError, match="60 days after the newest row"):
                 run("bank", *arguments)
         assert _saved_rows(settings) == 1
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=27)):
+        with pytest.raises(ClockError, match="27 hours after the newest row"):
+            run("bank", "revoke", client_id)
         assert run("bank", "revoke", client_id, "--clock-is-right").exit_code == 0
     assert _saved_rows(settings) == 2
 

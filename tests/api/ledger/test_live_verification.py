@@ -332,6 +332,30 @@ def test_nothing_is_stored_while_the_clock_is_behind_the_ledger(
         assert bank.verify().faults == ()
 
 
+def test_the_documented_recovery_from_a_row_in_the_future(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    require_sqlite(stored_in.database_url.split(":")[0])
+    file = Path(stored_in.database_url.removeprefix("sqlite:///"))
+    with open_client(stored_in, consenting=SELLERS[:2]) as client:
+        Bank(client).score()
+    shutil.copy(file, tmp_path / "backup.db")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        assert run("erase", SELLERS[1], "--reason", "requested", "--clock-is-right").exit_code == 0
+    body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+    with open_client(stored_in, consenting=()) as client:
+        assert_problem(client.post("/v1/scores", json=body), 503, "clock-set-back")
+    shutil.copy(tmp_path / "backup.db", file)
+    for other in file.parent.glob(f"{file.name}-*"):
+        other.unlink()
+    stored_in.checkpoints_path.rename(tmp_path / "evidence")
+    with open_client(stored_in, consenting=()) as client:
+        Bank(client).score()
+        assert client.get("/health/ready").json()["degraded"] == []
+        assert run("erase", SELLERS[1], "--reason", "requested").exit_code == 0
+    assert run("verify").exit_code == 0
+
+
 def test_a_row_that_is_earlier_than_the_previous_one_is_found(
     filled: OpenLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
