@@ -20,6 +20,7 @@ from api.auth.sessions import UserKind
 from api.auth.tokens import TOKEN_PATH
 from api.clients.service import ClientRegister
 from api.errors import AddressTakenError
+from api.kit.clock_watch import watch
 from api.kit.connections import LimitedServer, connection_class
 from api.kit.fields import Purpose
 from api.operations.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
@@ -44,7 +45,7 @@ def run(settings: Settings, echo: Callable[[str], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # uvicorn raises the signal again after it has stopped, which would end the process before it closes
     signal.signal(signal.SIGTERM, _exit)
-    with _listen(settings.host, settings.port) as listener:
+    with watch.running(), _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens contain it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
         config = server_config(create_app(settings), settings)

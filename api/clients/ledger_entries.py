@@ -22,6 +22,7 @@ from scoring.canonical import canonical_json
 _CREATED: Final = "created"
 _ROTATED: Final = "rotated"
 _REVOKED: Final = "revoked"
+_LINKED: Final = "linked"
 
 _UNKNOWN: Final = "the entry is about a client that does not exist or is revoked"
 
@@ -42,6 +43,11 @@ def rotation_entry(client: Client, credential: NewSecret | PublicKey, former_unt
 def revocation_entry(client: Client) -> bytes:
     """Return the ledger content of the revocation of a client."""
     return canonical_json({"action": _REVOKED, "client_id": client.id})
+
+
+def link_entry(client: Client) -> bytes:
+    """Return the ledger content of a login link that a command printed. The link itself is not recorded."""
+    return canonical_json({"action": _LINKED, "client_id": client.id})
 
 
 def serialize_key(key: PublicKey) -> str:
@@ -126,7 +132,7 @@ class ClientHistory:
             return _UNKNOWN
         if action == _REVOKED:
             recorded.row["revoked_at"] = header.recorded_at
-        else:
+        elif action != _LINKED:
             recorded.expire(content["former_until"])
             recorded.add(header, content["credential"])
         return None

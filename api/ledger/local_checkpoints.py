@@ -34,6 +34,7 @@ from api.settings import Settings
 INTERVAL_SECONDS: Final = 5.0
 
 _LATEST: Final = "latest.json"
+_CONFLICT: Final = "conflict-{}.json"
 _SIZE: Final = 50_000_000
 """Bytes of the largest checkpoint that is read: a chain takes about 150."""
 
@@ -85,7 +86,7 @@ class LocalCheckpoints:
         self._degraded = degraded
 
     def keep_conflict(self) -> None:
-        """Keep the last checkpoint if the ledger lacks its rows, and report all chains that lack rows.
+        """Keep the last checkpoint if the ledger lacks its rows. Report all chains that lack rows, or that none does.
 
         Raises:
             InputError: A checkpoint cannot be read, or its signature is invalid.
@@ -122,7 +123,8 @@ class LocalCheckpoints:
         with snapshot(self._engine) as connection:
             tips = store.tips(connection)
             lost = lost_rows(connection, {chain: tip for chain, tip in saved.items() if tips.get(chain) != tip})
-        if lost:
+        # a command may have kept a checkpoint; the operator may have restored the rows or deleted the file
+        if lost or "ledger" in self._degraded.parts or any(self._folder.glob(_CONFLICT.format("*"))):
             self._keep_conflict()
         if tips != saved:
             content = sign_checkpoint(tips, self._keys(), datetime.now(UTC))
@@ -135,14 +137,12 @@ class LocalCheckpoints:
             lost = sorted({chain for checkpoint in checkpoints for chain in lost_rows(connection, checkpoint)})
             latest_lost = latest.exists() and lost_rows(connection, checkpoints[-1])
         if latest_lost:
-            latest.rename(self._folder / f"conflict-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json")
-        if lost:
-            self._degraded.report(
-                "ledger",
-                f"the database lacks rows of {len(lost)} chains that a checkpoint in {self._folder.name}/ covers. Run "
-                "`sellerscore ledger verify`.",
-                ", ".join(lost),
-            )
+            latest.rename(self._folder / _CONFLICT.format(f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+        what = (
+            f"the database lacks rows of {len(lost)} chains that a checkpoint in {self._folder.name}/ covers. Run "
+            "`sellerscore ledger verify`."
+        )
+        self._degraded.report("ledger", what if lost else None, ", ".join(lost))
 
 
 @contextmanager
