@@ -166,10 +166,11 @@ def _writable_database(*, clock_is_right: bool) -> Iterator[Engine]:
     from api.ledger.local_checkpoints import saving_checkpoint
     from api.settings import load_settings
 
-    with _database() as engine, saving_checkpoint(load_settings(), engine):
+    with _database() as engine:
         if not clock_is_right:
             require_plausible_clock(engine, datetime.now(UTC))
-        yield engine
+        with saving_checkpoint(load_settings(), engine):
+            yield engine
 
 
 @contextmanager
