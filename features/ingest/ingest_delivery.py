@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 
 from features.engines.duckdb import engine_errors, open_engine, read_parquet
 from features.errors import DeliveryError
-from features.ingest.delivery import TERMS_FILE, Delivery, latest_time, open_delivery, reject_table
+from features.ingest.delivery import Delivery, latest_time, open_delivery, reject_table
+from features.ingest.delivery_checks import (
+    expect_files_of_covered,
+    expect_no_buyers,
+    expect_no_rows_of_absent,
+    expect_required,
+)
 from features.ingest.erasure import (
     current_report,
     finish_erasure,
@@ -25,7 +31,7 @@ from features.ingest.erasure import (
     write_erased,
 )
 from features.ingest.report import IngestReport, RejectedTable, TableReport
-from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
+from features.schema import BY_NAME, FX_RATES, ORDERS, Table
 from features.store.operating import LISTED_FILE, OperatingStore, StoredDelivery, commit, open_for_writing, read_store
 from features.wording import count_of
 
@@ -135,9 +141,9 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
     for folder in (folders.accepted, folders.quarantined, folders.work):
         folder.mkdir()
     sources, rejected = _open_tables(run.delivery, folders.work)
-    _expect_required(run, sources, rejected)
-    _expect_absent(run.delivery, sources)
-    _expect_covered(run)
+    expect_required(run.delivery, run.store, sources, rejected)
+    expect_no_rows_of_absent(run.delivery, sources)
+    expect_files_of_covered(run.delivery)
     reports: list[TableReport] = []
     with open_engine() as engine:
         session = _Session(engine, run, folders)
@@ -147,10 +153,11 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
             result = _ingest_table(session, BY_NAME[name], source, rates_complete)
             if isinstance(result, RejectedTable):
                 rejected[name] = result
-                _expect_required(run, sources, rejected)
+                expect_required(run.delivery, run.store, sources, rejected)
             else:
                 reports.append(_without_erased(session, result))
-                _expect_no_buyers(session, reports[-1])
+                if name == ORDERS.name:
+                    expect_no_buyers(run.delivery, session.read([session.accepted(name)]))
                 notify(
                     f"{name}: {reports[-1].accepted:,} accepted, {reports[-1].duplicates:,} duplicates, "
                     f"{reports[-1].rejected:,} quarantined of {reports[-1].read:,}"
@@ -252,64 +259,6 @@ def _open_tables(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dic
         if name in BY_NAME and name not in delivery.files
     }
     return {name: sources[name] for name in BY_NAME if name in sources}, rejected
-
-
-def _expect_required(run: IngestRun, sources: Mapping[str, Source], rejected: Mapping[str, RejectedTable]) -> None:
-    """Raise DeliveryError if neither the delivery nor the store has a required table."""
-    folder = run.delivery.folder
-    for name in (table.name for table in TABLES if table.need is Need.REQUIRED):
-        if run.store.files(name):
-            continue
-        if name in rejected:
-            raise DeliveryError(
-                f"{folder} was not ingested, because no {name} were delivered before: {rejected[name].why}"
-            )
-        if name not in sources:
-            raise DeliveryError(
-                f"{folder} has no {name} and none were delivered before. Add {name}.parquet or {name}.csv."
-            )
-        if sources[name].rows == 0:
-            raise DeliveryError(
-                f"{folder / run.delivery.files[name].name} has no rows and no {name} were delivered before. "
-                f"A first delivery needs {name}."
-            )
-
-
-def _expect_absent(delivery: Delivery, sources: Mapping[str, Source]) -> None:
-    """Raise DeliveryError if a table that is declared absent has rows."""
-    for name in delivery.terms.absent:
-        if name in sources and sources[name].rows:
-            raise DeliveryError(
-                f"{delivery.folder / TERMS_FILE} declares that the platform has no {name}, but "
-                f"{delivery.files[name].name} has {count_of(sources[name].rows, 'row')}. Remove {name} from absent, or "
-                "leave the file out."
-            )
-
-
-def _expect_covered(run: IngestRun) -> None:
-    """Raise DeliveryError if a table without a file is declared complete: days without rows would count as zero."""
-    terms = run.delivery.terms
-    delivered = {*run.delivery.files, *(table.table for table in run.delivery.rejected), *terms.absent}
-    missing = [name for name in terms.covers_through if name not in delivered]
-    if missing:
-        raise DeliveryError(
-            f"{run.delivery.folder / TERMS_FILE}: covers_through names {', '.join(missing)}, but the delivery has no "
-            f"file of {missing[0]}. A file without rows means that nothing happened; without a file, it is unknown. "
-            f"Add {missing[0]}.parquet or {missing[0]}.csv, with its columns only if nothing happened, or remove "
-            f"{missing[0]} from covers_through."
-        )
-
-
-def _expect_no_buyers(session: _Session, report: TableReport) -> None:
-    """Raise DeliveryError if orders name buyers although the delivery declares that they do not."""
-    delivery = session.run.delivery
-    if report.table != ORDERS.name or "buyer_ids" not in delivery.terms.absent:
-        return
-    if named := session.read([session.accepted(report.table)]).buyer_id.count().to_pyarrow().as_py():
-        raise DeliveryError(
-            f"{delivery.folder / TERMS_FILE} declares that the platform has no buyer_ids, but {named:,} orders have a "
-            "buyer_id. Remove buyer_ids from absent, or leave the ids out."
-        )
 
 
 def _ingest_table(
