@@ -324,8 +324,8 @@ class DaysSinceFirst(Measure, tag="days_since_first"):
     """Days from the first order to T; missing without an order."""
 
 
-class DaysOnPlatform(Measure, tag="days_on_platform"):
-    """Days from the seller's onboarding to T."""
+class DaysOnPlatform(Measure, tag="days_since_earliest_onboarding"):
+    """Days from the seller's onboarding to T; of several delivered days, the earliest counts."""
 
 
 class Stores(Measure, tag="stores"):
