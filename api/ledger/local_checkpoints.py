@@ -83,6 +83,7 @@ class LocalCheckpoints:
         self._engine = engine
         self._keys = keys
         self._degraded = degraded
+        self._conflicts = self._read_conflicts()
 
     def keep_conflict(self) -> None:
         """Keep the last checkpoint if the ledger lacks its rows, and report all chains that lack rows.
@@ -122,11 +123,15 @@ class LocalCheckpoints:
         with snapshot(self._engine) as connection:
             tips = store.tips(connection)
             lost = lost_rows(connection, {chain: tip for chain, tip in saved.items() if tips.get(chain) != tip})
-        if lost:
+        # another process of the service may have found the loss; each reports it
+        if lost or self._read_conflicts() - self._conflicts:
             self._keep_conflict()
         if tips != saved:
             content = sign_checkpoint(tips, self._keys(), datetime.now(UTC))
             write_atomically(latest, content + b"\n", private=True)
+
+    def _read_conflicts(self) -> set[Path]:
+        return set(self._folder.glob("conflict-*.json"))
 
     def _keep_conflict(self) -> None:
         latest = self._folder / _LATEST
@@ -143,6 +148,7 @@ class LocalCheckpoints:
                 "`sellerscore ledger verify`.",
                 ", ".join(lost),
             )
+        self._conflicts = self._read_conflicts()
 
 
 @contextmanager
