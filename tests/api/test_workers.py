@@ -24,6 +24,8 @@ from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
 from tests.api.started import register_of
 from tests.api.test_killed import Load, post, serving, stored_scores, wait_until
 
+pytestmark = pytest.mark.slow
+
 TWO = {"SELLERSCORE_WORKERS": "2", "SELLERSCORE_RATE_LIMIT_CALLS": "1000000"}
 KEYS = 12
 """Idempotency keys, each of which several callers use at the same time."""
@@ -148,15 +150,22 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(
     load.verify(prepared, open_client, 2)
 
 
-def test_workers_end_with_a_killed_service(prepared: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_workers_end_with_the_service(prepared: Settings, tmp_path: Path, sent: signal.Signals, code: int) -> None:
     log = tmp_path / "log"
     with serving(prepared, log, **TWO) as (process, address):
         wait_until(lambda: ready(log) == 2, log)
         pids = workers_of(process)
-        process.kill()
+        if sent is signal.SIGINT:
+            # Ctrl+C in a terminal reaches all processes
+            for pid in pids:
+                os.kill(pid, sent)
+        process.send_signal(sent)
+        assert process.wait(timeout=25) == code
         wait_until(lambda: all(map(has_ended, pids)), log)
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{address}/health/live")
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_worker_that_cannot_start_is_one_sentence(tmp_path: Path) -> None:
