@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import shlex
 import signal
 import socket
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from typing import Any
 
 import uvicorn
@@ -19,39 +24,90 @@ from api.app import create_app
 from api.auth.sessions import UserKind
 from api.auth.tokens import TOKEN_PATH
 from api.clients.service import ClientRegister
-from api.errors import AddressTakenError
+from api.errors import AddressTakenError, ApiError, StartError
 from api.kit.clock_watch import watch
 from api.kit.connections import LimitedServer, connection_class
 from api.kit.fields import Purpose
+from api.kit.middleware import COUNTS_FOLDER
+from api.kit.workers import Workers
 from api.operations.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
 from api.scores.inputs import example_vector
 from api.services import Services
 from api.settings import Settings
-from features.errors import StoreError
+from features.errors import FeaturesError, StoreError
 from scoring import ScoringError
 
+logger = logging.getLogger(__name__)
+
 _GRACE_SECONDS = 10
+"""Time for requests to end when the service stops."""
+
+_CLOSE_SECONDS = 10
+"""Time for background tasks and databases to close after that."""
+
 _PURPOSE = str(Purpose.CREDIT_APPLICATION)
 
 
 def run(settings: Settings, echo: Callable[[str], None]) -> None:
-    """Serve until interrupted. `echo` prints the address and a curl command that works as printed.
+    """Serve until interrupted, in this process or in several worker processes.
+
+    `echo` prints the address and a curl command that works as printed.
 
     Raises:
         AddressTakenError: The address is not available.
         StartError: A service cannot be opened.
         ScoringError: The bundle of the champion does not verify.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # uvicorn raises the signal again after it has stopped, which would end the process before it closes
-    signal.signal(signal.SIGTERM, _exit)
-    with watch.running(), _listen(settings.host, settings.port) as listener:
+    _prepare_process(settings)
+    with _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens contain it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
-        config = server_config(create_app(settings), settings)
-        # the loop of uvicorn's own start, which is not used here
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(config, listener, echo))
+        if settings.workers == 1:
+            _run_server(settings, listener, echo)
+            return
+        if settings.database_url.startswith("sqlite"):
+            logger.warning(
+                "SQLite has one writer: %d workers are no faster than one. Use PostgreSQL.", settings.workers
+            )
+        with _shared_counts():
+            Workers(settings.workers, _work, (settings, listener)).run(echo, _GRACE_SECONDS + _CLOSE_SECONDS)
+
+
+@contextmanager
+def _shared_counts() -> Iterator[None]:
+    """Let processes that start in the block count requests in files, so that each can return the sum of all."""
+    with tempfile.TemporaryDirectory(prefix="sellerscore-metrics-") as folder:
+        os.environ[COUNTS_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[COUNTS_FOLDER]
+
+
+def _prepare_process(settings: Settings) -> None:
+    process = "" if settings.workers == 1 else "[%(process)d] "
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {process}%(levelname)s %(name)s %(message)s")
+    # uvicorn raises the signal again after it has stopped, which would end the process before it closes
+    signal.signal(signal.SIGTERM, _exit)
+
+
+def _work(settings: Settings, listener: socket.socket, report: Connection | None) -> None:
+    """Serve in a worker process. The first one has a `report` and prepares the example call."""
+    _prepare_process(settings)
+    try:
+        _run_server(settings, listener, None if report is None else report.send)
+    except (ApiError, FeaturesError, ScoringError, OSError) as error:
+        if report is None:
+            logger.error("a worker process cannot start: %s", error)
+            sys.exit(1)
+        report.send(StartError(str(error)))
+
+
+def _run_server(settings: Settings, listener: socket.socket, echo: Callable[[str], None] | None) -> None:
+    config = server_config(create_app(settings), settings)
+    # the loop of uvicorn's own start, which is not used here
+    with watch.running(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(config, listener, echo))
 
 
 def server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
@@ -92,14 +148,18 @@ def curl_of(credentials: str, address: str, seller_id: str) -> str:
     )
 
 
-async def _serve(config: uvicorn.Config, listener: socket.socket, echo: Callable[[str], None]) -> None:
+async def _serve(config: uvicorn.Config, listener: socket.socket, echo: Callable[[str], None] | None) -> None:
     app: Any = config.app
     # the lifespan runs here, because uvicorn would print a traceback if it fails
     async with app.router.lifespan_context(app):
-        address = _address(listener)
-        echo(f"SellerScore listens on {address} (API reference: {address}/docs). Stop it with Ctrl+C.")
-        echo(_example_call(app.state.services, address))
+        if echo is not None:
+            address = _address(listener)
+            listens = f"SellerScore listens on {address} (API reference: {address}/docs). Stop it with Ctrl+C."
+            echo(f"{listens}\n{_example_call(app.state.services, address)}")
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.reloader.wake)
+        # blocked in a worker process until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        logger.info("ready to serve")
         await LimitedServer(config).serve(sockets=[listener])
 
 

@@ -86,8 +86,12 @@ class Settings(BaseSettings):
     public_url: Annotated[str, AfterValidator(_address)] | None = Field(
         default=None, description="Address at which banks reach the service; tokens and assertions contain it."
     )
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve; each has its own connections.")
     max_connections: int = Field(
-        default=1_000, ge=1, le=100_000, description="Connections at the same time; beyond it, idle ones are closed."
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Connections of a process at the same time; beyond it, idle ones are closed.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = Field(
         default=(), description="Addresses or networks whose X-Forwarded-For states the address of the caller."

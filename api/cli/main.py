@@ -39,6 +39,10 @@ for _kind in ClientKind:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; default 8000; 0 for any free port.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Number of processes that serve; default 1. Several need PostgreSQL to be faster."),
+    ] = None,
     demo: Annotated[
         bool,
         typer.Option("--demo", help="Create a demo bank, its products and a seller's consent."),
@@ -49,12 +53,13 @@ def serve(
     If banks reach the service at another address, set SELLERSCORE_PUBLIC_URL to it; tokens and assertions contain it.
 
     Example: sellerscore serve --port 8000
+    Example: sellerscore serve --workers 4
     Example: sellerscore serve --demo
     """
     from api.server import run
     from api.settings import load_settings
 
-    run(load_settings(host=host, port=port, demo_bank=demo or None), typer.echo)
+    run(load_settings(host=host, port=port, workers=workers, demo_bank=demo or None), typer.echo)
 
 
 @app.command()

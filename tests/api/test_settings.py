@@ -79,6 +79,7 @@ def test_only_the_variable_of_mlflow_sets_the_registry(load, tmp_path: Path) -> 
         ("PORT", "70000"),
         ("PUBLIC_URL", "score.example"),
         ("RATE_LIMIT_CALLS", "0"),
+        ("WORKERS", "0"),
         ("FAILED_LOGINS", "-1"),
         ("SCORE_VALIDITY_DAYS", "0"),
         ("CHECKPOINT_URL", "https://notary:hunter2@notary.example/checkpoints"),

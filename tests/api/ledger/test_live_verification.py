@@ -6,9 +6,11 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +35,7 @@ from tests.api.started import RING, consent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from starlette.testclient import TestClient
 
 
 class Stepwise:
@@ -266,6 +269,50 @@ def test_the_service_reports_a_conflict_that_a_command_kept_until_the_rows_are_b
             connection.execute(text("UPDATE chains SET position = position + 1 WHERE name = 'clients'"))
         of_service.save()
         assert services.degraded.parts == []
+
+
+def local_checkpoints(client: TestClient) -> tuple[LocalCheckpoints, DegradedConditions]:
+    """Return the local checkpoints of a further process of the service, and what it reports."""
+    services, degraded = client.app.state.services, DegradedConditions()
+    folder = services.settings.checkpoints_path
+    return LocalCheckpoints(folder, services.engine, keys=lambda: services.receipts, degraded=degraded), degraded
+
+
+@pytest.mark.databases
+def test_each_process_reports_a_cut_tail_that_one_has_found(stored_in: Settings, open_client: Opener) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        (first, found), (second, informed) = local_checkpoints(client), local_checkpoints(client)
+        for local in (first, second):
+            local.save()
+        with transaction(client.app.state.services.engine, writes=True) as connection:
+            cut_tail(connection, bank_of(client))
+        for local in (first, second):
+            local.save()
+        assert found.all == informed.all != []
+        assert len([*stored_in.checkpoints_path.glob("conflict-*.json")]) == 1
+
+
+@pytest.mark.databases
+def test_processes_that_write_checkpoints_at_the_same_time_report_no_loss(
+    stored_in: Settings, open_client: Opener
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        bank, writers, ended = Bank(client), [local_checkpoints(client) for _ in range(3)], Event()
+
+        def save_until_the_end(local: LocalCheckpoints) -> None:
+            while not ended.is_set():
+                local.save()
+
+        with ThreadPoolExecutor(3) as pool:
+            done = [pool.submit(save_until_the_end, local) for local, _ in writers]
+            try:
+                for _ in range(15):
+                    bank.score()
+            finally:
+                ended.set()
+        assert [each.result() for each in done] == [None] * 3
+        assert [degraded.all for _, degraded in writers] == [[]] * 3
+        assert [path.name for path in stored_in.checkpoints_path.iterdir()] == ["latest.json"]
 
 
 def test_the_checkpoint_covers_an_erasure_by_a_command(

@@ -36,7 +36,8 @@ from scoring.canonical import canonical_json
 from scoring.model import Calibration
 from tests.api.conftest import SELLERS, Opener, bank_of, fill, other_catalogue, register, snapshot_of, token_for
 from tests.api.started import demo_credentials, register_of
-from tests.api.test_killed import serving
+from tests.api.test_killed import serving, wait_until
+from tests.api.test_workers import TWO, ready
 from tests.counts import SWAPS
 
 if TYPE_CHECKING:
@@ -188,6 +189,24 @@ def test_no_request_is_lost_while_the_champion_changes_and_all_scores_replay(
             ).faults
             == ()
         )
+
+
+def test_all_workers_reload_the_model_on_sighup(
+    today: date, settings: Settings, registered: Registry, open_client: Opener, tmp_path: Path
+) -> None:
+    fill(settings.home, snapshot_of(today))
+    settings = settings.model_copy(update={"mlflow_uri": registered.uri})
+    load_champion(settings)
+    with open_client(settings):
+        pass
+    log = tmp_path / "log"
+    variables = {"MLFLOW_TRACKING_URI": registered.uri, "SELLERSCORE_REFRESH_SECONDS": "86400", **TWO}
+    with serving(settings, log, **variables) as (process, _):
+        wait_until(lambda: ready(log) == 2, log)
+        registered.point("champion", "rival")
+        process.send_signal(signal.SIGHUP)
+        expected = f"model version {registered.versions['rival']} replaces version"
+        wait_until(lambda: log.read_text().count(expected) == 2, log)
 
 
 def test_a_request_keeps_the_model_that_it_started_with(
