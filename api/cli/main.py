@@ -94,21 +94,31 @@ def score(
 @app.command("score-portfolio")
 def score_portfolio(
     out: Annotated[Path, typer.Option(help="Output file: .csv or .parquet.")],
+    frame: Annotated[
+        Path | None,
+        typer.Option(
+            "--in",
+            metavar="FRAME",
+            help="Score this folder of `sellerscore features frame`, or a Parquet file in it; default: the latest "
+            "feature snapshot.",
+        ),
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Score every seller of the latest snapshot and write the scores to a file.
+    """Score every seller of the latest snapshot, or of a frame, and write the scores to a file.
 
-    For internal use: the scores are not signed and not stored.
+    For internal use: the scores are not signed and not stored. The age of the data is measured today.
 
     Example: sellerscore score-portfolio --out portfolio.csv
+    Example: sellerscore score-portfolio --in var/frame --out portfolio.parquet
     """
     from api.cli.preview import NOTICE
     from api.kit.fields import utc_now
     from api.scores.portfolio import require_writable, write_portfolio
 
     require_writable(out)
-    bundle, blocks = _champion_and_vectors()
-    with track_progress("Scoring sellers") as advance:
+    bundle, blocks, total = _champion_and_vectors() if frame is None else _champion_and_frame(frame, out)
+    with track_progress("Scoring sellers", total) as advance:
         report = write_portfolio(bundle, blocks, utc_now().date(), out, advance)
     lines = [
         *(f"{outcome:<22}{count:>9,}" for outcome, count in report.outcomes.items()),
@@ -129,7 +139,7 @@ def _write_svg(path: Path, preview: ScorePreview) -> None:
         raise OutputError(f"The chart cannot be written to {path} ({error.strerror}). Use another file.") from error
 
 
-def _champion_and_vectors() -> tuple[Bundle, Iterator[VectorBlock]]:
+def _champion_and_vectors() -> tuple[Bundle, Iterator[VectorBlock], None]:
     from api.models.registry import load_champion
     from api.settings import load_settings
     from features.store.vectors import VectorStore
@@ -137,4 +147,17 @@ def _champion_and_vectors() -> tuple[Bundle, Iterator[VectorBlock]]:
     settings = load_settings()
     vectors = VectorStore(settings.vectors_path)
     vectors.newest()  # fails before the model is fetched
-    return load_champion(settings).bundle, vectors.latest_blocks()
+    return load_champion(settings).bundle, vectors.latest_blocks(), None
+
+
+def _champion_and_frame(path: Path, out: Path) -> tuple[Bundle, Iterator[VectorBlock], int]:
+    from api.errors import OutputError
+    from api.models.registry import load_champion
+    from api.settings import load_settings
+    from features.store.frame_files import open_frame
+
+    bundle = load_champion(load_settings()).bundle
+    frame = open_frame(path, bundle.sheet.names, bundle.sheet.catalogue)
+    if out.resolve() in {file.resolve() for file in frame.files}:
+        raise OutputError(f"The output {out} is a file of the frame. Use another file.")
+    return bundle, frame.blocks(), frame.rows
