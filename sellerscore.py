@@ -1,12 +1,19 @@
-"""The console command: mounts the commands of each package, and prints errors as one sentence with exit code 2.
+"""The public Python API, and the console command.
 
-It also passes the scores of the service to monitoring, because `training` must not import `api`.
+    import sellerscore
+
+    features = sellerscore.frame()
+    scores = sellerscore.load_bundle().score_frame(features)
+
+The command mounts the commands of each package, and prints errors as one sentence with exit code 2. It also passes the
+scores of the service to monitoring, because `training` must not import `api`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -28,12 +35,64 @@ if TYPE_CHECKING:
     from scoring import Bundle
     from training.monitor.score_log import ScoreSource
 
+__all__ = ["app", "frame", "load_bundle", "main"]
+
 app = typer.Typer(
     help="A credit score for online sellers that adds up: from operating data to points, reasons and proof.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def frame(pairs: pd.DataFrame | None = None, *, home: str | Path | None = None) -> pd.DataFrame:
+    """Return the features of (seller, midnight) pairs as a DataFrame with a column for each feature, NaN if missing.
+
+    Example: `sellerscore.frame()` has a row for each seller as of the latest midnight, such as
+    `("S-000001", 2026-01-01)`, and `sellerscore.frame(pairs)` a row for each row of `pairs`, in the same order.
+
+    Args:
+        pairs: columns `seller_id` and `as_of` (dates, timestamps at midnight or ISO dates); by default every seller as
+            of the latest midnight that is covered for the seller.
+        home: the state folder; by default SELLERSCORE_HOME, else `var`.
+
+    Returns:
+        A frame of float64 columns in catalogue order, indexed by (seller_id, as_of).
+
+    Raises:
+        CatalogueError: the pairs lack a column or a value, or an `as_of` is not a midnight in UTC.
+        StoreError: no data were ingested, or the store does not cover a date or has no such seller as of a date.
+    """
+    from features.ingest import open_store
+    from features.pipeline import frame as compute
+    from features.pipeline import latest_sellers
+
+    store = open_store(_home(home) / "operating")
+    return compute(store, latest_sellers(store) if pairs is None else pairs)
+
+
+def load_bundle(version: str | int = "champion", *, home: str | Path | None = None) -> Bundle:
+    """Return the bundle of a model version, for `Bundle.score_frame` and `Bundle.explain_frame`.
+
+    Example: `sellerscore.load_bundle().score_frame(sellerscore.frame())["score"]` has 612.0 for a seller with that
+    score.
+
+    Args:
+        version: a number, such as 3, or an alias; by default the champion.
+        home: the state folder; by default SELLERSCORE_HOME, else `var`. MLFLOW_TRACKING_URI replaces its registry.
+
+    Raises:
+        RegistryError: there is no such version, or the registry cannot be reached.
+        BundleError: the files of the bundle do not verify.
+    """
+    from training import registry
+
+    versions = registry.Registry.in_folder(_home(home))
+    return registry.load_bundle(versions, registry.find_version(versions, version))
+
+
+def _home(folder: str | Path | None) -> Path:
+    return state_folder() if folder is None else Path(folder).absolute()
 
 
 def _score_source() -> ScoreSource:

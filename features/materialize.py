@@ -40,6 +40,7 @@ from features.pipeline import (
 from features.profile.compute import compute_profiles
 from features.schema import FX_RATES
 from features.seller_coverage import COVERED_TABLES, as_table, pair_coverage
+from features.store.frame_files import write_description
 from features.store.operating import open_store
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContextSet
@@ -188,7 +189,7 @@ def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Pat
     """Write the features of every seller known and covered as of each midnight; return the number of rows.
 
     The folder has Parquet files with seller_id, as_of, and a double per feature in catalogue order, null if missing;
-    rows have no order. The folder appears under its name when it is complete.
+    rows have no order. `_frame.json` describes the frame. The folder appears under its name when it is complete.
 
     `engine` is `duckdb`, or `spark` on the configured cluster.
 
@@ -199,9 +200,14 @@ def materialize_frame(store: OperatingStore, midnights: Sequence[date], out: Pat
     days = sorted(set(midnights))
     with _new_folder(out) as folder:
         if engine == "duckdb":
-            return _write_duckdb_frame(store, days, folder)
-        with spark.open_engine() as session:
-            return write_spark_frame(session, store, days, folder)
+            rows = _write_duckdb_frame(store, days, folder)
+        else:
+            with spark.open_engine() as session:
+                rows = write_spark_frame(session, store, days, folder)
+        write_description(
+            folder, store.version, digest(CATALOGUE), covered_days(store) if store.covers_all_stores else None
+        )
+        return rows
 
 
 @contextmanager

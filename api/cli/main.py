@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,7 @@ from features.output import Output, print_json
 
 if TYPE_CHECKING:
     from api.cli.preview import ScorePreview
+    from api.scores.portfolio import PortfolioReport
     from features.store.vectors import VectorBlock
     from scoring import Bundle
 
@@ -99,22 +100,44 @@ def score(
 @app.command("score-portfolio")
 def score_portfolio(
     out: Annotated[Path, typer.Option(help="Output file: .csv or .parquet.")],
+    frame: Annotated[
+        Path | None,
+        typer.Option(
+            "--in",
+            metavar="FRAME",
+            help="Score this folder of `sellerscore features frame`, or a Parquet file in it; default: the latest "
+            "feature snapshot.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "spark"],
+        typer.Option(
+            help="Where to score a frame: in this process, or on the Spark master in SELLERSCORE_SPARK_MASTER "
+            "(local\\[*] if not set). The executors must see the frame and the folder of the output."
+        ),
+    ] = "local",
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Score every seller of the latest snapshot and write the scores to a file.
+    """Score every seller of the latest snapshot, or of a frame, and write the scores to a file.
 
-    For internal use: the scores are not signed and not stored.
+    For internal use: the scores are not signed and not stored. The age of the data is measured today.
 
     Example: sellerscore score-portfolio --out portfolio.csv
+    Example: sellerscore score-portfolio --in var/frame --out portfolio.parquet
     """
     from api.cli.preview import NOTICE
     from api.kit.fields import utc_now
     from api.scores.portfolio import require_writable, write_portfolio
 
     require_writable(out)
-    bundle, blocks = _champion_and_vectors()
-    with track_progress("Scoring sellers") as advance:
-        report = write_portfolio(bundle, blocks, utc_now().date(), out, advance)
+    if frame is not None:
+        report = _score_frame(frame, engine, out)
+    elif engine == "spark":
+        raise typer.BadParameter("--engine spark scores a frame. Name it with --in FRAME.")
+    else:
+        bundle, blocks = _champion_and_vectors()
+        with track_progress("Scoring sellers") as advance:
+            report = write_portfolio(bundle, blocks, utc_now().date(), out, advance)
     lines = [
         *(f"{outcome:<22}{count:>9,}" for outcome, count in report.outcomes.items()),
         f"{'all':<22}{report.sellers:>9,}  in {out}",
@@ -152,3 +175,24 @@ def _champion_and_vectors() -> tuple[Bundle, Iterator[VectorBlock]]:
     vectors = VectorStore(settings.vectors_path)
     vectors.newest()  # fails before the model is fetched
     return load_champion(settings).bundle, vectors.latest_blocks()
+
+
+def _score_frame(path: Path, engine: str, out: Path) -> PortfolioReport:
+    from api.errors import OutputError
+    from api.kit.fields import utc_now
+    from api.models.registry import load_champion
+    from api.scores.portfolio import write_portfolio, write_tables
+    from api.scores.spark_portfolio import spark_tables
+    from api.settings import load_settings
+    from features.engines import spark
+    from features.store.frame_files import open_frame
+
+    bundle, today = load_champion(load_settings()).bundle, utc_now().date()
+    frame = open_frame(path, bundle.sheet.names, bundle.sheet.catalogue)
+    if out.resolve() in {file.resolve() for file in frame.files}:
+        raise OutputError(f"The output {out} is a file of the frame. Use another file.")
+    with track_progress("Scoring sellers", frame.rows) as advance:
+        if engine == "local":
+            return write_portfolio(bundle, frame.blocks(), today, out, advance)
+        with spark.open_engine() as session, spark_tables(session, bundle, frame, today, out) as tables:
+            return write_tables(bundle, tables, out, advance)

@@ -123,7 +123,7 @@ class LocalCheckpoints:
         with snapshot(self._engine) as connection:
             tips = store.tips(connection)
             lost = lost_rows(connection, {chain: tip for chain, tip in saved.items() if tips.get(chain) != tip})
-        # a command or another process may have kept a checkpoint; the operator may have restored rows or deleted the file
+        # another process may have kept a checkpoint; the operator may have restored the rows or deleted the file
         if lost or "ledger" in self._degraded.parts or any(self._folder.glob(_CONFLICT.format("*"))):
             self._keep_conflict()
         if tips != saved:

@@ -80,15 +80,25 @@ def write_portfolio(
         StoreError: no snapshot is stored.
         ScoringError: the bundle cannot assess the vectors.
     """
+    return write_tables(
+        bundle, _in_threads(lambda block: assess_block(bundle, block, requested_on), blocks), out, progress
+    )
+
+
+def write_tables(
+    bundle: Bundle, tables: Iterable[pa.Table], out: Path, progress: Callable[[int], None]
+) -> PortfolioReport:
+    """Write tables of `to_table` to one file. The file is complete or not created; see `write_portfolio`."""
     outcomes: Counter[str] = Counter()
     days: Counter[str] = Counter()
     summing = 0
-    with _atomic_file(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
-        for table, rows in _in_threads(lambda block: _assess_block(bundle, block, requested_on), blocks):
-            outcomes.update(rows.outcomes.tolist())
-            days.update(map(str, table["as_of"].to_pylist()))
-            points = rows.scored.points
-            summing += int((points.base + points.features.sum(axis=1) + points.scale_limit == points.score).sum())
+    with _atomic_file(out) as scratch, _writer(scratch, out.suffix, schema_of(bundle)) as write:
+        for table in tables:
+            outcomes.update(_counts(table["outcome"]))
+            days.update(_counts(table["as_of"]))
+            scored = table.filter(table["score"].is_valid())
+            points = sum(scored[name].to_numpy() for name in table.column_names if name.startswith(_PREFIX))
+            summing += int((scored["base_points"].to_numpy() + points == scored["score"].to_numpy()).sum())
             write(table)
             progress(outcomes.total())
         by_day = dict(sorted(days.items(), reverse=True))
@@ -100,9 +110,11 @@ def write_portfolio(
     return report
 
 
-def _in_threads(
-    assess: Callable[[VectorBlock], tuple[pa.Table, AssessedRows]], blocks: Iterable[VectorBlock]
-) -> Iterator[tuple[pa.Table, AssessedRows]]:
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {str(each["values"]): each["counts"] for each in column.value_counts().to_pylist()}
+
+
+def _in_threads(assess: Callable[[VectorBlock], pa.Table], blocks: Iterable[VectorBlock]) -> Iterator[pa.Table]:
     """Yield the results of all blocks in order; one block per processor is in work at a time."""
     threads = os.cpu_count() or 1
     remaining = iter(blocks)
@@ -111,11 +123,15 @@ def _in_threads(
             yield from pool.map(assess, together)
 
 
-def _assess_block(bundle: Bundle, block: VectorBlock, requested_on: date) -> tuple[pa.Table, AssessedRows]:
+def assess_block(bundle: Bundle, block: VectorBlock, requested_on: date) -> pa.Table:
+    """Return the rows of `to_table` for the sellers of a block.
+
+    Raises:
+        ScoringError: the bundle cannot assess the vectors.
+    """
     snapshot = block.snapshot
     shared = Vector("", snapshot.as_of, requested_on, snapshot.covers_through, snapshot.catalogue, ())
-    rows = assess_rows(bundle, shared, block.values)
-    return to_table(bundle, block.seller_ids, snapshot.as_of, rows), rows
+    return to_table(bundle, block.seller_ids, snapshot.as_of, assess_rows(bundle, shared, block.values))
 
 
 def to_table(bundle: Bundle, seller_ids: list[str], as_of: date, rows: AssessedRows) -> pa.Table:
@@ -164,7 +180,8 @@ def _codes(sheet: FeatureSheet, rows: AssessedRows) -> NDArray[np.object_]:
     return np.array(joined, dtype=object)
 
 
-def _schema(bundle: Bundle) -> pa.Schema:
+def schema_of(bundle: Bundle) -> pa.Schema:
+    """Return the columns of `to_table`."""
     nobody = Vector("", date.min, date.min, {}, bundle.sheet.catalogue, ())
     return to_table(bundle, [], date.min, assess_rows(bundle, nobody, np.empty((0, len(bundle.sheet.entries))))).schema
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from features.errors import EngineError
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pyarrow as pa
     from ibis.backends.pyspark import Backend
     from pyspark.sql import DataFrame, SparkSession
 
@@ -168,6 +170,33 @@ def _named(engine: Backend, rows: DataFrame) -> ir.Table:
     return engine.table(name)
 
 
+def map_arrow(
+    engine: Backend,
+    table: ir.Table,
+    function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: pa.Schema,
+    folder: Path,
+) -> None:
+    """Apply a function to batches of a table on the executors, and write its results to a new folder of Parquet files.
+
+    The executors need this program and its libraries.
+
+    Args:
+        engine: a Spark session.
+        table: the input.
+        function: from the batches of a partition to batches of results.
+        schema: the columns of the results.
+        folder: the new folder.
+    """
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    context = engine._session.sparkContext
+    if context.master.startswith("local"):
+        context.pythonExec = sys.executable  # otherwise Spark starts the `python3` of the path
+    rows = engine._session.sql(engine.compile(table))
+    rows.mapInArrow(function, from_arrow_schema(schema)).write.parquet(str(folder))
+
+
 def fetch(engine: Backend, table: ir.Table) -> list[dict[str, Any]]:
     """Return the rows of a small table to the driver. The method of Ibis uses a keyword that pandas 3 deprecates."""
     return [row.asDict() for row in engine._session.sql(engine.compile(table)).collect()]
@@ -202,6 +231,8 @@ def engine_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the message of an engine error in one line; for errors of a Java call, the message of Java."""
-    lines = [line.removeprefix(": ") for line in str(error).splitlines()] or [type(error).__name__]
+    """Return the message of an engine error in one line; for errors of a Java call or a Python worker, its message."""
+    lines = [line.removeprefix(": ") for line in str(error).strip().splitlines()] or [type(error).__name__]
+    if lines[0].startswith("An exception was thrown from the Python worker"):
+        return lines[-1].partition(": ")[2] or lines[-1]  # without the class of the error
     return lines[1] if lines[0].startswith("An error occurred while calling") and len(lines) > 1 else lines[0]

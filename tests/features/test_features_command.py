@@ -16,13 +16,14 @@ from typer.testing import CliRunner, Result
 
 import sellerscore
 from features import materialize
-from features.catalogue import CATALOGUE, FAMILIES
+from features.catalogue import CATALOGUE, FAMILIES, digest
 from features.describe import markdown
 from features.engines import spark
 from features.errors import EngineError, StoreError
 from features.ingest import ingest, open_store
-from features.materialize import materialize_frame
+from features.materialize import materialize_frame, snapshot_of
 from features.pipeline import latest_midnight
+from features.store.frame_files import open_frame
 from features.store.vectors import VectorStore
 from tests.frames import frame_of
 from tests.oracles.accepted_rows import features_named, fold, frame_from, write_accepted
@@ -76,7 +77,10 @@ def test_features_stores_vectors_and_frame_writes_a_frame_only(home: Path) -> No
     found = pd.read_parquet(home / "frame")
     assert set(found["as_of"]) == {date.fromisoformat(stored["as_of"])}
     assert len(found) == sellers
-    assert list(found.columns) == ["seller_id", "as_of", *(feature.name for feature in CATALOGUE)]
+    names = [feature.name for feature in CATALOGUE]
+    assert list(found.columns) == ["seller_id", "as_of", *names]
+    described = open_frame(home / "frame", names, digest(CATALOGUE))
+    assert (described.rows, described.snapshot) == (sellers, snapshot_of(store))
 
 
 @pytest.mark.usefixtures("few_features")

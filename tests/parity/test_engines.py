@@ -22,10 +22,11 @@ import pytest
 from typer.testing import CliRunner
 
 import sellerscore
-from features.catalogue import CATALOGUE, Feature
+from features.catalogue import CATALOGUE, Feature, digest
 from features.engines.duckdb import open_engine
 from features.ingest import OperatingStore, ingest, open_store
 from features.materialize import materialize_frame, write_spark_frame
+from features.store.frame_files import DESCRIPTION, open_frame
 from features.store.tiles import TileSet, current_spark_tiles, current_tiles
 from tests.oracles.accepted_rows import features_named, fold, frame_from, write_accepted
 from tests.oracles.deliveries import NO_RATES, deliver, in_dollars, rates_of
@@ -265,6 +266,12 @@ def test_the_command_writes_the_same_frame_on_both_engines(
     assert len(frame) == outputs["duckdb"]["rows"] == outputs["spark"]["rows"] > 0
     assert outputs["spark"]["as_of"] == [day.isoformat() for day in MIDNIGHTS[-2:]]
     assert differences(read_frame(tmp_path / "spark"), frame) == []
+    descriptions = [(tmp_path / engine / DESCRIPTION).read_bytes() for engine in ("duckdb", "spark")]
+    assert descriptions[0] == descriptions[1]
+    one_day = tmp_path / "one-day"
+    materialize_frame(open_store(tmp_path / "operating"), MIDNIGHTS[-1:], one_day, "spark")
+    opened = open_frame(one_day, NAMES, digest(CATALOGUE))
+    assert sum(len(block.values) for block in opened.blocks()) == opened.rows > 0
 
 
 @contextmanager
