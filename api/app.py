@@ -13,6 +13,7 @@ from api.auth.oidc import open_logins
 from api.auth.shared_limits import SharedLimits
 from api.auth.token_request import install_token_errors
 from api.auth.tokens import open_auth
+from api.clients.records import LedgerClients
 from api.consents.endpoints import requests_router
 from api.consents.endpoints import router as consents_router
 from api.kit import openapi
@@ -174,7 +175,7 @@ def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Servi
             shadow=shadow,
             vectors=VectorStore(settings.vectors_path),
             engine=engine,
-            auth=open_auth(settings, engine, batcher),
+            auth=open_auth(settings, engine, batcher, LedgerClients),
             ledger=ledger,
             batcher=batcher,
             idempotency=open_idempotency_keys(

@@ -6,6 +6,7 @@ ApiError
 │   ├── KeyRingError           the signing keys are missing, unreadable or readable by others
 │   ├── LedgerKeyError         the ledger key is missing, wrong or readable by others
 │   ├── DatabaseSetupError     the database cannot be opened or is not durable
+│   ├── ClockError             the clock is much later than the ledger
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a saved bundle cannot be used
 │   └── AddressTakenError      the listen address is not available
@@ -45,6 +46,10 @@ class LedgerKeyError(StartError):
 
 class DatabaseSetupError(StartError):
     """The database cannot be opened or migrated, or its commits are not durable."""
+
+
+class ClockError(StartError):
+    """The clock is much later than the newest row of the ledger, so a command appends no row."""
 
 
 class ModelMissingError(StartError):
@@ -304,6 +309,10 @@ class UnsupportedMediaType(Problem, status=415, slug="unsupported-media-type", t
     """The body is not declared as JSON. Send JSON with the header `Content-Type: application/json`."""
 
 
+class ClientGone(Problem, status=499, slug="client-gone", title="The client closed the connection"):
+    """The client closed the connection before it had sent the whole body. This response is only logged."""
+
+
 class IdempotencyKeyReused(
     Problem, status=422, slug="idempotency-key-reused", title="The key belongs to another request"
 ):
@@ -349,6 +358,13 @@ class ClockSetBack(Problem, status=503, slug="clock-set-back", title="The clock 
     """The clock of the service is behind the last entry of the ledger, so nothing was stored.
 
     Ask the operator to correct the clock, then try again.
+    """
+
+
+class ClockSetForward(Problem, status=503, slug="clock-set-forward", title="The clock of the service is wrong"):
+    """The clock of the service was set forward while it runs, so nothing was stored.
+
+    Ask the operator to correct the clock, or to restart the service if the clock is right now.
     """
 
 

@@ -25,6 +25,7 @@ from api.auth.sessions import UserKind
 from api.auth.tokens import TOKEN_PATH
 from api.clients.service import ClientRegister
 from api.errors import AddressTakenError, ApiError, StartError
+from api.kit.clock_watch import watch
 from api.kit.connections import LimitedServer, connection_class
 from api.kit.fields import Purpose
 from api.kit.middleware import COUNTS_FOLDER
@@ -105,7 +106,7 @@ def _work(settings: Settings, listener: socket.socket, report: Connection | None
 def _run_server(settings: Settings, listener: socket.socket, echo: Callable[[str], None] | None) -> None:
     config = server_config(create_app(settings), settings)
     # the loop of uvicorn's own start, which is not used here
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with watch.running(), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(config, listener, echo))
 
 

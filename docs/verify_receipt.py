@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-def stop(message):  # exit code 2: nothing was checked
+def stop(message):  # exit code 2: the score cannot be verified
     print(message, file=sys.stderr)
     sys.exit(2)
 
@@ -28,7 +28,7 @@ def decoded(text):
 
 
 def once(pairs):
-    return dict(pairs) if len(dict(pairs)) == len(pairs) else sys.exit("NOT genuine: a name is given twice")
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else sys.exit("NOT genuine: a field occurs twice.")
 
 
 def check(answer, keys):
@@ -39,15 +39,15 @@ def check(answer, keys):
     public = {name: keys[names["kid"]][name] for name in ("crv", "kty", "x")}
     content = json.dumps(public, separators=(",", ":"), sort_keys=True).encode()
     thumbprint = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().strip("=")  # RFC 7638
-    yield thumbprint == names["kid"], "the ID of the key does not fit the key, so the key set was changed"
+    yield thumbprint == names["kid"], "the ID of a key does not match its key, so the key set was changed"
     key = Ed25519PublicKey.from_public_bytes(decoded(public["x"]))
     key.verify(decoded(signature), f"{header}.{payload}".encode())
     signed, found = (json.dumps(each, sort_keys=True) for each in (json.loads(decoded(payload)), answer))
     explanation = answer["assessment"]["explanation"] or {"base_points": 0, "contributions": []}
     points = explanation["base_points"] + sum(each["points"] for each in explanation["contributions"])
-    yield (names["alg"], names["typ"]) == ("Ed25519", "receipt+jws"), "it is signed as something else"
-    yield base64.urlsafe_b64encode(decoded(signature)).decode().strip("=") == signature, "the signature was altered"
-    yield signed == found, "what stands beside the receipt is not what was signed"
+    yield (names["alg"], names["typ"]) == ("Ed25519", "receipt+jws"), "the signature is not that of a score"
+    yield base64.urlsafe_b64encode(decoded(signature)).decode().strip("=") == signature, "the signature was changed"
+    yield signed == found, "the fields of the score differ from those that were signed"
     yield points == (answer["assessment"]["score"] or 0), "the points do not sum to the score"
 
 
@@ -59,11 +59,11 @@ try:
 except (ValueError, TypeError, KeyError):
     stop(f"{sys.argv[2]} is not a key set. Save the response of /.well-known/jwks.json.")
 try:
-    for holds, said in check(json.loads(score, object_pairs_hook=once), keys):
+    for holds, fault in check(json.loads(score, object_pairs_hook=once), keys):
         if not holds:
-            sys.exit(f"NOT genuine: {said}.")
+            sys.exit(f"NOT genuine: {fault}.")
 except InvalidSignature:
     sys.exit("NOT genuine: the signature does not match the score.")
-except Exception as error:  # noqa: BLE001 - whatever cannot be checked is not genuine
+except Exception as error:  # noqa: BLE001 - what cannot be read is not genuine
     sys.exit(f"NOT genuine: the file is not the response of POST /v1/scores ({type(error).__name__}: {error}).")
 print("Genuine: signed by the service, and the points sum to the score.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -11,9 +11,10 @@ import typer
 
 from features.home import state_folder
 from features.output import Output, OutputOption, print_json
+from features.wording import count_of
 
 if TYPE_CHECKING:
-    from features.ingest import IngestReport
+    from features.ingest import IngestReport, OperatingStore
 
 _MAX_ENDS: Final = 8
 """The days of which the console prints the number of sellers whose data end there."""
@@ -38,8 +39,13 @@ def ingest(
     Afterwards, the features of all sellers are computed as of the latest covered midnight and stored for scoring. If a
     file cannot be read, its table is rejected, the other tables are ingested, and the exit code is 2.
 
+    With --output json, `as_of` is the latest day on which the data of sellers end, `sellers_ending_earlier` is the
+    number of sellers whose data end before, and `sellers_by_as_of` has the number of sellers by day.
+
     Example: sellerscore ingest var/simulated --report
     """
+    import json
+
     from rich.console import Console
 
     from features.ingest import ingest as ingest_delivery
@@ -48,7 +54,7 @@ def ingest(
     with errors.status("Reading the delivery") as status:
         report = ingest_delivery(delivery, state_folder() / "operating", status.update)
     if output is Output.JSON:
-        typer.echo(report.to_json())
+        print_json(json.loads(report.to_json()) | _ends_of_data())
     else:
         _print_report(report)
     if page or page_file is not None:
@@ -67,8 +73,22 @@ def _problems(report: IngestReport) -> Iterator[str]:
         yield f"{'; '.join(table.why.rstrip('.') for table in report.rejected_tables)}. The other tables were ingested."
     quarantined = [table for table in report.tables if table.read and table.rejected == table.read]
     if quarantined:
-        tables = " and ".join(f"all {table.read:,} rows of {table.table}" for table in quarantined)
+        tables = " and ".join(f"all {count_of(table.read, 'row')} of {table.table}" for table in quarantined)
         yield f"{tables} were quarantined. Correct them by the rules above and deliver them again."
+
+
+def _ends_of_data() -> dict[str, object]:
+    """Return the day on which the data of sellers end, as JSON; nothing if no order is covered."""
+    from features.ingest import open_store
+    from features.pipeline import covered_days, sellers_by_end
+
+    store = open_store(state_folder() / "operating")
+    ends = sellers_by_end(store) if "orders" in covered_days(store) else {}
+    if not ends:
+        return {}
+    latest, sellers = max(ends), sum(ends.values())
+    by_day = {day.isoformat(): count for day, count in ends.items()}
+    return {"as_of": latest, "sellers_ending_earlier": sellers - ends[latest], "sellers_by_as_of": by_day}
 
 
 def _update_vectors(quiet: bool) -> None:
@@ -112,18 +132,22 @@ def _store_vectors(output: Output) -> str:
     if output is Output.JSON:
         found = {"as_of": newest.as_of.isoformat(), "sellers": sellers, "data": newest.data_version}
         return json.dumps(found if len(by_day) == 1 else found | {"sellers_by_as_of": by_day})
-    text = f"Vectors of {sellers:,} sellers as of {newest.as_of}, catalogue {newest.catalogue[:19]}"
+    text = f"Vectors of {count_of(sellers, 'seller')} as of {newest.as_of}, catalogue {newest.catalogue[:19]}"
     return text if len(by_day) == 1 else "\n".join([text.replace(f" as of {newest.as_of}", ""), *_ends(by_day)])
 
 
 def _ends(by_day: Mapping[str, int]) -> Iterator[str]:
     """Yield how many sellers have data up to each day, the latest first, a few days at most."""
-    yield "The data of sellers end on different days. Each seller is computed as of its own latest covered midnight:"
     days = list(by_day.items())
-    yield from (f"  {day}: {count:,} seller{'s' if count > 1 else ''}" for day, count in days[:_MAX_ENDS])
+    earlier, every = sum(count for _, count in days[1:]), sum(by_day.values())
+    yield (
+        f"The data of sellers end on different days: of {earlier:,} of {every:,} before {days[0][0]}. Each seller is "
+        "computed as of its own latest covered midnight:"
+    )
+    yield from (f"  {day}: {count_of(count, 'seller')}" for day, count in days[:_MAX_ENDS])
     if len(days) > _MAX_ENDS:
         rest = sum(count for _, count in days[_MAX_ENDS:])
-        yield f"  {days[-1][0]} to {days[_MAX_ENDS][0]}: {rest:,} seller{'s' if rest > 1 else ''}"
+        yield f"  {days[-1][0]} to {days[_MAX_ENDS][0]}: {count_of(rest, 'seller')}"
 
 
 @features_app.command("list")
@@ -181,7 +205,9 @@ def write_frame(
     as_of: Annotated[
         list[datetime] | None,
         typer.Option(
-            formats=["%Y-%m-%d"], metavar="DATE", help="A midnight of the frame; repeatable. The latest by default."
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="A midnight of the frame; repeatable. By default the latest, if the data of all sellers end there.",
         ),
     ] = None,
     engine: Annotated[
@@ -207,7 +233,7 @@ def write_frame(
 
     store = open_store(state_folder() / "operating")
     latest = latest_midnight(store)
-    days = sorted({day.date() for day in as_of or []}) or [latest]
+    days = sorted({day.date() for day in as_of or []}) or [_only_end(store)]
     _expect(
         days[-1] <= latest,
         f"{days[-1]} is not covered yet: orders and the tables that keep up with them were delivered through {latest}. "
@@ -220,7 +246,22 @@ def write_frame(
     if output is Output.JSON:
         print_json({"as_of": days, "rows": rows, "out": out})
     else:
-        typer.echo(f"{rows:,} rows, sellers as of {', '.join(map(str, days))}, in {out}")
+        typer.echo(f"{count_of(rows, 'row')}, sellers as of {', '.join(map(str, days))}, in {out}")
+
+
+def _only_end(store: OperatingStore) -> date:
+    """Return the midnight on which the data of all sellers end; raise BadParameter if they end on different days."""
+    from features.pipeline import latest_midnight, sellers_by_end
+
+    ends = list(sellers_by_end(store).items())
+    more = f" and {len(ends) - _MAX_ENDS:,} more days" if len(ends) > _MAX_ENDS else ""
+    days = ", ".join(f"{day} ({count:,})" for day, count in ends[:_MAX_ENDS])
+    _expect(
+        len(ends) <= 1,
+        f"The data of sellers end on different days: {days}{more}, with the number of sellers. Give the days with "
+        "--as-of. As of each day, the frame has the sellers whose data do not end before.",
+    )
+    return ends[0][0] if ends else latest_midnight(store)
 
 
 def _expect(holds: bool, otherwise: str) -> None:
@@ -273,7 +314,7 @@ def _rule_lines(report: IngestReport) -> Iterator[str]:
             hint = explanation.permitted or explanation.remedy
             yield f"  {table.table}: {count:,} {rule}: {explanation.wrong} {hint}"
         if table.erased:
-            yield f"  {table.table}: {table.erased:,} rows of erased sellers, not stored"
+            yield f"  {table.table}: {count_of(table.erased, 'row')} of erased sellers, not stored"
 
 
 def _example_lines(report: IngestReport) -> Iterator[str]:
@@ -285,5 +326,8 @@ def _example_lines(report: IngestReport) -> Iterator[str]:
     with open_engine() as engine:
         for table in (table for table in report.tables if table.rejected):
             file = folder / f"{table.table}.parquet"
-            yield f"  {table.table}: quarantined rows are in {file}. Examples, with ids shortened:"
+            yield (
+                f"  {table.table}: quarantined rows are in {file}. Examples by row of the delivered file, with ids "
+                "shortened:"
+            )
             yield from (f"    {line}" for line in example_lines(quarantine_reasons(engine, table, file)))

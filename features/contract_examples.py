@@ -16,7 +16,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "country": "country in which the seller is established",
     "base_currency": "currency of the seller's accounts",
     "category": "what the seller sells, in your platform's terms; sellers are compared within a category",
-    "onboarded_at": "when the seller joined the platform",
+    "onboarded_at": "when the seller joined the platform; of several versions, the earliest counts",
     "marketplace": "the marketplace of the store",
     "opened_at": "when the store opened",
     "order_id": "the order; unique across all stores",

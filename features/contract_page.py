@@ -42,16 +42,18 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
     ),
     "covers_through": DeliveryField(
         "object: table to date",
-        "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. If a "
-        "table has no entry, it counts as complete up to its last `known_at`. A score is computed as of the latest "
-        "midnight through which the seller's orders, and the tables that end at most a week before them, are complete. "
+        "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. A "
+        "table with an entry needs a file; a file without rows means that nothing happened. If a delivered table has "
+        "no entry, it counts as complete up to its last `known_at`. A score is computed as of the latest midnight "
+        "through which the seller's orders, and the tables that end at most a week before them, are complete. "
         "Later rows are accepted: they belong to days that are not complete yet.",
         f"table names; {_DAY}",
     ),
     "covers_stores": DeliveryField(
         "text",
-        "The stores for which `covers_through` holds. `all`: all stores of your platform; a store without rows sold "
-        "nothing. `listed`: only the stores of which the delivery has a row in any table, a repeated row included. See "
+        "The stores for which `covers_through` holds. `all`: all stores of your platform, which are those that any "
+        "delivery with `all` ever named; a store without rows sold nothing. `listed`: only the stores of which the "
+        "delivery has a row in any table, a repeated row included. See "
         "[Sellers whose data end on different days](#sellers-whose-data-end-on-different-days). Without the field, it "
         "is `all`, but a delivery that would silence most of the other stores is refused.",
         ", ".join(f"`{name}`" for name in COVERED_STORES),

@@ -53,7 +53,7 @@ def _reject(invalid: pd.Series, pairs: pd.DataFrame, column: str, allowed: str) 
         row = int(invalid.to_numpy().argmax())
         raise CatalogueError(
             f"{int(invalid.sum()):,} of {len(pairs):,} pairs have no valid {column}; the first is "
-            f"'{pairs[column].iloc[row]}' in row {row}. Give {allowed}."
+            f"'{pairs[column].iloc[row]}' in row {row + 1}. Give {allowed}."
         )
 
 

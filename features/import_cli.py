@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.output import Output, OutputOption, print_json
+from features.wording import count_of
 
 if TYPE_CHECKING:
     from features.importers import Check, ImportReport
@@ -132,7 +133,7 @@ def _write_template(folder: Path) -> None:
 def _format(checked: Check) -> str:
     lines = [str(checked.report), ""]
     for table, written in checked.report.written.items():
-        lines.append(f"{table}: {checked.accepted.get(table, 0):,} of {written:,} rows would be accepted")
+        lines.append(f"{table}: {checked.accepted.get(table, 0):,} of {count_of(written, 'row')} would be accepted")
         if checked.duplicates.get(table):
             lines.append(f"  {checked.duplicates[table]:,} duplicates")
         for each in checked.problems:

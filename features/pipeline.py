@@ -182,6 +182,17 @@ def latest_sellers(store: OperatingStore) -> pd.DataFrame:
     return sellers if store.covers_all_stores else latest_coverage(store, sellers)
 
 
+def sellers_by_end(store: OperatingStore) -> dict[date, int]:
+    """Return the number of sellers by the latest midnight that is covered for them, the latest first.
+
+    Example: `{date(2026, 3, 1): 40, date(2026, 2, 20): 2}` if the data of two sellers end earlier.
+    """
+    import pandas as pd
+
+    counts = pd.to_datetime(latest_sellers(store)["as_of"]).value_counts().sort_index(ascending=False)
+    return {day.date(): int(count) for day, count in zip(pd.DatetimeIndex(counts.index), counts, strict=True)}
+
+
 def covered_pairs(store: OperatingStore, midnights: Sequence[date]) -> pd.DataFrame:
     """Return the pairs of every seller known as of each midnight, without those after the data of the seller end."""
     import pandas as pd

@@ -1,7 +1,8 @@
 """Authorization of API calls: the kind of caller and the scope that an endpoint requires are in its signature.
 
 The token is verified before the body is read, so an unauthorized caller learns nothing about valid bodies. The client
-is looked up for each request, so a revoked client is rejected at once, even if its tokens have not expired.
+is looked up in the entries of the ledger for each request, so a revoked client is rejected at once, even if its tokens
+have not expired.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,10 +14,8 @@ from fastapi import Depends, Request, Response, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2
-from sqlalchemy import Engine
 
 from api import errors
-from api.auth import clients
 from api.auth.clients import Client
 from api.auth.rate_limits import Proof, address_of
 from api.auth.scopes import ClientKind, Scope
@@ -139,7 +138,7 @@ async def _authorize(request: Request, kinds: frozenset[ClientKind], scope: Scop
     request.state.response_headers = limit.headers
     if not limit.allowed:
         raise errors.TooManyRequests(headers=limit.headers)
-    client = await auth.batcher.submit(_find_active_clients, (auth.engine, claims.client_id))
+    client = await auth.batcher.submit(_find_active_clients, (auth, claims.client_id))
     if client.kind not in kinds:
         raise errors.WrongCaller
     if scope not in claims.scopes:
@@ -158,8 +157,9 @@ def _read_token(request: Request, auth: Auth, authorization: str | None) -> Clai
         raise
 
 
-def _find_active_clients(requests: Sequence[tuple[Engine, str]]) -> list[Client | Exception]:
+def _find_active_clients(requests: Sequence[tuple[Auth, str]]) -> list[Client | Exception]:
     # one query for all requests of a batch
-    with transaction(requests[0][0]) as connection:
-        active = clients.find_active(connection, {client_id for _, client_id in requests})
+    auth = requests[0][0]
+    with transaction(auth.engine) as connection:
+        active = auth.clients.find_active(connection, {client_id for _, client_id in requests})
     return [active.get(client_id) or errors.InvalidToken() for _, client_id in requests]

@@ -2,18 +2,20 @@
 
 A client is never deleted, only revoked, because scores name the bank that they were issued for. Secrets are stored as
 MACs.
+
+A person who can write to the database can change these tables. Authentication therefore accepts a client and its
+credentials only as `ClientRecords` has them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, ForeignKey, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
 from api.auth.credentials import ClientSecrets, is_outdated
@@ -57,11 +59,6 @@ _used_assertions = Table(
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
 )
 
-# built once: building a statement takes longer than running it
-_SELECT_ACTIVE: Final = select(clients).where(
-    clients.c.id.in_(bindparam("ids", expanding=True)), clients.c.revoked_at.is_(None)
-)
-
 
 @dataclass(frozen=True)
 class Client:
@@ -94,15 +91,25 @@ class Credentials:
 _to_client = row_to(Client)
 
 
+class ClientRecords(Protocol):
+    """The clients as signed entries record them, which nobody can change in the database alone."""
+
+    def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist and are not revoked.
+
+        It must be the first statement of its transaction: an older snapshot would look as if entries had been removed.
+
+        Raises:
+            DatabaseUnavailable: Entries are missing.
+        """
+
+    def has_credential(self, client_id: str, stored: str, now: datetime) -> bool:
+        """Return whether the client has this hash of a secret, or this public key, and it has not expired."""
+
+
 def find_client(connection: Connection, client_id: str) -> Client | None:
     """Return a client, revoked or not, or None."""
     return _to_client(connection.execute(select(clients).where(clients.c.id == client_id)).one_or_none())
-
-
-def find_active(connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
-    """Return those of the clients that exist and are not revoked."""
-    rows = connection.execute(_SELECT_ACTIVE, {"ids": list(client_ids)})
-    return {client.id: client for client in map(_to_client, rows)}
 
 
 def any_client(connection: Connection) -> bool:
@@ -130,10 +137,10 @@ def find_secret_hash(connection: Connection, client_id: str, name: str, now: dat
     return connection.execute(query).scalar_one_or_none()
 
 
-def public_keys(connection: Connection, client_id: str, now: datetime) -> list[dict[str, str]]:
-    """Return the valid public keys of a client, newest first."""
+def public_keys(connection: Connection, client_id: str, now: datetime) -> list[str]:
+    """Return the valid public keys of a client as JWKs, newest first."""
     query = select(client_keys.c.jwk).where(client_keys.c.client_id == client_id, is_valid(client_keys, now))
-    return [json.loads(jwk) for jwk in connection.scalars(query.order_by(client_keys.c.created_at.desc()))]
+    return list(connection.scalars(query.order_by(client_keys.c.created_at.desc())))
 
 
 def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, until: datetime, now: datetime) -> bool:

@@ -136,8 +136,9 @@ class Proof(StrEnum):
 class RateLimits:
     """The limits: calls per client, failed authentications per client and address, and per kind and address.
 
-    Strangers cannot lock others out: failures under the ID of a bank count only at their own address, and an address
-    above its limit gets 429 only if a proof fails. A valid secret, token or link is always accepted.
+    Strangers cannot lock others out at other addresses: failures under the ID of a bank count only where they occur. A
+    bank above its limit at an address gets 429 there, even with its valid secret. An address above its own limit gets
+    429 only if a proof fails.
     """
 
     calls: Limiter

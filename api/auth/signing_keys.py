@@ -217,7 +217,7 @@ class PublicKeys:
         if kid not in self._keys:
             key = OKPKey.import_key({name: self._jwks[kid][name] for name in ("kty", "crv", "x")})
             if key.thumbprint() != kid:
-                raise SignatureError("The ID of a trusted key does not fit the key: the key set was changed.")
+                raise SignatureError("The ID of a trusted key does not match its key: the key set was changed.")
             self._keys[kid] = key
         return self._keys[kid]
 

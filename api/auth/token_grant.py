@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import dataclass
@@ -97,14 +98,14 @@ def _claimed_client_id(proof: SecretProof | AssertionProof) -> str:
 
 def _authenticate_by_secret(auth: Auth, secret: str, client_id: str, now: datetime) -> Client:
     with transaction(auth.engine) as connection:
-        client = clients.find_client(connection, client_id)
+        client = auth.clients.find_active(connection, [client_id]).get(client_id)
         stored = clients.find_secret_hash(connection, client_id, secret_name(secret) or "", now)
     if is_outdated(stored):
         logger.warning("the client %s has a secret of a former version. Issue a new one with rotate.", client_id)
         raise InvalidClientError(_OUTDATED)
     # always, so that the time reveals nothing
-    valid = auth.secrets.verify(secret, stored)
-    if client is None or client.revoked_at is not None or not valid:
+    valid = auth.secrets.verify(secret, stored) and auth.clients.has_credential(client_id, stored or "", now)
+    if client is None or not valid:
         raise InvalidClientError
     return client
 
@@ -112,10 +113,11 @@ def _authenticate_by_secret(auth: Auth, secret: str, client_id: str, now: dateti
 def _authenticate_by_assertion(auth: Auth, assertion: str, client_id: str, now: datetime) -> Client:
     issuer = auth.tokens.issuer
     with transaction(auth.engine) as connection:
-        client = clients.find_client(connection, client_id)
-        keys = [public_key(jwk) for jwk in clients.public_keys(connection, client_id, now)]
+        client = auth.clients.find_active(connection, [client_id]).get(client_id)
+        stored = clients.public_keys(connection, client_id, now)
+    keys = [public_key(json.loads(jwk)) for jwk in stored if auth.clients.has_credential(client_id, jwk, now)]
     used = verify_assertion(assertion, keys, client_id=client_id, audiences=(issuer, issuer + TOKEN_PATH), now=now)
-    if client is None or client.revoked_at is not None:
+    if client is None:
         raise InvalidClientError
     with transaction(auth.engine, writes=True) as connection:
         first_use = clients.use_assertion(connection, client_id, used.jti_digest, until=used.until, now=now)

@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ from anyio import CapacityLimiter
 from cachetools import LRUCache
 from sqlalchemy import Engine
 
-from api.auth.clients import open_secrets
+from api.auth.clients import ClientRecords, open_secrets
 from api.auth.credentials import ClientSecrets
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
@@ -127,7 +127,7 @@ class AccessTokens:
 
 @dataclass(frozen=True)
 class Auth:
-    """The state that authentication needs: database, tokens, secrets, sessions, rate limits, keys of receipts."""
+    """The state that authentication needs: database, clients, tokens, secrets, sessions, rate limits, receipt keys."""
 
     engine: Engine
     batcher: RequestBatcher
@@ -135,6 +135,7 @@ class Auth:
     secrets: ClientSecrets
     sessions: Sessions
     receipts: KeyRing
+    clients: ClientRecords
     limits: RateLimits
     _threads: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _TOKEN_THREADS))
 
@@ -147,9 +148,17 @@ def open_auth(
     settings: Settings,
     engine: Engine,
     batcher: RequestBatcher,
+    records: Callable[[Mapping[str, Any]], ClientRecords],
     clock: Callable[[], float] = time.monotonic,
 ) -> Auth:
     """Read the signing keys, creating the first ones if there are none.
+
+    Args:
+        settings: The settings.
+        engine: Engine of the database.
+        batcher: Batches the look-ups of clients.
+        records: Returns the records of clients that are verified with the public keys of receipts.
+        clock: A clock in seconds for the rate limits.
 
     Raises:
         KeyRingError: The keys cannot be used.
@@ -157,13 +166,14 @@ def open_auth(
     calls = Policy("client", settings.rate_limit_calls, settings.rate_limit_seconds)
     failures = Policy("failures", settings.failed_logins, settings.failed_logins_seconds)
     address = Policy("address", failures.quota * _ADDRESS_FACTOR, failures.window)
-    client_secrets = open_secrets(settings.keys_path, engine)
+    client_secrets, receipts = open_secrets(settings.keys_path, engine), open_ring(settings, Use.RECEIPTS)
     return Auth(
         engine=engine,
         batcher=batcher,
         tokens=AccessTokens(open_ring(settings, Use.TOKENS), settings.issuer),
         secrets=client_secrets,
         sessions=Sessions(engine, client_secrets),
-        receipts=open_ring(settings, Use.RECEIPTS),
+        receipts=receipts,
+        clients=records(receipts.jwks),
         limits=RateLimits(*(Limiter(policy, clock) for policy in (calls, failures, address))),
     )

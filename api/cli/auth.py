@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from api.auth.scopes import ClientKind
-from api.cli.output import OutputOption, print_result, track_progress
+from api.cli.output import ClockOption, OutputOption, print_result, track_progress
 from features.output import Output
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ _PLURALS: Final = {
 
 _KeyFile = Annotated[
     Path | None,
-    typer.Option("--public-key", help="File with a public JWK (Ed25519, P-256, RSA), instead of a secret."),
+    typer.Option(
+        "--public-key",
+        help="File with the client's public key as a JWK (Ed25519, P-256 or RSA). The client then gets no secret.",
+    ),
 ]
-_Id = Annotated[str, typer.Argument(help="ID of the client, as create and list print it.")]
+_Id = Annotated[str, typer.Argument(help="ID of the client. The commands `create` and `list` print it.")]
 _Overlap = Annotated[
     float, typer.Option("--overlap-hours", min=0, max=720, help="Hours for which the former credentials stay valid.")
 ]
@@ -54,8 +57,8 @@ def commands_of(kind: ClientKind) -> typer.Typer:
     with_key = '"Example name" --public-key key.jwk'
     for name, command, about, examples in (
         ("create", create, "Create a client and print its secret once.", ('"Example name"', with_key)),
-        ("rotate", rotate, "Give a client a new secret or public key.", (f"{kind}-0123",)),
-        ("revoke", revoke, "Reject a client from now on. This cannot be undone.", (f"{kind}-0123",)),
+        ("rotate", rotate, "Replace the secret or public key of a client.", (f"{kind}-0123",)),
+        ("revoke", revoke, "Revoke a client: all its calls are rejected. This cannot be undone.", (f"{kind}-0123",)),
         ("list", list_clients, "List clients and their credentials.", ("--output json",)),
     ):
         lines = (f"Example: sellerscore {kind} {name} {example}" for example in examples)
@@ -71,11 +74,13 @@ def _kind(context: typer.Context) -> ClientKind:
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the client.")],
+    *,
     public_key: _KeyFile = None,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create a client and print its secret."""
-    with _credential(public_key) as (register, credential):
+    with _credential(public_key, clock_is_right=clock_is_right) as (register, credential):
         created = register.create(_kind(context), name, credential=credential, now=datetime.now(UTC))
     _print_client(created, "Created", output)
 
@@ -83,20 +88,24 @@ def create(
 def rotate(
     context: typer.Context,
     client_id: _Id,
+    *,
     public_key: _KeyFile = None,
     overlap_hours: _Overlap = 24.0,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Give a client a new credential."""
     overlap, now = timedelta(hours=overlap_hours), datetime.now(UTC)
-    with _credential(public_key) as (register, credential):
+    with _credential(public_key, clock_is_right=clock_is_right) as (register, credential):
         rotated = register.rotate(_kind(context), client_id, credential=credential, overlap=overlap, now=now)
     _print_client(rotated, "Rotated", output)
 
 
-def revoke(context: typer.Context, client_id: _Id, output: OutputOption = Output.TABLE) -> None:
+def revoke(
+    context: typer.Context, client_id: _Id, *, clock_is_right: ClockOption = False, output: OutputOption = Output.TABLE
+) -> None:
     """Revoke a client."""
-    with _database(writes=True) as engine:
+    with _writable_database(clock_is_right=clock_is_right) as engine:
         client = _register(engine).revoke(_kind(context), client_id, datetime.now(UTC))
     lines = [f"Revoked {client.id} ({client.name}). Its calls are rejected from now on."]
     print_result(output, _to_dict(client), lines)
@@ -118,62 +127,72 @@ def list_clients(context: typer.Context, output: OutputOption = Output.TABLE) ->
 
 
 def link(
-    client_id: Annotated[str, typer.Argument(help="ID of the operator, as create and list print it.")],
+    client_id: Annotated[str, typer.Argument(help="ID of the operator. The commands `create` and `list` print it.")],
+    *,
+    clock_is_right: ClockOption = False,
 ) -> None:
     """Print a link that logs an operator in to the review pages. It works once, within ten minutes.
 
+    The ledger records who can log in with it, and when it was created.
+
     Example: sellerscore operator link operator-0123
     """
-    from api.auth import clients
-    from api.auth.sessions import Sessions, UserKind
-    from api.errors import AccessError
-    from api.kit.database import transaction
+    from api.auth.clients import open_secrets
+    from api.auth.sessions import Sessions
     from api.settings import load_settings
 
     settings = load_settings()
-    with _database() as engine:
-        with transaction(engine) as connection:
-            client = clients.find_client(connection, client_id)
-        if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
-            raise AccessError(f'No active operator "{client_id}". Use an ID from `sellerscore operator list`.')
-        sessions = Sessions(engine, clients.open_secrets(settings.keys_path, engine))
-        typer.echo(sessions.login_url(UserKind.OPERATOR, client_id, settings.issuer, by="command"))
+    with _writable_database(clock_is_right=clock_is_right) as engine:
+        sessions = Sessions(engine, open_secrets(settings.keys_path, engine))
+        typer.echo(_register(engine).operator_link(sessions, client_id, settings.issuer, datetime.now(UTC)))
 
 
 @contextmanager
-def _database(*, writes: bool = False) -> Iterator[Engine]:
-    """Open the database. If the command writes to the ledger, a local checkpoint is saved at its end."""
+def _database() -> Iterator[Engine]:
     from api.kit.database import open_database
-    from api.ledger.local_checkpoints import saving_checkpoint
     from api.settings import load_settings
 
-    settings = load_settings()
-    engine = open_database(settings.database_url)
+    engine = open_database(load_settings().database_url)
     try:
-        with saving_checkpoint(settings, engine) if writes else nullcontext():
-            yield engine
+        yield engine
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _credential(public_key: Path | None) -> Iterator[tuple[ClientRegister, NewSecret | PublicKey]]:
+def _writable_database(*, clock_is_right: bool) -> Iterator[Engine]:
+    """Open the database for a command that appends to the ledger. A local checkpoint is saved at its end."""
+    from api.ledger.clock import require_plausible_clock
+    from api.ledger.local_checkpoints import saving_checkpoint
+    from api.settings import load_settings
+
+    with _database() as engine:
+        if not clock_is_right:
+            require_plausible_clock(engine, datetime.now(UTC))
+        with saving_checkpoint(load_settings(), engine):
+            yield engine
+
+
+@contextmanager
+def _credential(
+    public_key: Path | None, *, clock_is_right: bool
+) -> Iterator[tuple[ClientRegister, NewSecret | PublicKey]]:
     """Open the register of clients, and return it with the public key in a file or a new secret."""
     from api.auth.clients import open_secrets
     from api.auth.credentials import read_public_key
     from api.settings import load_settings
 
     key = None if public_key is None else read_public_key(public_key)
-    with _database(writes=True) as engine:
+    with _writable_database(clock_is_right=clock_is_right) as engine:
         yield _register(engine), key or open_secrets(load_settings().keys_path, engine).new()
 
 
 def _register(engine: Engine) -> ClientRegister:
-    from api.auth.signing_keys import Use, open_ring
+    from api.auth.signing_keys import Use, read_ring
     from api.clients.service import ClientRegister
     from api.settings import load_settings
 
-    return ClientRegister(engine, open_ring(load_settings(), Use.RECEIPTS))
+    return ClientRegister(engine, read_ring(load_settings(), Use.RECEIPTS))
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:
@@ -220,7 +239,7 @@ _MAX_DELAY: Final = 60 * 24 * 30
 _Use = Literal["receipts", "tokens"]
 
 _ADVICE: Final[Mapping[_Use, str]] = {
-    "receipts": "Keep the former keys. Without them, their signatures can only be verified with saved public keys.",
+    "receipts": "Keep the files of the former keys. Without them, only saved public keys can verify what they signed.",
     "tokens": "Tokens of the former keys stay valid for ten minutes after the new key starts to sign. Then you can "
     "delete the files of the former keys.",
 }
@@ -228,7 +247,7 @@ _ADVICE: Final[Mapping[_Use, str]] = {
 
 @keys_app.command("list")
 def list_keys(output: OutputOption = Output.TABLE) -> None:
-    """List the keys of both rings, oldest first, with their current role.
+    """List the keys of receipts and tokens, oldest first, with their current role.
 
     Example: sellerscore keys list
     """
@@ -255,11 +274,12 @@ def rotate_keys(
 ) -> None:
     """Create a new key. Running services load it within a minute, without a restart.
 
-    It signs after the delay. Receipts of former keys verify as long as the keys are kept; tokens of former keys verify
-    for ten minutes.
+    The new key starts to sign after the delay. What former keys signed stays valid: receipts as long as you keep the
+    files of these keys, tokens for ten minutes.
 
-    The master key is replaced at once, and all keys of sellers are wrapped again, which takes about a minute. If it is
-    interrupted, run it again: it continues. Backups from before need the former key: store it with them first.
+    `master` is different: the new master key is used at once, and the keys of all sellers are encrypted with it. This
+    takes about a minute. If the command is interrupted, run it again: it continues. Earlier backups can only be read
+    with the former master key. Store a copy of it with these backups first.
 
     Example: sellerscore keys rotate receipts
 
@@ -293,11 +313,11 @@ def _rotate_master(output: Output) -> None:
     try:
         with transaction(engine) as connection:
             total = connection.execute(select(func.count()).select_from(seller_keys)).scalar_one()
-        with saving_checkpoint(settings, engine), track_progress("Wrapping keys", total) as advance:
+        with saving_checkpoint(settings, engine), track_progress("Encrypting keys of sellers", total) as advance:
             keys = rotate_master_key(settings.keys_path, engine, advance)
     finally:
         engine.dispose()
-    done = f"The master key was replaced, and {keys:,} keys of sellers were wrapped again."
+    done = f"The master key was replaced. The keys of {keys:,} sellers were encrypted with the new one."
     print_result(output, {"keys": keys}, [done, "Make a new backup of the database and of the folder of keys."])
 
 

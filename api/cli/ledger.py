@@ -6,7 +6,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from api.cli.output import OutputOption, print_result, track_progress
+from api.cli.output import ClockOption, OutputOption, print_result, track_progress
 from features.output import Output
 
 if TYPE_CHECKING:
@@ -41,20 +41,23 @@ _MAX_LISTED: Final = 50
 def verify(
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="File of `ledger checkpoint` from another place; it reveals a removed tail."),
+        typer.Option(
+            help="File that `ledger checkpoint` wrote, and that you stored in another place. It shows if the last rows "
+            "of a chain were removed."
+        ),
     ] = None,
     since: Annotated[
         Path | None,
-        typer.Option(help="File of a checkpoint up to which the ledger was verified; only later rows are verified."),
+        typer.Option(help="File of a checkpoint that you trust. Only the rows from there on are verified."),
     ] = None,
     jwks: Annotated[
         Path | None, typer.Option(help="File with the trusted public keys; by default those of the state folder.")
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Verify every row, and report each fault. Exit code 0: whole; 1: faults; 2: it cannot be verified.
+    """Verify every row, and report each fault. Exit code 0: no faults; 1: faults; 2: the ledger cannot be verified.
 
-    The service may run meanwhile. The checkpoints that it writes to the state folder are compared, too.
+    The service can run at the same time. The ledger is also compared with the checkpoints in the state folder.
 
     Example: sellerscore ledger verify --checkpoint /elsewhere/checkpoint.json
 
@@ -72,13 +75,14 @@ def checkpoint(
         Path | None, typer.Option(help="File to write. Store it where database administrators have no access.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="URL", help="URL to post it to, https or http; with up to four attempts.")
+        str | None,
+        typer.Option(metavar="URL", help="URL to post the checkpoint to (https or http), with up to four attempts."),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Sign the current heads of all chains, and write them to a file or post them to a URL.
 
-    While serving, SELLERSCORE_CHECKPOINT_URL posts one every SELLERSCORE_CHECKPOINT_MINUTES.
+    The service posts checkpoints by itself if SELLERSCORE_CHECKPOINT_URL is set.
 
     Example: sellerscore ledger checkpoint --out checkpoint.json
     """
@@ -105,25 +109,31 @@ def checkpoint(
 @ledger_app.command()
 def erase(
     seller_id: Annotated[str, typer.Argument(help="ID of the seller.")],
-    reason: Annotated[str, typer.Option(help="Reason, which stays in the ledger. Name no person.")],
+    reason: Annotated[str, typer.Option(help="Reason. The ledger keeps it forever, so name no person.")],
+    *,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Erase a seller: destroy their ledger key, and delete their vectors, consents and delivered rows.
+    """Erase a seller: destroy the key of their ledger rows, and delete their vectors, consents and delivered rows.
 
     Example: sellerscore ledger erase S-000005 --reason "requested on 2026-02-01"
     """
     from api.auth.signing_keys import Use, open_ring
+    from api.ledger.clock import require_plausible_clock
     from api.operations.retention import erase_seller
     from features.store.vectors import VectorStore
 
+    now = datetime.now(UTC)
     with _open(writes=True) as (settings, engine, _):
+        if not clock_is_right:
+            require_plausible_clock(engine, now)
         report = erase_seller(
             engine,
             open_ring(settings, Use.RECEIPTS),
             VectorStore(settings.vectors_path),
             seller_id=seller_id,
             reason=reason,
-            now=datetime.now(UTC),
+            now=now,
             operating=settings.operating_path,
         )
     rows = sum(map(len, report.positions.values()))
@@ -142,9 +152,11 @@ def retain(
         int | None,
         typer.Option(min=1, help="Retention period in days; by default SELLERSCORE_RETENTION_DAYS."),
     ] = None,
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be deleted, and change nothing.")
     ] = False,
+    clock_is_right: ClockOption = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Delete the contents of scores after the retention period. The ledger still proves that they were issued.
@@ -155,6 +167,7 @@ def retain(
     """
     from api.auth.signing_keys import Use, open_ring
     from api.errors import InputError
+    from api.ledger.clock import require_plausible_clock
     from api.operations.retention import drop_expired, retention_cutoff
     from api.settings import load_settings
 
@@ -170,14 +183,16 @@ def retain(
     before = now - timedelta(days=period)
     with _open(must_exist=False, writes=not dry_run) as (_, engine, _):
         rows = retention_cutoff(engine, before)
-        if not dry_run:
+        if rows and not dry_run:
+            if not clock_is_right:
+                require_plausible_clock(engine, now)
             with track_progress("Deleting contents", sum(rows.values())) as advance:
                 rows = drop_expired(engine, open_ring(settings, Use.RECEIPTS), before=before, now=now, advance=advance)
-    done = "would be deleted" if dry_run else "were deleted and recorded"
+    done = "would be deleted" if dry_run else "were deleted"
     lines = [f"{chain}: {number:,}" for chain, number in rows.items()]
-    lines.append(f"{sum(rows.values()):,} contents from before {before:%Y-%m-%d %H:%M} UTC {done}.")
+    lines.append(f"The contents of {sum(rows.values()):,} rows from before {before:%Y-%m-%d %H:%M} UTC {done}.")
     if rows and not dry_run:
-        lines.append("Backups contain them until they are replaced.")
+        lines.append("The ledger records these deletions. Backups contain the contents until the backups are replaced.")
     print_result(output, {"before": before.isoformat(), "dry_run": dry_run, "rows": dict(rows)}, lines)
 
 
@@ -190,14 +205,21 @@ def verify_receipt(
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Verify the signature of a score, and that its points sum to it. Exit code 0: genuine; 2: not.
+    """Verify the signature of a score, and that its points sum to it.
+
+    Exit code 0: genuine; 1: not genuine, or signed by a key that is not trusted; 2: the score cannot be verified.
 
     Example: sellerscore verify-receipt score.json --jwks jwks.json
     """
+    from api.errors import SignatureError
     from api.ledger.receipts import load_trusted_keys, verify_receipt
     from api.settings import load_settings
 
-    receipt = verify_receipt(_read_file(file), load_trusted_keys(load_settings(), jwks))
+    try:
+        receipt = verify_receipt(_read_file(file), load_trusted_keys(load_settings(), jwks))
+    except SignatureError as error:
+        print_result(output, {"genuine": False, "reason": str(error)}, [f"NOT genuine: {error}"])
+        raise typer.Exit(1) from error
     result = receipt.outcome if receipt.score is None else f"score {receipt.score}, and its points sum to it"
     lines = [
         f"Genuine: {receipt.seller_id} at {receipt.scored_at}: {result}.",
@@ -259,15 +281,31 @@ def _report_lines(report: Report, scope: Scope) -> Iterator[str]:
         yield f"{fault.chain}, row {fault.position}: {fault.what}"
     if len(report.faults) > _MAX_LISTED:
         yield f"{len(report.faults) - _MAX_LISTED:,} more faults; --output json lists all."
-    yield f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} of them erased and recorded."
+    yield f"{report.rows:,} rows in {report.chains:,} chains."
+    if report.erased:
+        yield f"{report.erased:,} rows of erased sellers cannot be read. Their erasures are recorded."
     if report.retained:
-        yield f"{report.retained:,} contents were deleted after the retention period and recorded."
+        yield f"{report.retained:,} contents were deleted after the retention period. Their deletions are recorded."
     if scope.since is not None:
-        yield "Earlier rows were not verified: the checkpoint of --since was trusted."
-    has_checkpoint = scope.checkpoint is not None or scope.since is not None
-    covered = "the checkpoint" if has_checkpoint else "a checkpoint, because none was given"
-    yield f"{report.uncovered:,} rows are not covered by {covered}."
+        yield "Rows before the checkpoint of --since were not verified."
+    options = [
+        name for name, tips in (("--checkpoint", scope.checkpoint), ("--since", scope.since)) if tips is not None
+    ]
+    yield f"Compared with {_compared_checkpoints(options, len(scope.local))}."
+    if options:
+        yield f"{report.uncovered:,} rows are later than {'both' if options[1:] else 'this checkpoint'}."
+    else:
+        yield f"{report.uncovered:,} rows are not covered by a checkpoint from another place. Use --checkpoint."
     yield f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole."
+
+
+def _compared_checkpoints(options: Sequence[str], local: int) -> str:
+    found = []
+    if options:
+        found.append(f"the checkpoint{'s' * (len(options) > 1)} of {' and '.join(options)}")
+    if local:
+        found.append(f"{local:,} checkpoint{'s' * (local > 1)} in the state folder")
+    return " and ".join(found) or "no checkpoint"
 
 
 def _read_file(path: Path) -> bytes:

@@ -5,7 +5,7 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -118,10 +118,19 @@ def score_portfolio(
     lines = [
         *(f"{outcome:<22}{count:>9,}" for outcome, count in report.outcomes.items()),
         f"{'all':<22}{report.sellers:>9,}  in {out}",
+        *_ends_of_data(report.sellers_by_as_of),
         f"Points sum to the score in {report.summing:,} of {report.scored:,} scored rows.",
         NOTICE,
     ]
     print_result(output, {"notice": NOTICE, "out": str(out), **asdict(report)}, lines)
+
+
+def _ends_of_data(sellers_by_day: Mapping[str, int]) -> Iterator[str]:
+    """Yield the day on which the data of sellers end, and how many end earlier."""
+    if sellers_by_day:
+        (latest, _), *earlier = sellers_by_day.items()
+        count = sum(sellers for _, sellers in earlier)
+        yield f"Data through {latest}. Sellers whose data end earlier: {count:,} (column as_of)."
 
 
 def _write_svg(path: Path, preview: ScorePreview) -> None:

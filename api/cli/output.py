@@ -13,6 +13,16 @@ from features.output import Output, print_json
 OutputOption = Annotated[Output, typer.Option("--output", help="Output format: text for people, or JSON.")]
 """The type of the parameter `output` of every command that prints a result."""
 
+ClockOption = Annotated[
+    bool,
+    typer.Option(
+        "--clock-is-right",
+        help="Confirm that the clock is right. Without it, the command is refused if the newest row of the ledger is "
+        "more than 25 hours old.",
+    ),
+]
+"""The type of the parameter `clock_is_right` of every command that appends to the ledger."""
+
 
 def print_result(output: Output, value: object, lines: Iterable[str]) -> None:
     """Print a result: a value as JSON, or lines for people."""

@@ -1,4 +1,4 @@
-"""Ledger entries of clients and their credentials, and the check of the tables against them."""
+"""Ledger entries of clients and their credentials, the clients that they record, and the check of the tables."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from scoring.canonical import canonical_json
 _CREATED: Final = "created"
 _ROTATED: Final = "rotated"
 _REVOKED: Final = "revoked"
+_LINKED: Final = "linked"
+
+_UNKNOWN: Final = "the entry is about a client that does not exist or is revoked"
 
 
 def creation_entry(client: Client, credential: NewSecret | PublicKey | None) -> bytes:
@@ -32,13 +35,19 @@ def creation_entry(client: Client, credential: NewSecret | PublicKey | None) -> 
 
 def rotation_entry(client: Client, credential: NewSecret | PublicKey, former_until: datetime) -> bytes:
     """Return the ledger content of a new credential; former ones expire at a time."""
-    fields = {"client_id": client.id, "former_until": format_timestamp(former_until)}
-    return canonical_json({"action": _ROTATED, "credential": _credential_fields(credential), **fields})
+    fields = {"client_id": client.id, "kind": str(client.kind), "name": client.name}
+    until = {"former_until": format_timestamp(former_until)}
+    return canonical_json({"action": _ROTATED, "credential": _credential_fields(credential), **fields, **until})
 
 
 def revocation_entry(client: Client) -> bytes:
     """Return the ledger content of the revocation of a client."""
     return canonical_json({"action": _REVOKED, "client_id": client.id})
+
+
+def link_entry(client: Client) -> bytes:
+    """Return the ledger content of a login link that a command printed. The link itself is not recorded."""
+    return canonical_json({"action": _LINKED, "client_id": client.id})
 
 
 def serialize_key(key: PublicKey) -> str:
@@ -61,8 +70,8 @@ def _digest(stored: object) -> str:
 
 
 @dataclass
-class _RecordedClient:
-    """A client as the ledger records it: the expected rows of the tables."""
+class RecordedClient:
+    """A client as the ledger records it: the expected rows of the tables, with digests of credentials."""
 
     header: Header
     row: dict[str, Any]
@@ -81,6 +90,53 @@ class _RecordedClient:
         for row in (*self.secrets.values(), *self.keys.values()):
             row["expires_at"] = min(row["expires_at"] or until, until)
 
+    def accepts(self, stored: str, now: datetime) -> bool:
+        """Return whether it has a credential that is stored like this and has not expired."""
+        digest, moment = _digest(stored), format_timestamp(now)
+        rows = [
+            *(row for row in self.secrets.values() if row["hash"] == digest),
+            *(row for row in self.keys.values() if row["jwk"] == digest),
+        ]
+        return any(row["expires_at"] is None or row["expires_at"] > moment for row in rows)
+
+
+class ClientHistory:
+    """The clients that entries record, by ID; the entries are added in order.
+
+    Example: `history.add(header, {"action": "revoked", "client_id": "bank-3f9c"})` is None.
+    """
+
+    def __init__(self) -> None:
+        self.clients: dict[str, RecordedClient] = {}
+
+    def add(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Add an entry, and return its fault or None.
+
+        Raises:
+            KeyError, TypeError: The content is not of a client.
+        """
+        client_id, action = content["client_id"], content["action"]
+        recorded = self.clients.get(client_id)
+        if header.chain != CLIENTS_CHAIN:
+            return "the entry of a client is not in the chain of clients"
+        if action == _CREATED or (action == _ROTATED and recorded is None):
+            if recorded is not None:
+                return "the client is created twice"
+            row = {"kind": content["kind"], "name": content["name"], "created_at": header.recorded_at}
+            created = RecordedClient(header, {**row, "revoked_at": None})
+            created.add(header, content["credential"])
+            self.clients[client_id] = created
+            # only if the entry of the creation is missing or has no valid signature
+            return None if action == _CREATED else _UNKNOWN
+        if recorded is None or recorded.row["revoked_at"] is not None:
+            return _UNKNOWN
+        if action == _REVOKED:
+            recorded.row["revoked_at"] = header.recorded_at
+        elif action != _LINKED:
+            recorded.expire(content["former_until"])
+            recorded.add(header, content["credential"])
+        return None
+
 
 class ClientCheck(SignedContentCheck):
     """Compares the tables of clients, their secrets and their keys with the chain of clients.
@@ -90,13 +146,13 @@ class ClientCheck(SignedContentCheck):
 
     def __init__(self, jwks: Mapping[str, Any]) -> None:
         super().__init__(jwks)
-        self._clients: dict[str, _RecordedClient] = {}
+        self._history = ClientHistory()
 
     def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
         """Yield the differences between the tables and the chain of clients."""
         if chain == CLIENTS_CHAIN:
             yield from self._compare_tables(connection)
-        self._clients = {}
+        self._history = ClientHistory()
 
     def other_chains(self, connection: Connection, chains: Set[str]) -> Iterator[LedgerFault]:
         """Yield the faults of the tables if no client is in the ledger."""
@@ -104,26 +160,7 @@ class ClientCheck(SignedContentCheck):
 
     def client(self, header: Header, content: Mapping[str, Any]) -> str | None:
         """Return the fault of the row of a client, or None."""
-        client_id, action = content["client_id"], content["action"]
-        recorded = self._clients.get(client_id)
-        if header.chain != CLIENTS_CHAIN:
-            return "the entry of a client is not in the chain of clients"
-        if action == _CREATED:
-            row = {"kind": content["kind"], "name": content["name"], "created_at": header.recorded_at}
-            created = _RecordedClient(header, {**row, "revoked_at": None})
-            created.add(header, content["credential"])
-            if recorded is not None:
-                return "the client is created twice"
-            self._clients[client_id] = created
-            return None
-        if recorded is None or recorded.row["revoked_at"] is not None:
-            return "the entry is about a client that does not exist or is revoked"
-        if action == _REVOKED:
-            recorded.row["revoked_at"] = header.recorded_at
-        else:
-            recorded.expire(content["former_until"])
-            recorded.add(header, content["credential"])
-        return None
+        return self._history.add(header, content)
 
     def _compare_tables(self, connection: Connection) -> Iterator[LedgerFault]:
         stored = {row.pop("id"): row for row in stored_rows(connection, clients)}
@@ -133,7 +170,7 @@ class ClientCheck(SignedContentCheck):
             row["hash"] = _digest(row["hash"])
         for row in keys.values():
             row["jwk"] = _digest(row["jwk"])
-        for client_id, client in self._clients.items():
+        for client_id, client in self._history.clients.items():
             faults = [*compare_row("the table of clients", client.row, stored.pop(client_id, None), "the client")]
             for name, expected in client.secrets.items():
                 found = secrets.pop((client_id, name), None)

@@ -1,4 +1,4 @@
-"""Clients: create, rotate and revoke. The ledger records each change without the secret.
+"""Clients: create, rotate, revoke, and login links of operators. The ledger records each without the secret.
 
 The chain of clients is locked first, so that concurrent changes have the same order in the tables and in the ledger.
 """
@@ -16,6 +16,7 @@ from api.auth import clients as repository
 from api.auth.clients import Client, client_keys, client_secrets, clients, is_valid
 from api.auth.credentials import NewSecret, PublicKey
 from api.auth.scopes import ClientKind
+from api.auth.sessions import Sessions, UserKind
 from api.auth.signing_keys import KeyRing
 from api.clients import ledger_entries
 from api.errors import AccessError
@@ -110,6 +111,21 @@ class ClientRegister:
             connection.execute(clients.update().where(clients.c.id == client_id).values(revoked_at=now))
             self._append(connection, ledger_entries.revocation_entry(client), now)
             return _require_client(connection, kind, client_id)
+
+    def operator_link(self, sessions: Sessions, client_id: str, address: str, now: datetime) -> str:
+        """Record that a login link of an operator is created, and return its URL at the address of the service.
+
+        Raises:
+            AccessError: There is no such operator, or it is revoked.
+            DatabaseUnavailable: No link was created.
+        """
+        with transaction(self.engine, writes=True) as connection:
+            lock_chain(connection, CLIENTS_CHAIN)
+            client = repository.find_client(connection, client_id)
+            if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
+                raise AccessError(f'No active operator "{client_id}". Use an ID from `sellerscore operator list`.')
+            self._append(connection, ledger_entries.link_entry(client), now)
+        return sessions.login_url(UserKind.OPERATOR, client_id, address, by="command")
 
     def _append(self, connection: Connection, content: bytes, now: datetime) -> None:
         append_signed(connection, self.ring, EntryDraft(CLIENTS_CHAIN, EntryKind.CLIENT, content, now))

@@ -50,6 +50,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._receiving = True
         self._since = self.loop.time()
         self._piece = self._head = 0
+        self._in_head = True
 
     def connection_made(self, transport: Any) -> None:
         """Close another connection if there are too many."""
@@ -78,16 +79,15 @@ class LimitedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes, up to the size limit of a head."""
-        for start in range(0, len(data), _PIECE_BYTES):
-            if self.transport.is_closing():
-                return
-            piece = data[start : start + _PIECE_BYTES]
+        while data and not self.transport.is_closing():
+            # no byte beyond the limit is parsed as part of a head: a request that has started gets no 431
+            size = min(_PIECE_BYTES, MAX_HEAD_BYTES - self._head) if self._in_head else _PIECE_BYTES
+            piece, data = data[:size], data[size:]
             self._piece = len(piece)
             self._head += self._piece
             super().data_received(piece)
-            if self._head > MAX_HEAD_BYTES:
+            if self._head > MAX_HEAD_BYTES or (self._in_head and self._head == MAX_HEAD_BYTES):
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-                return
 
     def on_message_begin(self) -> None:
         """Start the time and the count of bytes of a request."""
@@ -97,14 +97,19 @@ class LimitedConnection(HttpToolsProtocol):
         self._receiving, self._since, self._head = True, self.loop.time(), self._piece
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._in_head = False
+        super().on_headers_complete()
+
     def on_body(self, body: bytes) -> None:
         """Leave the body out of the count of bytes."""
         self._head -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Stop the time of a request."""
-        self._receiving = False
+        """Stop the time of a request, and begin the next head."""
+        self._receiving, self._in_head, self._head = False, True, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Header
 
 from api.errors import PreconditionFailed
+from api.kit.openapi import RATE_HEADERS
 from scoring.canonical import sha256
 
 ETAG_HEADER: Final[dict[str, Any]] = {
@@ -25,6 +27,11 @@ IfMatch = Annotated[
         examples=['"sha256:9b02"'],
     ),
 ]
+
+
+def not_modified(headers: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """Describe the response 304 with its headers, for the `responses` parameter of a route."""
+    return {304: {"description": "The ETag still identifies the content.", "headers": {**headers, **RATE_HEADERS}}}
 
 
 def etag_of(body: bytes) -> str:

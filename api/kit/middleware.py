@@ -27,7 +27,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import MAX_BODY_BYTES, BodyTooLarge, MalformedJson
+from api.errors import MAX_BODY_BYTES, BodyTooLarge, ClientGone, MalformedJson
 from api.kit.problems import MAX_NAME, ErrorRenderer
 
 access = logging.getLogger("api.access")
@@ -171,17 +171,21 @@ class BodyChecks:
             response = await self._render_error(Request(scope), BodyTooLarge())
             await response(scope, receive, send)
             return
-        body = bytearray()
+        body, is_complete = bytearray(), declared == "0" and "transfer-encoding" not in headers
 
         async def receive_checked() -> Message:
+            nonlocal is_complete
             message = await receive()
             body.extend(message.get("body", b""))
             try:
+                if message["type"] == "http.disconnect" and not is_complete:
+                    raise ClientGone
                 if len(body) > MAX_BODY_BYTES:
                     raise BodyTooLarge
-                if is_json and body and message["type"] == "http.request" and not message.get("more_body", False):
+                is_complete = not message.get("more_body", False)
+                if is_json and body and message["type"] == "http.request" and is_complete:
                     check_json_body(bytes(body))
-            except (BodyTooLarge, MalformedJson) as problem:
+            except (BodyTooLarge, ClientGone, MalformedJson) as problem:
                 # while a body is read, the framework passes on only its own exception
                 raise HTTPException(problem.status) from problem
             return message

@@ -138,7 +138,11 @@ def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
     Raises:
         DecryptionError: It was changed, or wrapped by another master key.
     """
-    return decrypt(master, key.wrapped, _bound(key.seller_id, key.subject))
+    try:
+        return decrypt(master, key.wrapped, _bound(key.seller_id, key.subject))
+    except TypeError as error:
+        # SQLite stores a value of any type in any column
+        raise DecryptionError from error
 
 
 def destroy_key(connection: Connection, seller_id: str) -> None:

@@ -20,10 +20,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
-from api.auth.signing_keys import KeyRing, Use, open_ring
+from api.auth.signing_keys import KeyRing, Use, open_ring, read_ring
 from api.errors import DatabaseUnavailable, InputError, SignatureError
 from api.kit.background import DegradedConditions
-from api.kit.database import snapshot
+from api.kit.database import snapshot, transaction
 from api.kit.files import write_atomically
 from api.ledger import store
 from api.ledger.chain import START, Tip
@@ -34,6 +34,7 @@ from api.settings import Settings
 INTERVAL_SECONDS: Final = 5.0
 
 _LATEST: Final = "latest.json"
+_CONFLICT: Final = "conflict-{}.json"
 _SIZE: Final = 50_000_000
 """Bytes of the largest checkpoint that is read: a chain takes about 150."""
 
@@ -83,10 +84,9 @@ class LocalCheckpoints:
         self._engine = engine
         self._keys = keys
         self._degraded = degraded
-        self._conflicts = self._read_conflicts()
 
     def keep_conflict(self) -> None:
-        """Keep the last checkpoint if the ledger lacks its rows, and report all chains that lack rows.
+        """Keep the last checkpoint if the ledger lacks its rows. Report all chains that lack rows, or that none does.
 
         Raises:
             InputError: A checkpoint cannot be read, or its signature is invalid.
@@ -123,15 +123,12 @@ class LocalCheckpoints:
         with snapshot(self._engine) as connection:
             tips = store.tips(connection)
             lost = lost_rows(connection, {chain: tip for chain, tip in saved.items() if tips.get(chain) != tip})
-        # another process of the service may have found the loss; each reports it
-        if lost or self._read_conflicts() - self._conflicts:
+        # a command may have kept a checkpoint; the operator may have restored the rows or deleted the file
+        if lost or "ledger" in self._degraded.parts or any(self._folder.glob(_CONFLICT.format("*"))):
             self._keep_conflict()
         if tips != saved:
             content = sign_checkpoint(tips, self._keys(), datetime.now(UTC))
             write_atomically(latest, content + b"\n", private=True)
-
-    def _read_conflicts(self) -> set[Path]:
-        return set(self._folder.glob("conflict-*.json"))
 
     def _keep_conflict(self) -> None:
         latest = self._folder / _LATEST
@@ -140,15 +137,12 @@ class LocalCheckpoints:
             lost = sorted({chain for checkpoint in checkpoints for chain in lost_rows(connection, checkpoint)})
             latest_lost = latest.exists() and lost_rows(connection, checkpoints[-1])
         if latest_lost:
-            latest.rename(self._folder / f"conflict-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json")
-        if lost:
-            self._degraded.report(
-                "ledger",
-                f"the database lacks rows of {len(lost)} chains that a checkpoint in {self._folder.name}/ covers. Run "
-                "`sellerscore ledger verify`.",
-                ", ".join(lost),
-            )
-        self._conflicts = self._read_conflicts()
+            latest.rename(self._folder / _CONFLICT.format(f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"))
+        what = (
+            f"the database lacks rows of {len(lost)} chains that a checkpoint in {self._folder.name}/ covers. Run "
+            "`sellerscore ledger verify`."
+        )
+        self._degraded.report("ledger", what if lost else None, ", ".join(lost))
 
 
 @contextmanager
@@ -160,10 +154,13 @@ def saving_checkpoint(settings: Settings, engine: Engine) -> Iterator[None]:
     Example: `with saving_checkpoint(settings, engine): register.revoke(kind, client_id, now)`.
 
     Raises:
-        KeyRingError: The keys of receipts cannot be used. Nothing was stored.
+        KeyRingError: The keys of receipts cannot be used, or are missing although the ledger has rows. Nothing was
+            stored.
     """
-    # a key that cannot be used stops the command before it stores anything
-    ring = open_ring(settings, Use.RECEIPTS)
+    # a key that cannot be used stops the command before it stores anything; entries of a new key would not be accepted
+    with transaction(engine) as connection:
+        is_new = not store.tips(connection)
+    ring = (open_ring if is_new else read_ring)(settings, Use.RECEIPTS)
     try:
         yield
     finally:

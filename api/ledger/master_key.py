@@ -151,8 +151,9 @@ def _wrap_again(key: WrappedSellerKey, new: bytes, former: bytes) -> dict[str, o
             unwrap(new, key)
         except DecryptionError as error:
             raise LedgerKeyError(
-                f"The key of the seller with the pseudonym {key.subject} is wrapped by neither master key. Run "
-                "`sellerscore ledger verify`, and restore it from a backup. Nothing is lost: run the rotation again."
+                f"Neither the former nor the new master key decrypts the key of the seller with the pseudonym "
+                f"{key.subject}. Run `sellerscore ledger verify`, restore this key from a backup, and run the rotation "
+                "again. Nothing is lost."
             ) from error
         return None
     return {"of": key.seller_id, "former": key.wrapped, "again": wrap(new, key.seller_id, key.subject, plain)}

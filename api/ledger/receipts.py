@@ -95,7 +95,7 @@ def _parse(body: bytes) -> dict[str, Any]:
         content = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise SignatureError(
-            "The file is not a JSON object with unique names. Use the complete response of the API."
+            "The file is not a JSON object, or a name occurs twice in it. Use the complete response of the API."
         ) from error
     if not isinstance(content, dict):
         raise SignatureError("The file is not a JSON object. Use the complete response of the API.")

@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import make_url
 
-from api.errors import ClockSetBack, DatabaseSetupError, LedgerKeyError
+from api.errors import ClockSetBack, ClockSetForward, DatabaseSetupError, LedgerKeyError
+from api.kit.clock_watch import watch
 from api.kit.database import metadata, open_database, transaction
 from api.kit.fields import format_timestamp
 from api.ledger import chain as hashing
@@ -204,6 +205,9 @@ def _build_row(draft: EntryDraft, tip: Tip, subject: str, key: bytes | None) -> 
     if hashing.is_earlier(draft.recorded_at, tip.recorded_at):
         logger.error("the clock was set back: the last row of the chain %s is of %s", draft.chain, tip.recorded_at)
         raise ClockSetBack
+    if step := watch.step():
+        logger.error("the clock was set forward by %.0f seconds while the service runs", step)
+        raise ClockSetForward
     content = hashing.salted(draft.content)
     commitment = hashing.commit(content)
     header = Header(draft.chain, tip.position + 1, draft.kind, format_timestamp(draft.recorded_at), subject)
@@ -259,6 +263,11 @@ def tips(connection: Connection, chain: str | None = None) -> dict[str, Tip]:
     query = select(*cast_columns(chains)).order_by(chains.c.name)
     rows = connection.execute(query if chain is None else query.where(chains.c.name == chain))
     return {name: Tip(position, head, recorded_at) for name, position, head, recorded_at in rows}
+
+
+def newest_time(connection: Connection) -> str:
+    """Return the latest time of a row, as the ledger stores it; empty if there are no rows."""
+    return max((tip.recorded_at for tip in tips(connection).values()), default="")
 
 
 def rows_of(connection: Connection, chain: str) -> Iterator[Row]:

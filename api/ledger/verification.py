@@ -33,6 +33,9 @@ _ATTEMPTS: Final = 3
 
 _CACHED_KEYS: Final = 1_000
 
+_SHOWN: Final = 80
+"""Characters of a damaged name that are reported."""
+
 _raw_position: Final[ColumnClause[Any]] = literal_column("ledger.position")
 _raw_chain: Final[ColumnClause[Any]] = literal_column("ledger.chain")
 """As stored: SQLite stores a value of any type in any column, and a page must follow its last row whatever its type."""
@@ -83,9 +86,11 @@ class Verifier:
         with self.connect() as connection:
             stored = list(connection.execute(_CHAINS).scalars())
             tips = store.tips(connection)
-        names = sorted({*stored, *tips, *self.scope.chains})
+        # SQLite stores bytes as a name, too; the rows are missing in their chain
+        damaged = {name for name in stored if not isinstance(name, str)}
+        names = sorted({*stored, *tips, *self.scope.chains} - damaged)
         counts, found = Counts(), 0
-        faults: list[LedgerFault] = []
+        faults = [LedgerFault(str(name)[:_SHOWN], 0, "the name of the chain is not text") for name in damaged]
         for name in names:
             chain_counts, chain_faults = self._chain_with_attempts(name)
             found += chain_counts.rows > 0

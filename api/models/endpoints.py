@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, Operator, require_scope
 from api.auth.scopes import Scope
-from api.kit.etags import ETAG_HEADER, IfNoneMatch, etag_of, matches_any
-from api.kit.openapi import RATE_HEADERS, responses
+from api.kit.etags import ETAG_HEADER, IfNoneMatch, etag_of, matches_any, not_modified
+from api.kit.openapi import responses
 from api.models import card
 from api.models.bundle_store import ServedModel
 from api.models.schemas import ModelCard, Reasons
@@ -21,9 +21,7 @@ _CACHE_HEADERS: Final[dict[str, Any]] = {
     "Cache-Control": {"description": "Revalidate for each use.", "schema": {"type": "string"}},
 }
 
-_NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "The ETag still identifies the content.", "headers": {**_CACHE_HEADERS, **RATE_HEADERS}}
-}
+_NOT_MODIFIED: Final = not_modified(_CACHE_HEADERS)
 
 
 async def _champion(request: Request) -> ServedModel:

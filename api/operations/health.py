@@ -1,6 +1,6 @@
 """`GET /health/live` and `GET /health/ready`, without a token.
 
-The service is ready if the database stores a row, the clock is not behind the ledger, vectors are stored, and the
+The service is ready if the database stores a row, the clock is not wrong, vectors are stored, and the
 current model can assess one of them.
 """
 
@@ -12,11 +12,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from api.errors import DatabaseUnavailable, NotReady
+from api.kit.clock_watch import watch
 from api.kit.database import transaction
 from api.kit.fields import Day, ResponseModel, format_timestamp
 from api.kit.openapi import problem_responses
 from api.ledger.chain import is_earlier
-from api.ledger.store import tips
+from api.ledger.store import newest_time
 from api.scores.inputs import to_vector
 from api.services import Services, ServicesDep
 from features.errors import StoreError
@@ -97,10 +98,15 @@ def _database_failures(services: Services, now: datetime) -> Iterator[str]:
         return
     try:
         with transaction(services.engine) as connection:
-            latest = max((tip.recorded_at for tip in tips(connection).values()), default="")
+            latest = newest_time(connection)
     except DatabaseUnavailable:
         yield unavailable
         return
+    if step := watch.step():
+        yield (
+            f"clock: it was set forward by {step:.0f} seconds while the service runs. Correct it, or restart the "
+            "service if it is right now."
+        )
     if is_earlier(now, latest):
         yield f"clock: {format_timestamp(now)} is earlier than the last entry of the ledger ({latest}). Set the clock."
 

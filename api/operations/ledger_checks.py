@@ -10,12 +10,13 @@ from api.consents.ledger_entries import ConsentCheck
 from api.ledger.checks import Check
 from api.products.ledger_entries import ProductCheck
 from api.reviews.ledger_entries import ReviewCheck
+from api.reviews.used_corrections import UsedCorrectionCheck
 from api.scores.idempotency_check import IdempotencyKeyCheck
 from api.scores.ledger_entries import ScoreIndexCheck
 
 
 def all_checks(jwks: Mapping[str, Any]) -> tuple[Check, ...]:
-    """Return the checks of all tables: scores, idempotency keys, consents, reviews, products and clients.
+    """Return the checks of all tables: scores, idempotency keys, consents, reviews, corrections, products and clients.
 
     Example: `verify(engine, ledger, all_checks(ring.jwks)).faults` is `()` if the ledger and all tables are whole.
     """
@@ -24,6 +25,7 @@ def all_checks(jwks: Mapping[str, Any]) -> tuple[Check, ...]:
         IdempotencyKeyCheck(),
         ConsentCheck(),
         ReviewCheck(),
+        UsedCorrectionCheck(),
         ProductCheck(jwks),
         ClientCheck(jwks),
     )

@@ -16,6 +16,7 @@ from typing import Final
 from starlette.datastructures import State
 
 from api.auth.signing_keys import KeyRing, Use, read_ring
+from api.clients.records import LedgerClients
 from api.errors import KeyRingError, ModelMissingError, StartError
 from api.kit.background import DegradedConditions, RepeatingTask
 from api.models.bundle_store import ServedModel, drop_pointer, save_pointer
@@ -73,7 +74,8 @@ class ModelReloader:
             return
         services.degraded.report("keys", None)
         if receipts.jwks != services.receipts.jwks:
-            self._state.services = replace(services, auth=replace(services.auth, receipts=receipts))
+            clients = LedgerClients(receipts.jwks)
+            self._state.services = replace(services, auth=replace(services.auth, receipts=receipts, clients=clients))
             logger.info(
                 "receipts are signed by %s; %d keys are published", _signer(receipts), len(receipts.jwks["keys"])
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,8 @@ from scoring.sheet import FeatureEntry
 
 NO_BAND: Final = "none"
 """Confirms that the seller gets no band."""
+
+audit = logging.getLogger("api.audit")
 
 _LIMITS: Final = {"ratio": (0.0, 1.0), "pp": (-1.0, 1.0), "stars": (1.0, 5.0)}
 """Limits of units whose values are shares, differences of shares, or ratings."""
@@ -159,6 +162,11 @@ def preview_reversal(
         # it is a reversal itself
         raise CorrectionNotActive
     return _preview(bundle, current, active.feature, value, now)
+
+
+def log_preview(preview: Preview, review_id: str, by: str) -> None:
+    """Log that an operator read the figures of a preview, which stores nothing. The line names no seller."""
+    audit.info("%s previewed a correction of %s for the review %s", by, preview.entry.name, review_id)
 
 
 def _preview(bundle: Bundle, current: CorrectedVector, feature: str, value: float | None, now: datetime) -> Preview:

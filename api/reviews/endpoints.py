@@ -101,7 +101,7 @@ _SCORING_PROBLEMS: Final = (
     responses=responses(200, "The effect of the correction.", *BODY_PROBLEMS, *_SCORING_PROBLEMS),
 )
 def preview_correction(
-    _: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
+    operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
     services: ServicesDep,
     review_id: ReviewId,
     correction: PreviewCreate,
@@ -115,6 +115,7 @@ def preview_correction(
         review = service.find_review(connection, str(review_id))
         figure = corrections.Figure(review.seller_id, correction.feature or review.feature, correction.value)
         preview = corrections.preview_correction(services, connection, figure, now)
+    corrections.log_preview(preview, review.id, operator.id)
     preview.require_range()
     return PreviewResponse.of(preview)
 

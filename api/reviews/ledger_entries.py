@@ -35,11 +35,12 @@ def assignment_entry(review: Review, by: str) -> bytes:
     return canonical_json({"action": _ASSIGNED, "review_id": review.id, "taken_by": by})
 
 
-def decision_entry(
-    review: Review, by: str, outcome: ReviewOutcome, reason: str, correction: Correction | None
-) -> bytes:
-    """Return the ledger content of a decision."""
-    figure = None if correction is None else {name: getattr(correction, name) for name in _FIGURE}
+def decision_entry(review: Review, by: str, reason: str, correction: Correction | None, catalogue: str) -> bytes:
+    """Return the ledger content of a decision. `catalogue` is the digest of the features that the figure is one of."""
+    figure, outcome = None, ReviewOutcome.CONFIRMED
+    if correction is not None:
+        outcome = ReviewOutcome.CORRECTED
+        figure = {name: getattr(correction, name) for name in _FIGURE} | {"catalogue": catalogue}
     decided = {"decided_by": by, "outcome": str(outcome), "reason": reason, "correction": figure}
     return canonical_json({**_opening_fields(review), **decided})
 

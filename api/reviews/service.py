@@ -199,7 +199,8 @@ def _record(
 ) -> Review:
     (seller, review), (by, reason, correction) = reviewed, decided
     outcome = ReviewOutcome.CONFIRMED if correction is None else ReviewOutcome.CORRECTED
-    content = ledger_entries.decision_entry(review, by, outcome, reason, correction)
+    catalogue = services.champion.bundle.sheet.catalogue
+    content = ledger_entries.decision_entry(review, by, reason, correction, catalogue)
     services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
     score: StoredScore | None = None
     if correction is not None:

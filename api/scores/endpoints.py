@@ -1,6 +1,7 @@
 """`/v1/scores`: score a seller, and read, list, compare and replay stored scores."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -10,15 +11,16 @@ from pydantic import ValidationError
 from api import errors
 from api.auth.callers import AuthenticatedRoute, Bank, RequestHandler, require_scope
 from api.auth.scopes import Scope
+from api.kit.etags import ETAG_HEADER, IfNoneMatch, etag_of, matches_any, not_modified
 from api.kit.fields import ScoreId, SellerId
 from api.kit.idempotency import HEADER, REPLAYED, IdempotencyKey, is_valid_key
 from api.kit.openapi import BODY_PROBLEMS, LOCATION, NO_STORE, responses
 from api.kit.pagination import Cursor, Limit
 from api.scores import issuance, service
 from api.scores.changes import compare_scores
-from api.scores.envelope import EXPIRED, expiry_header
+from api.scores.envelope import EXPIRED, expiry_header, summarize
 from api.scores.repository import StoredScore
-from api.scores.schemas import Replay, Score, ScoreChanges, ScorePage, ScoreRequest
+from api.scores.schemas import Replay, Score, ScoreChanges, ScorePage, ScoreRequest, ScoreSummary
 from api.services import ServicesDep
 
 
@@ -32,13 +34,14 @@ class _CreateScoreRoute(AuthenticatedRoute):
     def valid_request_handler(self, solve: RequestHandler) -> RequestHandler:
         async def handle(request: Request) -> Response:
             keys = request.headers.getlist(HEADER)
-            if request.headers.get("content-type") != _JSON or len(keys) > 1 or not all(map(is_valid_key, keys)):
+            is_plain = request.headers.get("content-type") == _JSON and not request.scope["query_string"]
+            if not is_plain or len(keys) > 1 or not all(map(is_valid_key, keys)):
                 return await solve(request)
             try:
                 body = ScoreRequest.model_validate_json(await request.body())
             except ValidationError:
                 return await solve(request)
-            return await create_score(request.state.caller, request.app.state.services, body, *keys)
+            return await create_score(request.state.caller, request.app.state.services, body, next(iter(keys), None))
 
         return handle
 
@@ -49,6 +52,22 @@ replay_router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=Auth
 """On its own, so that the report of `web` precedes it in the OpenAPI document."""
 
 _JSON: Final = "application/json"
+
+
+class View(StrEnum):
+    """How much of a score a response has."""
+
+    FULL = "full"
+    SUMMARY = "summary"
+
+
+Viewed = Annotated[
+    View,
+    Query(
+        description="`full`: the whole score with its receipt. `summary`: without the points of single features and "
+        "without the receipt, which signs the whole score; a tenth of the size."
+    ),
+]
 
 READ_PROBLEMS: Final = (
     errors.ScoreUnknown,
@@ -96,7 +115,7 @@ _EXPIRED_HEADER: Final = {
         errors.VectorsUnavailable,
         errors.VectorsDoNotFitModel,
         headers=LOCATION | _REPLAYED_HEADER,
-        model=Score,
+        model=Score | ScoreSummary,
     ),
 )
 async def create_score(
@@ -104,6 +123,7 @@ async def create_score(
     services: ServicesDep,
     request: ScoreRequest,
     key: IdempotencyKey = None,
+    view: Viewed = View.FULL,
 ) -> Response:
     """Score a seller from the latest data, store the score and return it.
 
@@ -114,7 +134,7 @@ async def create_score(
     """
     issued = await issuance.issue_score(services, bank.id, request, key=key)
     replayed = {REPLAYED: "true"} if issued.replayed else {}
-    return _response(issued.score, 201, {"Location": f"/v1/scores/{issued.score.id}", **replayed})
+    return _response(_body(issued.score, view), 201, {"Location": f"/v1/scores/{issued.score.id}", **replayed})
 
 
 @router.get(
@@ -146,15 +166,33 @@ def get_scores(
     summary="Read a stored score",
     response_class=Response,
     responses=responses(
-        200, "The score, byte for byte as issued.", *READ_PROBLEMS, headers=_EXPIRED_HEADER, model=Score
-    ),
+        200,
+        "The score, byte for byte as issued.",
+        *READ_PROBLEMS,
+        headers=_EXPIRED_HEADER | ETAG_HEADER,
+        model=Score | ScoreSummary,
+    )
+    | not_modified(_EXPIRED_HEADER | ETAG_HEADER),
 )
 def get_score(
-    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: ServicesDep, score_id: ScoreId
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
+    services: ServicesDep,
+    score_id: ScoreId,
+    *,
+    view: Viewed = View.FULL,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Return a stored score, byte for byte as the request that issued it. A bank reads its own scores only."""
+    """Return a stored score, byte for byte as the request that issued it. A bank reads its own scores only.
+
+    A score never changes. With its ETag in `If-None-Match`, the response is 304 without a body.
+    """
     score = service.get_score(services, bank.id, str(score_id))
-    return _response(score, 200, expiry_header(score.body, datetime.now(UTC)))
+    body = _body(score, view)
+    tag = etag_of(body)
+    headers = {"ETag": tag, **expiry_header(score.body, datetime.now(UTC))}
+    if if_none_match is not None and matches_any(if_none_match, tag):
+        return Response(None, 304, {**NO_STORE, **headers})
+    return _response(body, 200, headers)
 
 
 @router.get(
@@ -211,5 +249,9 @@ def replay_score(
     return Replay(matches=not differences, differences=differences)
 
 
-def _response(score: StoredScore, status: int, headers: dict[str, str]) -> Response:
-    return Response(score.body, status, {**NO_STORE, **headers}, _JSON)
+def _body(score: StoredScore, view: View) -> bytes:
+    return summarize(score.body) if view is View.SUMMARY else score.body
+
+
+def _response(body: bytes, status: int, headers: dict[str, str]) -> Response:
+    return Response(body, status, {**NO_STORE, **headers}, _JSON)

@@ -18,7 +18,7 @@ from api.auth.signing_keys import KeyRing
 from api.errors import LedgerDamaged
 from api.ledger.chain import Row
 from api.ledger.encryption import decrypt, encrypt
-from api.ledger.receipts import RECEIPT, attach_payload, detach_payload, join_canonical
+from api.ledger.receipts import RECEIPT, attach_payload, detach_payload, join_canonical, split_canonical
 from scoring import Assessment
 from scoring.canonical import canonical_json
 
@@ -55,6 +55,21 @@ def rebuild_response(stored: Mapping[str, Any], row: Row, receipt: str) -> bytes
 def signed_payload(envelope: Mapping[str, bytes], row: Row) -> bytes:
     """Return the payload that the receipt of a score signs."""
     return join_canonical({**envelope, "ledger": _position(row)})
+
+
+def summarize(body: bytes) -> bytes:
+    """Return a score without the points of single features, and without the receipt, which signs the whole score.
+
+    Example: `json.loads(summarize(score.body))["assessment"]["score"]` is 625.
+    """
+    score = split_canonical(body)
+    del score["receipt"]
+    assessment = split_canonical(score["assessment"])
+    if assessment["explanation"] != b"null":
+        explanation = split_canonical(assessment["explanation"])
+        del explanation["contributions"]
+        assessment["explanation"] = join_canonical(explanation)
+    return join_canonical({**score, "assessment": join_canonical(assessment)})
 
 
 def parse_content(content: bytes) -> dict[str, Any]:

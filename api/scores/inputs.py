@@ -115,12 +115,12 @@ class CorrectedVector:
         """The inputs as canonical JSON, with the data version, the seller context and the corrections, if any.
 
         Eligibility also uses the seller context, so that the ledger alone proves its result. A correction has the value
-        before it and the review.
+        before it, its own value and the review, so that `ledger verify` can compare it with the decision.
 
         Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...",
-        "corrections":{"return_rate_90d":{"found":0.12,"review_id":"..."}},"country":"CN","covers_through":{...},
-        "data_version":"...","requested_on":"2026-02-01","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
-        "values":[10.4,null]}`.
+        "corrections":{"return_rate_90d":{"found":0.12,"review_id":"...","value":0.1}},"country":"CN",
+        "covers_through":{...},"data_version":"...","requested_on":"2026-02-01","seller_id":"S-1",
+        "usd_per_unit":{"CNY":0.145,"USD":1.0},"values":[10.4,null]}`.
         """
         snapshot = self.stored.snapshot
         fields = {
@@ -134,8 +134,10 @@ class CorrectedVector:
             **vars(self.stored.context),
         }
         if self.corrections:
-            found = {item.feature: {"found": item.found, "review_id": item.review_id} for item in self.corrections}
-            fields["corrections"] = found
+            fields["corrections"] = {
+                item.feature: {"found": item.found, "review_id": item.review_id, "value": item.value}
+                for item in self.corrections
+            }
         return canonical_json(fields)
 
 

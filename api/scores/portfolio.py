@@ -37,12 +37,16 @@ _PREFIX: Final = "points_"
 
 @dataclass(frozen=True)
 class PortfolioReport:
-    """The written rows by outcome; `summing` is the number of scores that equal the sum of their points (all)."""
+    """The written rows by outcome and by the day on which the data of their sellers end, the latest day first.
+
+    `summing` is the number of scores that equal the sum of their points (all).
+    """
 
     sellers: int
     outcomes: Mapping[str, int]
     scored: int
     summing: int
+    sellers_by_as_of: Mapping[str, int]
 
 
 def require_writable(out: Path) -> None:
@@ -77,15 +81,18 @@ def write_portfolio(
         ScoringError: the bundle cannot assess the vectors.
     """
     outcomes: Counter[str] = Counter()
+    days: Counter[str] = Counter()
     summing = 0
     with _atomic_file(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
         for table, rows in _in_threads(lambda block: _assess_block(bundle, block, requested_on), blocks):
             outcomes.update(rows.outcomes.tolist())
+            days.update(map(str, table["as_of"].to_pylist()))
             points = rows.scored.points
             summing += int((points.base + points.features.sum(axis=1) + points.scale_limit == points.score).sum())
             write(table)
             progress(outcomes.total())
-        report = PortfolioReport(outcomes.total(), dict(sorted(outcomes.items())), outcomes["scored"], summing)
+        by_day = dict(sorted(days.items(), reverse=True))
+        report = PortfolioReport(outcomes.total(), dict(sorted(outcomes.items())), outcomes["scored"], summing, by_day)
         if report.summing != report.scored:
             raise OutputError(
                 f"Only {summing} of {report.scored} scores equal the sum of their points. The file was not written."
@@ -108,14 +115,14 @@ def _assess_block(bundle: Bundle, block: VectorBlock, requested_on: date) -> tup
     snapshot = block.snapshot
     shared = Vector("", snapshot.as_of, requested_on, snapshot.covers_through, snapshot.catalogue, ())
     rows = assess_rows(bundle, shared, block.values)
-    return to_table(bundle, block.seller_ids, rows), rows
+    return to_table(bundle, block.seller_ids, snapshot.as_of, rows), rows
 
 
-def to_table(bundle: Bundle, seller_ids: list[str], rows: AssessedRows) -> pa.Table:
-    """Return one row for each seller: outcome, score, band, probability, codes of the reasons, and points.
+def to_table(bundle: Bundle, seller_ids: list[str], as_of: date, rows: AssessedRows) -> pa.Table:
+    """Return one row for each seller: date, outcome, score, band, probability, codes of the reasons, and points.
 
     Example: a seller with a score has `reasons` such as `RETURN_RATE_90D_HIGH;TENURE_DAYS_LOW`, and `base_points` and
-    the columns `points_<feature>` add up to its score. All but `outcome` is missing without a score.
+    the columns `points_<feature>` add up to its score. All but `as_of` and `outcome` is missing without a score.
     """
     import pyarrow as pa
 
@@ -136,7 +143,11 @@ def to_table(bundle: Bundle, seller_ids: list[str], rows: AssessedRows) -> pa.Ta
         name: pa.array(values, type=pa.string() if name in texts else None).take(position)
         for name, values in columns.items()
     }
-    first = {"seller_id": pa.array(seller_ids, pa.string()), "outcome": pa.array(rows.outcomes, pa.string())}
+    first = {
+        "seller_id": pa.array(seller_ids, pa.string()),
+        "as_of": pa.array([as_of] * len(seller_ids), pa.date32()),
+        "outcome": pa.array(rows.outcomes, pa.string()),
+    }
     return pa.table(first | spread)
 
 
@@ -155,7 +166,7 @@ def _codes(sheet: FeatureSheet, rows: AssessedRows) -> NDArray[np.object_]:
 
 def _schema(bundle: Bundle) -> pa.Schema:
     nobody = Vector("", date.min, date.min, {}, bundle.sheet.catalogue, ())
-    return to_table(bundle, [], assess_rows(bundle, nobody, np.empty((0, len(bundle.sheet.entries))))).schema
+    return to_table(bundle, [], date.min, assess_rows(bundle, nobody, np.empty((0, len(bundle.sheet.entries))))).schema
 
 
 @contextmanager

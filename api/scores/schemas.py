@@ -79,8 +79,8 @@ class Reason(ResponseModel):
     )
 
 
-class Explanation(ResponseModel):
-    """The explanation: base_points plus the points of all groups, or of all contributions, is the score."""
+class ExplanationSummary(ResponseModel):
+    """The explanation by group: base_points plus the points of all groups is the score."""
 
     base_points: int = Field(
         description="Points of the reference population; the same for all scores of a model.", examples=[611]
@@ -91,10 +91,15 @@ class Explanation(ResponseModel):
     groups: list[GroupPoints] = Field(
         description="Points by reason group. If the limit of the scale applies, `scale_limit` is the last group."
     )
+    reasons: list[Reason] = Field(description="At most four reasons, largest gain first.")
+
+
+class Explanation(ExplanationSummary):
+    """The explanation: base_points plus the points of all groups, or of all contributions, is the score."""
+
     contributions: list[Contribution] = Field(
         description="One per scored feature in catalogue order; `scale_limit` is the last."
     )
-    reasons: list[Reason] = Field(description="At most four reasons, largest gain first.")
 
 
 class Shortfall(ResponseModel):
@@ -135,8 +140,8 @@ class Versions(ResponseModel):
     scale: ScaleDeclared = Field(description="The scale of the score.")
 
 
-class AssessmentResponse(ResponseModel):
-    """The assessment: a pure function of the seller's values, the date of the request and the model."""
+class AssessmentSummary(ResponseModel):
+    """The assessment without the points of single features."""
 
     outcome: Outcome = Field(
         description="Only `scored` has a score. `insufficient_history`: new on the platform, or sales on too few days. "
@@ -157,12 +162,18 @@ class AssessmentResponse(ResponseModel):
         description="Midnight (UTC) up to which all required tables are complete: 2026-01-31 includes 30 January.",
         examples=["2026-01-31"],
     )
-    explanation: Explanation | None = Field(description="The explanation; null without a score.")
+    explanation: ExplanationSummary | None = Field(description="The explanation; null without a score.")
     shortfalls: list[Shortfall] = Field(description="Unmet requirements; empty if scored.")
     table_gaps: list[TableGap] = Field(
         description="Optional tables that are too old or were not delivered. Features that need them are missing."
     )
     versions: Versions = Field(description="Versions of the assessment.")
+
+
+class AssessmentResponse(AssessmentSummary):
+    """The assessment: a pure function of the seller's values, the date of the request and the model."""
+
+    explanation: Explanation | None = Field(description="The explanation; null without a score.")
 
 
 class LedgerPosition(ResponseModel):
@@ -188,8 +199,8 @@ class Replay(ResponseModel):
     differences: list[DifferenceResponse] = Field(description="All values that differ; empty if the replay matches.")
 
 
-class Score(ResponseModel):
-    """A stored score: the assessment in its envelope. Reading it returns the same bytes."""
+class ScoreSummary(ResponseModel):
+    """A stored score without the points of single features, and without the receipt, which signs the whole score."""
 
     id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
     seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
@@ -200,8 +211,14 @@ class Score(ResponseModel):
     )
     scored_at: Timestamp = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: Timestamp = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
-    assessment: AssessmentResponse = Field(description="The outcome and its explanation.")
+    assessment: AssessmentSummary = Field(description="The outcome and its explanation.")
     ledger: LedgerPosition = Field(description="Position in the ledger.")
+
+
+class Score(ScoreSummary):
+    """A stored score: the assessment in its envelope. Reading it returns the same bytes."""
+
+    assessment: AssessmentResponse = Field(description="The outcome and its explanation.")
     receipt: str = Field(
         description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all other fields, with its "
         "payload. /.well-known/jwks.json has the keys.",

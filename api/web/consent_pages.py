@@ -23,6 +23,7 @@ from api.consents.repository import (
 )
 from api.consents.service import ConsentTerms
 from api.kit.database import UtcDateTime
+from api.kit.fields import Purpose
 from api.ledger.chain import SELF_CHAIN
 from api.ledger.encryption import seller_keys
 from api.ledger.store import ledger
@@ -152,13 +153,19 @@ def show_consents(seller: SellerPage, done: Annotated[str, Query(max_length=20)]
 def grant_request(
     seller: SellerPage,
     services: ServicesDep,
+    *,
     request_id: Annotated[UUID, Form()],
+    bank_id: Annotated[str, Form(max_length=60)],
+    purpose: Annotated[Purpose, Form()],
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
-    """Grant a request of a bank for a number of days."""
+    """Grant a request of a bank for a number of days.
+
+    The form states the bank and the purpose that the page showed: a request that differs from them is not granted.
+    """
     with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         request = consent_service.find_request(connection, None, str(request_id))
-        if request.seller_id != seller.subject:
+        if (request.seller_id, request.bank_id, request.purpose) != (seller.subject, bank_id, purpose):
             raise errors.ConsentRequestUnknown
         if request.state(datetime.now(UTC)) is not ConsentRequestState.PENDING:
             raise errors.ConsentRequestClosed

@@ -13,6 +13,7 @@ from api.auth.sessions import UserKind
 from api.kit.database import transaction
 from api.kit.problems import request_id_of, respond
 from api.services import Services
+from api.web.labels import FIELDS
 from api.web.rendering import Viewer, load_session, page, viewer_of
 from api.web.translations import N_
 
@@ -42,12 +43,20 @@ def error_page(request: Request, problem: errors.Problem) -> Response:
     # without a session, the page links to the OIDC login if one is configured
     by_oidc = problem.status == _LOG_IN_STATUS and services.oidc is not None
     back = section if viewer.signed_in or problem.status in _RETRY_STATUS else None
-    response = page("error.html", viewer, problem.status, said=title, advice=advice, by_oidc=by_oidc, back=back)
+    values = {"said": title, "advice": advice, "fields": _invalid_fields(problem), "by_oidc": by_oidc, "back": back}
+    response = page("error.html", viewer, problem.status, **values)
     response.headers.update(problem.headers)
     if "hx-request" in request.headers:
         # with a session, the page and the typed text stay, and the error appears above them
         response.headers.update(_ABOVE_FORM if viewer.signed_in else {"HX-Refresh": "true"})
     return response
+
+
+def _invalid_fields(problem: errors.Problem) -> list[str]:
+    """Return the labels of the form fields that are not allowed."""
+    invalid = problem.invalid if isinstance(problem, errors.InvalidRequest) else ()
+    names = {each["where"].rpartition("/")[2] for each in invalid}
+    return [label for name, label in FIELDS.items() if name in names]
 
 
 def _not_found(request: Request, problem: errors.Problem) -> Response:
@@ -99,7 +108,7 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
         _UNCHANGED,
         N_("You have reached the limit of open reviews. Wait until one of them is decided."),
     ),
-    errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision is final.")),
+    errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision cannot be changed.")),
     errors.CorrectionUnconfirmed: (
         _UNCHANGED,
         N_("The correction changes the band. Go back, check its effect and confirm the new band."),

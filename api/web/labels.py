@@ -72,6 +72,15 @@ OUTCOMES: Final[Mapping[ReviewOutcome, str]] = {
     ReviewOutcome.CONFIRMED: N_("Confirmed without changes"),
 }
 
+FIELDS: Final[Mapping[str, str]] = {
+    "outcome": N_("Outcome"),
+    "feature": N_("Figure to correct"),
+    "value": N_("Correct value"),
+    "reason": N_("Reason (shown to the seller)"),
+    "statement": N_("What is wrong, and what shows it?"),
+}
+"""Labels of the fields of review forms."""
+
 CONFIRMATIONS: Final[Mapping[str, str]] = {
     "granted": N_("Done. The bank can score you until the date below. You can withdraw your consent at any time."),
     "declined": N_("Done. You declined the request. The bank cannot score you."),

@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 
 from api import errors
 from api.auth.rate_limits import Proof, address_of
+from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, UserKind
+from api.kit.database import transaction
 from api.services import Services
 from api.web import charts, labels
 from api.web.translations import Translator, negotiate_language, translator_for
@@ -141,6 +143,14 @@ def environment(language: Language) -> Environment:
     return environment
 
 
+def _require_operator(services: Services, client_id: str) -> None:
+    # the records need a transaction of their own, and the table of clients alone is not trusted
+    with transaction(services.engine) as connection:
+        client = services.auth.clients.find_active(connection, [client_id]).get(client_id)
+    if client is None or client.kind is not ClientKind.OPERATOR:
+        raise errors.NotSignedIn
+
+
 def load_session(request: Request, connection: Connection) -> ActiveSession:
     """Return the session of a request and set `request.state.viewer`.
 
@@ -156,6 +166,8 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
     limits, now = services.auth.limits, datetime.now(UTC)
     try:
         signed_in = services.auth.sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
+        if signed_in.session.kind is UserKind.OPERATOR:
+            _require_operator(services, signed_in.session.subject)
     except errors.NotSignedIn:
         limits.count_failure(Proof.SESSION, address_of(request))
         raise

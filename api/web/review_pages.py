@@ -17,6 +17,7 @@ from api.reviews.corrections import Figure, Preview
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
+from api.scores.inputs import corrections_of
 from api.services import Services, ServicesDep
 from api.web.rendering import page, redirect
 from api.web.routing import OperatorPage, PageContext, SellerPage, SessionRoute
@@ -104,6 +105,9 @@ def show_review(
         review = service.find_review(connection, str(review_id))
         raw = _feature_values(services, connection, review.seller_id)
         corrected = _active_corrections(services, connection, review.seller_id)
+        saved = corrections_of(connection, review.seller_id) if review.outcome is ReviewOutcome.CORRECTED else ()
+    correction = next((each for each in saved if each.review_id == review.id), None)
+    figure = review.feature if correction is None else correction.feature
     units = {entry.name: entry.unit for entry in bundle.sheet.entries}
     values = {
         "review": review,
@@ -111,6 +115,9 @@ def show_review(
         "values": {name: translator.format_value(value, units[name]) for name, value in raw.items()},
         "raw": raw.get(review.feature or ""),
         "range": _range_of(bundle, translator, review.feature, raw),
+        "correction": correction,
+        # a former model may have had other figures
+        "shown": lambda value: _format_value(translator, units.get(figure or "", ""), value),
         "reversible": review.id in corrected and review.kind is not ReviewKind.REVERSAL,
         "done": done,
         "now": datetime.now(UTC),
@@ -183,25 +190,26 @@ def _show_preview(
     fields: Mapping[str, str],
 ) -> Response:
     translator, entry = operator.viewer.translator, preview.entry
+    corrections.log_preview(preview, review.id, operator.subject)
     values = {
         "review": review,
         "preview": preview,
         "label": feature_labels(services.champion.bundle, translator)[entry.name],
         "range": _format_range(translator, entry, preview.low, preview.high),
-        "shown": lambda value: _format_value(translator, entry, value),
+        "shown": lambda value: _format_value(translator, entry.unit, value),
         "action": action,
         "fields": fields,
     }
     return page("review_preview.html", operator.viewer, **values)
 
 
-def _format_value(translator: Translator, entry: FeatureEntry, value: float | None) -> str:
-    shown = translator.format_value(value, entry.unit)
+def _format_value(translator: Translator, unit: str, value: float | None) -> str:
+    shown = translator.format_value(value, unit)
     return shown if value is None else f"{value:.6g} ({shown})"
 
 
 def _format_range(translator: Translator, entry: FeatureEntry, low: float, high: float) -> str:
-    return " – ".join(_format_value(translator, entry, value) for value in (low, high))
+    return " – ".join(_format_value(translator, entry.unit, value) for value in (low, high))
 
 
 def _range_of(

@@ -97,9 +97,10 @@ class PageRoute(APIRoute):
                 return error_page(request, problem)
             except HTTPException as error:
                 return error_page(request, problem_of(request, error))
-            except RequestValidationError:
+            except RequestValidationError as error:
                 if request.method == "POST":
-                    return error_page(request, errors.InvalidRequest())
+                    fields = [{"where": str(item["loc"][-1])} for item in error.errors()]
+                    return error_page(request, errors.InvalidRequest(fields))
                 # without a form, an invalid parameter means an unknown address
                 return await error_response(request, errors.RouteUnknown())
             except Exception as error:  # noqa: BLE001 - a page request always gets a page

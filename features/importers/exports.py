@@ -37,6 +37,7 @@ class View:
         rows: the rows of the export's files, malformed ones included.
         malformed: the rows that cannot be read.
         first_malformed: the row number of the first of them.
+        cut: the names of the files that seem to be cut: their last row has too few fields and no line end.
         lacking: optional columns that a file lacks.
     """
 
@@ -46,6 +47,7 @@ class View:
     malformed: int
     first_malformed: int | None = None
     lacking: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
 
 def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
@@ -105,6 +107,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
     parts: list[str] = []
     opened: list[Path] = []
     lacking: set[str] = set()
+    cut: list[str] = []
     text = TextFormat(
         source.delimiter, source.encoding, source.quote, "" if shipped else f"[sources.{source.name}] in mapping.toml"
     )
@@ -122,6 +125,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
             first_malformed = rows + file.malformed[0].number
         rows += file.rows
         malformed += len(file.malformed)
+        cut += [path.name] if file.cut else []
     if not parts:
         empty = ", ".join(
             f"NULL::VARCHAR AS {identifier(each)}" for each in (*source.columns, *source.optional_columns)
@@ -129,7 +133,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW}, NULL::VARCHAR AS {FILE} LIMIT 0")
     engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
     absent = tuple(name for name in source.optional_columns if name in lacking)
-    return View(source.name, tuple(opened), rows, malformed, first_malformed, absent)
+    return View(source.name, tuple(opened), rows, malformed, first_malformed, absent, tuple(cut))
 
 
 def _name(path: Path, files: list[Path]) -> str:

@@ -13,12 +13,14 @@ from features.errors import FeaturesError, MappingError
 from features.importers.exports import View
 from features.importers.mapping import ACCOUNTS, SourceFile
 from features.importers.sql import MappingSql
-from features.ingest.rules import ROW_MALFORMED
+from features.ingest.rules import ROW_CUT, ROW_MALFORMED
 from features.schema import BY_NAME
+from features.wording import count_of
 
 _COLUMNS: Final = {"source": "VARCHAR", "mapped_to": "VARCHAR", "reason": "VARCHAR", "rows": "BIGINT"}
 _DETAIL: Final = "detail"
 _MALFORMED: Final = "another number of fields than the header, or bytes that are not {}; the first is row {:,}"
+_CUT: Final = "the last line of {} has too few fields and no line end: the file seems to be cut, so export it again"
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class SourceReport:
             return f"{self.source}: no rows, only column names"
         reasons = f"; not mapped: {self._list(self.not_mapped)}" if self.not_mapped else ""
         missing = "".join(f"\n  column {name!r} is missing: {costs}" for name, costs in self.missing_columns.items())
-        return f"{self.source}: {self.read:,} rows read; {self._list(self.mapped) or 'none mapped'}{reasons}{missing}"
+        mapped = self._list(self.mapped) or "none mapped"
+        return f"{self.source}: {count_of(self.read, 'row')} read; {mapped}{reasons}{missing}"
 
     def _list(self, outcomes: ReadOnly[str, int]) -> str:
         details = {name: f" ({detail})" for name, detail in self.details.items()}
@@ -129,8 +132,11 @@ def _report(mapping: str, view: View, source: SourceFile, rows: Iterable[dict[st
         if detail := row.get(_DETAIL):
             # the smallest of several, so that equal exports give equal reports
             details[outcome] = min(detail, details.get(outcome, detail))
-    if view.malformed:
-        not_mapped[ROW_MALFORMED] += view.malformed
+    if view.cut:
+        not_mapped[ROW_CUT] += len(view.cut)
+        details[ROW_CUT] = _CUT.format(", ".join(view.cut))
+    if malformed := view.malformed - len(view.cut):
+        not_mapped[ROW_MALFORMED] += malformed
         details[ROW_MALFORMED] = _MALFORMED.format(source.encoding, view.first_malformed)
     mapped, not_mapped = (dict(sorted(counts.items())) for counts in (mapped, not_mapped))
     missing = {name: source.without[name] for name in view.lacking if name in source.without}

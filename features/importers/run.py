@@ -94,6 +94,8 @@ def import_delivery(
         views = _open(engine, mapping, files, work, notify)
         for name, value in values.items():
             engine.raw_sql(f"SET VARIABLE {identifier(name)} = {quote(value)}")
+        if options.covers_through is not None:
+            engine.raw_sql(f"SET VARIABLE covers_through = DATE '{options.covers_through}'")
         read = [path for view in views.values() for path in view.files]
         confine(engine, _as_text(read), _as_text([draft]))
         report = _write(MappingSql(mapping, engine), views, draft, options, notify)

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.errors import StoreError
-from features.ingest.report import RULE_SEPARATOR, TableReport
+from features.ingest.report import RULE_SEPARATOR, IngestReport, TableReport, read_report
 from features.store.folders import AtomicFolder, move_into_place, replace_text
 from features.store.operating import LISTED_FILE, OperatingStore, open_for_writing, read_store, update_counts
 
@@ -169,21 +169,38 @@ def _remove_erased_rows(store: OperatingStore, erased: ErasedSellers) -> int:
 
 def without_erased(report: TableReport, accepted: Path, quarantined: Path, erased: ErasedSellers) -> TableReport:
     """Remove the rows of erased sellers from the files of a newly ingested table; return the corrected counts."""
-    from_accepted, from_quarantined = remove_rows(accepted, erased), remove_rows(quarantined, erased)
-    if not from_accepted + from_quarantined:
+    for path in (accepted, quarantined):
+        remove_rows(path, erased)
+    return _recount(report, accepted, quarantined)
+
+
+def current_report(store: Path, delivery_id: str) -> IngestReport:
+    """Return the report of a delivery in a store; rows that were erased after the ingest count as erased.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    report, home = read_report(store, delivery_id), store / "deliveries" / delivery_id
+    if not read_erased(store):
         return report
-    first, every = report.quarantined, report.broken
-    if from_quarantined:
-        rows = list(_rows(quarantined, ["rule", "rules"]))
-        first = _count(str(row["rule"]) for row in rows)
-        every = _count(rule for row in rows for rule in str(row["rules"]).split(RULE_SEPARATOR))
-    return replace(
-        report,
-        accepted=report.accepted - from_accepted,
-        erased=from_accepted + from_quarantined,
-        quarantined=first,
-        broken=every,
-    )
+    folders = (home / "accepted", home / "quarantined")
+    try:
+        tables = [_recount(each, *(folder / f"{each.table}.parquet" for folder in folders)) for each in report.tables]
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"A file of {home} cannot be read. Restore it from a backup.") from error
+    return replace(report, tables=tuple(tables))
+
+
+def _recount(report: TableReport, accepted: Path, quarantined: Path) -> TableReport:
+    """Return the counts of the rows that the files have now; the others were erased."""
+    remaining, waiting = (pq.read_metadata(path).num_rows for path in (accepted, quarantined))
+    erased = report.read - report.duplicates - remaining - waiting
+    if erased == report.erased:
+        return report
+    rows = list(_rows(quarantined, ["rule", "rules"]))
+    first = _count(str(row["rule"]) for row in rows)
+    every = _count(rule for row in rows for rule in str(row["rules"]).split(RULE_SEPARATOR))
+    return replace(report, accepted=remaining, erased=erased, quarantined=first, broken=every)
 
 
 def _count(rules: Iterable[str]) -> dict[str, int]:

@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING
 from features.engines.duckdb import engine_errors, open_engine, read_parquet
 from features.errors import DeliveryError
 from features.ingest.delivery import TERMS_FILE, Delivery, latest_time, open_delivery, reject_table
-from features.ingest.erasure import finish_erasure, read_erased, resolve_erased_ids, without_erased, write_erased
-from features.ingest.report import IngestReport, RejectedTable, TableReport, read_report
+from features.ingest.erasure import (
+    current_report,
+    finish_erasure,
+    read_erased,
+    resolve_erased_ids,
+    without_erased,
+    write_erased,
+)
+from features.ingest.report import IngestReport, RejectedTable, TableReport
 from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
 from features.store.operating import LISTED_FILE, OperatingStore, StoredDelivery, commit, open_for_writing, read_store
+from features.wording import count_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -77,7 +85,7 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
         copies.mkdir()
         copied, digest = opened.copy(copies)
         ids = before.ids_of(digest)
-        earlier = read_report(store, ids[-1]) if ids else None
+        earlier = current_report(store, ids[-1]) if ids else None
         if earlier is not None and not _can_accept_more(earlier, before):
             notify(f"this delivery is already in the store: {digest[:12]}")
             return earlier.as_repeated()
@@ -134,7 +142,7 @@ def ingest_tables(run: IngestRun, draft: Path, notify: Progress) -> IngestReport
     with open_engine() as engine:
         session = _Session(engine, run, folders)
         for name, source in sources.items():
-            notify(f"{name}: {source.rows:,} rows to read")
+            notify(f"{name}: {count_of(source.rows, 'row')} to read")
             rates_complete = None if FX_RATES.name in rejected else session.rates_complete(reports)
             result = _ingest_table(session, BY_NAME[name], source, rates_complete)
             if isinstance(result, RejectedTable):
@@ -212,18 +220,18 @@ class _Session:
 def _list_stores(
     session: _Session, sources: Mapping[str, Source], reports: Sequence[TableReport], draft: Path, through: date | None
 ) -> None:
-    """List the stores for which the coverage holds, or check that it may hold for all of them.
+    """List the stores that the delivery names, and check that its coverage may hold for all of them.
 
-    `through` is the midnight through which orders are complete.
+    The list is left out if no delivery is `listed`. `through` is the midnight through which orders are complete.
     """
     from features.ingest.listed_stores import DeliveredRows, expect_rows_of_others
 
     stated = session.run.delivery.terms.covers_stores
     usable = {each.table: sources[each.table] for each in reports if each.read > each.rejected}
     rows = DeliveredRows(session.engine, usable, session.files)
-    if stated == "listed":
+    if stated == "listed" or not session.run.store.covers_all_stores:
         rows.write_listed(draft / LISTED_FILE)
-    elif stated is None and through is not None:
+    if stated is None and through is not None:
         expect_rows_of_others(rows, session.run.store, session.run.delivery, through)
 
 
@@ -273,20 +281,22 @@ def _expect_absent(delivery: Delivery, sources: Mapping[str, Source]) -> None:
         if name in sources and sources[name].rows:
             raise DeliveryError(
                 f"{delivery.folder / TERMS_FILE} declares that the platform has no {name}, but "
-                f"{delivery.files[name].name} has {sources[name].rows:,} rows. Remove {name} from absent, or leave "
-                "the file out."
+                f"{delivery.files[name].name} has {count_of(sources[name].rows, 'row')}. Remove {name} from absent, or "
+                "leave the file out."
             )
 
 
 def _expect_covered(run: IngestRun) -> None:
-    """Raise DeliveryError if a table is declared complete that was never delivered: its rows would count as zero."""
+    """Raise DeliveryError if a table without a file is declared complete: days without rows would count as zero."""
     terms = run.delivery.terms
-    delivered = {*run.delivery.files, *(table.table for table in run.delivery.rejected), *run.store.covers_through}
-    missing = sorted(terms.covers_through.keys() - delivered - set(terms.absent))
+    delivered = {*run.delivery.files, *(table.table for table in run.delivery.rejected), *terms.absent}
+    missing = [name for name in terms.covers_through if name not in delivered]
     if missing:
         raise DeliveryError(
-            f"{run.delivery.folder / TERMS_FILE} states the day through which {', '.join(missing)} is complete, but "
-            f"{missing[0]} was never delivered. Deliver the table, even if it is empty, or remove it there."
+            f"{run.delivery.folder / TERMS_FILE}: covers_through names {', '.join(missing)}, but the delivery has no "
+            f"file of {missing[0]}. A file without rows means that nothing happened; without a file, it is unknown. "
+            f"Add {missing[0]}.parquet or {missing[0]}.csv, with its columns only if nothing happened, or remove "
+            f"{missing[0]} from covers_through."
         )
 
 

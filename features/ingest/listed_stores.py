@@ -122,13 +122,17 @@ def _sold_before(engine: Backend, store: OperatingStore, through: date) -> ir.Ta
 
 
 def _ends_of_orders(engine: Backend, store: OperatingStore) -> ir.Table:
-    """Return store_id and `ends`: the midnight through which the store's orders are complete, null if none is."""
-    stores = read_parquet(engine, store.files("stores")).select("store_id").distinct()
+    """Return store_id and `ends`: the midnight through which the store's orders are complete, null if none is.
+
+    Stores that no delivery with `all` ever named are left out: such a delivery does not cover them.
+    """
     if store.covers_all_stores:
+        stores = read_parquet(engine, store.files("stores")).select("store_id").distinct()
         return stores.mutate(ends=ibis.literal(store.covers_through.get(ORDERS.name), "date"))
+    import pandas as pd
+
     coverage = store_coverage(store)
-    ends = coverage.stores[ORDERS.name]
-    schema = pa.schema([("store_id", pa.string()), ("listed", pa.date32())])
-    by_store = ibis.memtable(pa.table({"store_id": ends.index, "listed": ends.to_numpy()}, schema))
-    shared = ibis.literal(coverage.shared.get(ORDERS.name), "date")
-    return stores.left_join(by_store, "store_id").select("store_id", ends=lambda t: ibis.coalesce(t.listed, shared))
+    ids = pd.Series(sorted(coverage.shared_stores), dtype="str")
+    ends = coverage.of_stores(ids)[ORDERS.name]
+    schema = pa.schema([("store_id", pa.string()), ("ends", pa.date32())])
+    return ibis.memtable(pa.table({"store_id": ids.to_numpy(), "ends": ends.to_numpy()}, schema))

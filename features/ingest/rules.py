@@ -20,6 +20,8 @@ from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
 
 ROW_MALFORMED: Final = "row_malformed"
 """A CSV row with more or fewer fields than its header, or with bytes that are not UTF-8 (or replaced by U+FFFD)."""
+ROW_CUT: Final = "row_cut"
+"""The last row of a text file has too few fields and no line end, so the file seems to be cut."""
 RATE_UNKNOWN: Final = "rate_unknown"
 """No US dollar rate for the row's currency and day was known when the row became visible."""
 KEY_CONFLICT: Final = "key_conflict"

@@ -25,8 +25,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from features.errors import DeliveryError
 from features.ingest.columns import CSV, REPLACED, TextFormat, extra_columns, readable
 from features.schema import Kind, Table
+
+MAX_ROWS: Final = 100_000_000
+"""The maximum number of rows of a file."""
+FREE_ROWS: Final = 1_000_000
+"""The number of rows that a Parquet file may have in any case. With more, it has at most one row per byte: a small file
+could otherwise state so many equal rows that reading it occupies the store for hours."""
 
 _BATCH_BYTES: Final = 1 << 24
 _NO_ROWS: Final = "Empty CSV file"
@@ -40,10 +47,14 @@ _NUMBERED: Final = pa.field(ROW_NUMBER, pa.int64())
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row of a text file that cannot be split into fields or decoded: its number (see ROW_NUMBER) and its text."""
+    """A row of a text file that cannot be split into fields or decoded: its number (see ROW_NUMBER) and its text.
+
+    `short` is true if it has fewer fields than the header.
+    """
 
     number: int
     text: str
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class Source:
         malformed: CSV rows with a wrong number of fields or undecodable bytes, in order. They are not in the file.
         ignored_columns: columns that are not in the contract.
         numbered: whether the column ROW_NUMBER has the number of each row in the delivered file.
+        cut: whether the last of the malformed rows is the end of a text file that seems to be cut: too few fields and
+            no line end.
     """
 
     path: Path
@@ -62,6 +75,7 @@ class Source:
     malformed: tuple[MalformedRow, ...]
     ignored_columns: tuple[str, ...]
     numbered: bool = False
+    cut: bool = False
 
 
 def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, name: str | None = None) -> Source:
@@ -70,13 +84,26 @@ def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, na
     `name` is that of the converted file, by default the table's.
 
     Raises:
-        DeliveryError: the file cannot be read in the format of its suffix, or lacks a column of the contract.
+        DeliveryError: the file cannot be read in the format of its suffix, lacks a column of the contract, or has too
+            many rows.
     """
     ignored = extra_columns(table, path, text)
     with readable(path):
         if path.suffix != ".parquet":
             return _from_csv(table, path, work / f"{name or table.name}.csv.parquet", ignored, text)
-        return Source(path, pq.read_metadata(path).num_rows, (), ignored)
+        metadata = pq.read_metadata(path)
+    groups = sum(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
+    _expect_few(max(metadata.num_rows, groups), path, min(MAX_ROWS, max(FREE_ROWS, path.stat().st_size)))
+    return Source(path, metadata.num_rows, (), ignored)
+
+
+def _expect_few(rows: int, path: Path, limit: int) -> None:
+    if rows > limit:
+        raise DeliveryError(
+            f"{path} has at least {rows:,} rows in {path.stat().st_size:,} bytes. At most {MAX_ROWS:,} rows are read, "
+            f"and from a Parquet file with more than {FREE_ROWS:,} rows at most one row per byte. Remove repeated "
+            "rows, or split the table into several deliveries."
+        )
 
 
 def empty_source(table: Table, work: Path) -> Source:
@@ -110,8 +137,17 @@ def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], tex
         for batch in _batches(path, text, schema, malformed):
             writer.write_batch(batch)
             rows += batch.num_rows
+            _expect_few(rows, path, MAX_ROWS)
     malformed.sort(key=lambda row: row.number)
-    return Source(out, rows + len(malformed), tuple(malformed), ignored, numbered=True)
+    rows += len(malformed)
+    cut = bool(malformed) and malformed[-1].number == rows and malformed[-1].short and not _ends_line(path, text)
+    return Source(out, rows, tuple(malformed), ignored, numbered=True, cut=cut)
+
+
+def _ends_line(path: Path, text: TextFormat) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - 4, 0))  # a character has at most four bytes
+        return stream.read().decode(text.encoding, "ignore")[-1:] in {"\n", "\r"}
 
 
 def _batches(
@@ -122,7 +158,7 @@ def _batches(
 
     def skip(row: pacsv.InvalidRow) -> str:
         unsplit.append(row.number - 1)  # the reader counts the header too
-        malformed.append(MalformedRow(unsplit[-1], row.text))
+        malformed.append(MalformedRow(unsplit[-1], row.text, short=row.actual_columns < row.expected_columns))
         return "skip"
 
     with path.open("rb") as stream, _open(stream, text, schema, skip) as reader:

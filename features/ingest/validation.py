@@ -24,7 +24,7 @@ from features.engines.duckdb import read_parquet
 from features.ingest import deduplication, delivery, money, rules, sources
 from features.ingest.columns import ROW
 from features.ingest.report import RULE_SEPARATOR, TableReport
-from features.ingest.sources import ROW_NUMBER, MalformedRow, Source, literal
+from features.ingest.sources import ROW_NUMBER, Source, literal
 from features.schema import Kind, Table
 
 _RAW: Final = "raw_"
@@ -110,7 +110,7 @@ def ingest_table(
     # counted from the written files, to prove that no row is lost
     accepted, quarantined = (folder / f"{table.name}.parquet" for folder in (folders.accepted, folders.quarantined))
     write(validated.accepted, accepted)
-    write(_with_malformed(validated.rejected, source.malformed), quarantined)
+    write(_with_malformed(validated.rejected, source), quarantined)
     return TableReport(
         table=table.name,
         read=source.rows,
@@ -306,14 +306,17 @@ def _count_by_rule(engine: Backend, path: Path, column: str) -> dict[str, int]:
     return dict(zip(counts.column("rule").to_pylist(), counts.column("rows").to_pylist(), strict=True))
 
 
-def _with_malformed(rejected: ir.Table, malformed: tuple[MalformedRow, ...]) -> ir.Table:
-    if not malformed:
+def _with_malformed(rejected: ir.Table, source: Source) -> ir.Table:
+    if not source.malformed:
         return rejected
-    lines = ibis.memtable(
-        pa.table({ROW_NUMBER: [row.number for row in malformed], "row": [row.text for row in malformed]})
-    )
+    names = [rules.ROW_MALFORMED] * len(source.malformed)
+    if source.cut:
+        names[-1] = rules.ROW_CUT
+    numbers, texts = [row.number for row in source.malformed], [row.text for row in source.malformed]
+    lines = ibis.memtable(pa.table({ROW_NUMBER: numbers, "row": texts, "rule": names}))
     nulls = {name: ibis.null(dt.string) for name in rejected.columns}
-    rule = ibis.literal(rules.ROW_MALFORMED)
     return rejected.union(
-        lines.select(**nulls | {ROW_NUMBER: lines[ROW_NUMBER], "row": lines.row, "rule": rule, "rules": rule})
+        lines.select(
+            **nulls | {ROW_NUMBER: lines[ROW_NUMBER], "row": lines.row, "rule": lines.rule, "rules": lines.rule}
+        )
     )

@@ -21,8 +21,8 @@ class PairScope:
     """The requested pairs, as tables.
 
     Attributes:
-        pairs: pair, seller_id, as_of, the seller's `country`, `base_currency` and `onboarded_at` as of then, and
-            `store_set`: the first pair of the seller with the same stores.
+        pairs: pair, seller_id, as_of, the seller's `country`, `base_currency` and earliest `onboarded_at` as of then,
+            and `store_set`: the first pair of the seller with the same stores.
         stores: pair, as_of, store_id, marketplace and opened_at of each store that the pair's seller owns as of then.
         store_sets: pair and store_id of each store of a store set.
         own_accounts: pair and `insider`, each id of a related party: the seller or a store of the seller.
@@ -63,9 +63,10 @@ def scope_of(
 
 def _with_attributes(pairs: ir.Table, sellers: ir.Table) -> ir.Table:
     known = pairs.inner_join(sellers, "seller_id").filter(lambda t: t.visible_from <= t.as_of)
-    columns = ("country", "base_currency", "onboarded_at")
-    latest = known.group_by(PAIR).agg(**{name: known[name].argmax(known.known_at) for name in columns})
-    return pairs.left_join(latest, PAIR).drop(f"{PAIR}_right")
+    attributes = {name: known[name].argmax(known.known_at) for name in ("country", "base_currency")}
+    # exports of several stores state different days; a store that is added later does not make the seller younger
+    described = known.group_by(PAIR).agg(**attributes, onboarded_at=known.onboarded_at.min())
+    return pairs.left_join(described, PAIR).drop(f"{PAIR}_right")
 
 
 def _owned_stores(pairs: ir.Table, stores: ir.Table) -> ir.Table:

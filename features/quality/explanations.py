@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from features.ingest.delivery import FIRST_DAY
-from features.ingest.rules import KEY_CONFLICT, LAST_DAY, RATE_UNKNOWN, ROW_MALFORMED, WAITING
+from features.ingest.rules import KEY_CONFLICT, LAST_DAY, RATE_UNKNOWN, ROW_CUT, ROW_MALFORMED, WAITING
 from features.schema import Column, Kind, Need, Table
 
 
@@ -60,6 +60,10 @@ _WHOLE: Final = {
     ROW_MALFORMED: Explanation(
         "The line has more or fewer fields than the header, or bytes that are not UTF-8.",
         "Quote fields with commas or line ends, and save the file as UTF-8.",
+    ),
+    ROW_CUT: Explanation(
+        "The last line of the file has too few fields and no line end: the file seems to be cut.",
+        "Export or copy the whole file again. Its last rows are missing.",
     ),
     RATE_UNKNOWN: Explanation(
         "No US dollar rate for the row's currency and day was known when the row became visible.",

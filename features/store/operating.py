@@ -79,7 +79,7 @@ class OperatingStore:
 
     @property
     def all_stores_through(self) -> Mapping[str, date]:
-        """The latest midnight through which each table is complete for all stores."""
+        """The latest midnight through which each table is complete for all stores that such deliveries named."""
         return _reduce_days(max, (each.covers_through for each in self.deliveries if each.covers_stores == "all"))
 
     @property
@@ -88,9 +88,11 @@ class OperatingStore:
         return all(each.covers_stores == "all" for each in self.deliveries)
 
     def listed_file(self, delivery: StoredDelivery) -> Path:
-        """Return the file with the stores and sellers for which the coverage of a `listed` delivery holds.
+        """Return the file with the stores and sellers that a delivery names.
 
-        Its rows have a `store_id` (for tables with stores) or a `seller_id` (for the tables of loans).
+        Its rows have a `store_id` (for tables with stores) or a `seller_id` (for the tables of loans). A delivery that
+        covers `all` has the file only if a `listed` delivery came before it: otherwise, all stores and sellers are rows
+        of deliveries that cover `all`.
         """
         return self.folder / "deliveries" / delivery.delivery_id / LISTED_FILE
 

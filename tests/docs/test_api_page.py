@@ -29,7 +29,8 @@ def schema_of(name: str) -> dict[str, Any]:
     schema: dict[str, Any] = responses[status]["content"]["application/json"]["schema"]
     if not part or part.isdigit():
         return schema
-    component = schema["$ref"].rpartition("/")[2]
+    whole = schema.get("anyOf", [schema])[0]
+    component = whole["$ref"].rpartition("/")[2]
     part_schema: dict[str, Any] = DOCUMENT["components"]["schemas"][component]["properties"][part]
     return part_schema
 

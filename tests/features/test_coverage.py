@@ -92,11 +92,11 @@ def test_uncovered_pairs_are_rejected_with_the_allowed_values(
     ("requested", "message"),
     [
         (pd.DataFrame({"seller": ["S1"]}), "The pairs have no column seller_id and no column as_of."),
-        (pairs(("S1", LAST), (None, LAST)), "1 of 2 pairs have no valid seller_id; the first is 'nan' in row 1."),
-        (pairs((7, LAST)), "no valid seller_id; the first is '7' in row 0"),
-        (pairs(("S1", None)), "no valid as_of; the first is 'None' in row 0. Give a date, or a timestamp at midnight."),
+        (pairs(("S1", LAST), (None, LAST)), "1 of 2 pairs have no valid seller_id; the first is 'nan' in row 2."),
+        (pairs((7, LAST)), "no valid seller_id; the first is '7' in row 1"),
+        (pairs(("S1", None)), "no valid as_of; the first is 'None' in row 1. Give a date, or a timestamp at midnight."),
         (pairs(("S1", pd.Timestamp(2024, 3, 1, 12))), "1 of 1 pairs have no valid as_of"),
-        (pairs(("S1", "1 March")), "no valid as_of; the first is '1 March' in row 0"),
+        (pairs(("S1", "1 March")), "no valid as_of; the first is '1 March' in row 1"),
         (pairs(("S1", pd.Timestamp("2024-03-01", tz="Asia/Shanghai"))), "A value of as_of has a time zone"),
     ],
 )

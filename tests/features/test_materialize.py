@@ -19,7 +19,7 @@ from features.profile.series import digest
 from features.store.profiles import ProfileSet
 from features.store.seller_context import SellerContext
 from features.store.vectors import Snapshot, VectorStore
-from tests.features.ingest.build import seller, store, write_some
+from tests.features.ingest.build import no_rows, seller, store, write_some
 from tests.world import World, shared_world
 
 T = datetime(2024, 3, 6)  # noqa: DTZ001 - the contract's times are UTC without a zone
@@ -91,7 +91,7 @@ def test_seller_context_uses_what_is_known_at_the_midnight(
         "covers_through": {"orders": "2024-03-06", "fx_rates": "2024-03-06"},
         "constant_rate": {"currency": "GBP", "usd_per_unit": 1.25},
     }
-    ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), base_store)
+    ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates, **no_rows("orders")), base_store)
     stored = VectorStore(tmp_path / "vectors.db")
     ((snapshot, _),) = materialize_vectors(open_store(base_store), stored)
     assert snapshot.as_of == T.date()

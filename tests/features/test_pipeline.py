@@ -365,6 +365,14 @@ def the_latest_known_version_of_a_seller_applies(trade: Trade) -> Mapping[str, A
 
 
 @example
+def a_younger_store_does_not_make_the_seller_younger(trade: Trade) -> Mapping[str, Any]:
+    # the export of a store states the day on which that store began
+    later = {"onboarded_at": START + timedelta(days=10), "known_at": START + timedelta(days=10)}
+    trade.rows["sellers"].append(trade.rows["sellers"][0] | later)
+    return {"days_on_platform": (500, 501)}
+
+
+@example
 def the_largest_amounts_of_the_contract_stay_exact(trade: Trade) -> Mapping[str, Any]:
     for ago in (31, 32, 120):
         trade.order(ago, 10**8, buyer_id=f"B{ago}")

@@ -143,7 +143,7 @@ def test_a_file_that_is_replaced_during_an_ingest_is_not_read(
     )
 
     def replace_orders(progress: str) -> None:
-        if progress == "orders: 1 rows to read":  # the digest is computed by then
+        if progress == "orders: 1 row to read":  # the digest is computed by then
             replace(other / "orders.parquet", delivery / "orders.parquet")
 
     report = ingest(delivery, base_store, replace_orders)

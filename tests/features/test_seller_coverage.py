@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.ingest import ingest, open_store
-from features.materialize import materialize_vectors
+from features.materialize import materialize_vectors, seller_groups
 from features.pipeline import compute_frame, frame, latest_sellers
 from features.store.vectors import StoredVector, VectorStore
 from sellerscore import app
 from tests.features.importers.exports import write_rows
 from tests.features.importers.test_shopify import order as shop_order
-from tests.features.ingest.build import AT, Row, order, refund, seller, store, write
+from tests.features.ingest.build import AT, Row, no_rows, order, refund, seller, store, write, write_some
 from tests.oracles.accepted_rows import features_named, frame_bytes
 
 EARLY, LATE = date(2024, 3, 8), date(2024, 3, 29)
@@ -130,12 +130,21 @@ def test_two_shops_are_imported_into_one_state_folder(tmp_path: Path, monkeypatc
         out = str(tmp_path / f"delivery-{shop}")
         run(["import", "shopify", str(export), "--out", out, "--set", f"seller_id={shop}"])
         printed = run(["ingest", out])
+        printed_json = run(["ingest", out, "--output", "json"])
     # 20:30 in New York is the next day in UTC, which is complete at its end
     assert "The data of sellers end on different days" in printed
     assert "  2024-04-01: 1 seller\n  2024-03-11: 1 seller" in printed
     vectors = VectorStore(tmp_path / "home" / "vectors.db")
     found = {each.seller_id: (each.snapshot.as_of, value(each, "orders_90d")) for each in vectors.all_latest()}
     assert found == {"A": (date(2024, 3, 11), 3), "B": (date(2024, 4, 1), 3)}
+    ends = {"2024-04-01": 1, "2024-03-11": 1}
+    ended = {"as_of": "2024-04-01", "sellers_ending_earlier": 1, "sellers_by_as_of": ends}
+    assert ended.items() <= json.loads(printed_json).items()
+    assert "on different days: of 1 of 2 before 2024-04-01" in printed
+    refused = CliRunner().invoke(app, ["features", "frame", "--out", str(tmp_path / "frame")])
+    assert refused.exit_code == 2
+    assert "end on different days: 2024-04-01 (1), 2024-03-11 (1)" in " ".join(refused.output.replace("│", " ").split())
+    assert not (tmp_path / "frame").exists()
     assert json.loads(run(["features", "--output", "json"]))["sellers_by_as_of"] == {"2024-04-01": 1, "2024-03-11": 1}
 
 
@@ -156,3 +165,34 @@ def test_coverage_that_is_equal_for_all_stores_gives_the_frame_of_one_store(tmp_
         operating = open_store(tmp_path / value / "store")
         frames.append(frame_bytes(compute_frame(operating, latest_sellers(operating))))
     assert frames[0] == frames[1]
+
+
+def marketplace(folder: Path, ends: date, terms: dict[str, object]) -> Path:
+    """Write a delivery of the marketplace of S2, with an order on the day before `ends`."""
+    day = AT.replace(month=ends.month, day=ends.day) - timedelta(days=1)
+    sold = order(f"O2-{day:%d}", store_id="T2", ordered_at=day, known_at=day)
+    covers = {"covers_through": dict.fromkeys(("orders", "refunds"), ends.isoformat())}
+    parties = {"sellers": [seller("S2")], "stores": [store("T2", seller_id="S2")]}
+    return write(folder, {**covers, **terms}, orders=[sold], **no_rows("refunds"), **parties)
+
+
+@pytest.mark.parametrize("terms", [{}, {"covers_stores": "all"}])
+def test_a_marketplace_does_not_cover_a_shop_that_it_never_named(tmp_path: Path, terms: dict[str, object]) -> None:
+    folder = tmp_path / "store"
+    ingest(marketplace(tmp_path / "first", EARLY, terms), folder)
+    ingest(delivery(tmp_path / "shop", 1, EARLY), folder)
+    # the shop is not named, so it does not count as a shop without sales, and is no reason for a refusal
+    ingest(marketplace(tmp_path / "second", LATE, terms), folder)
+    assert latest(folder) == {"S1": EARLY, "S2": LATE}
+    covers = {group.snapshot.as_of: set(group.snapshot.covers_through) for group in seller_groups(open_store(folder))}
+    assert covers == {EARLY: {"orders"}, LATE: {"orders", "refunds"}}
+
+
+def test_a_marketplace_covers_a_shop_from_the_first_delivery_that_names_it(two_shops: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(two_shops, tmp_path / "store")
+    # its row of `stores` is a duplicate of the one that the shop delivered
+    ingest(marketplace(tmp_path / "all", LATE, {"covers_stores": "all"}), folder)
+    later = LATE + timedelta(days=5)
+    covers = {"covers_stores": "all", "covers_through": dict.fromkeys(("orders", "refunds"), later.isoformat())}
+    ingest(write_some(tmp_path / "next", covers, **no_rows("orders", "refunds")), folder)
+    assert latest(folder) == {"S1": EARLY, "S2": later}

@@ -97,7 +97,7 @@ def _sellers(rng: random.Random, sellers: list[str]) -> Table:
     for seller in sellers:
         onboarded = moment(rng)
         for at in sorted({known_time(rng, onboarded) for _ in range(rng.randint(1, 3))}):
-            onboarded -= timedelta(days=rng.choice((0, 0, 7)))
+            onboarded -= timedelta(days=rng.choice((0, 7, -7)))
             home = {"country": rng.choice(COUNTRIES), "base_currency": rng.choice(CURRENCIES)}
             rows.append({"seller_id": seller, **home, "onboarded_at": onboarded, "known_at": at})
     return rows

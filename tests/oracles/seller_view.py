@@ -101,7 +101,7 @@ def seller_view(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of
     return SellerView(
         as_of=as_of,
         known_tables=frozenset(name for name, rows in visible_rows.items() if rows),
-        party=_latest(visible_rows["sellers"], "seller_id").get(seller_id),
+        party=_party([row for row in visible_rows["sellers"] if row["seller_id"] == seller_id]),
         stores=stores,
         loans=[_loan(visible_rows, row) for row in visible_rows["loans"] if row["seller_id"] == seller_id],
         entries={
@@ -120,6 +120,14 @@ def seller_view(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of
 def _loan(visible_rows: Mapping[str, Sequence[Row]], loan: Row) -> Loan:
     tables = (visible_rows["instalments"], visible_rows["payments"])
     return Loan(loan, *([row for row in table if row["loan_id"] == loan["loan_id"]] for table in tables))
+
+
+def _party(versions: Sequence[Row]) -> Row | None:
+    """Return the latest version of a seller, onboarded on the earliest day of any version."""
+    if not versions:
+        return None
+    latest = max(versions, key=lambda row: row["known_at"])
+    return {**latest, "onboarded_at": min(row["onboarded_at"] for row in versions)}
 
 
 def _latest(versions: Iterable[Row], key: str) -> dict[str, Row]:

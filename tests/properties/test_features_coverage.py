@@ -20,6 +20,7 @@ from features import pipeline
 from features.ingest import OperatingStore, StoredDelivery
 from features.pipeline import all_sellers, compute_frame, latest_midnight, latest_sellers
 from features.seller_coverage import COVERED_TABLES, latest_midnights, pair_coverage
+from features.store.operating import CoveredStores
 from tests.counts import repeat
 from tests.oracles.accepted_rows import features_named, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -31,11 +32,12 @@ Covers = Mapping[str, date]
 
 @dataclass(frozen=True)
 class Claim:
-    """The coverage of a delivery, and the stores and sellers that it names; None if it holds for all."""
+    """The coverage of a delivery, the stores and sellers that it names, and whether it holds for the whole platform."""
 
     covers: Covers
-    stores: frozenset[str] | None
-    sellers: frozenset[str] | None
+    stores: frozenset[str]
+    sellers: frozenset[str]
+    platform: bool
 
 
 def claims(rng: random.Random, rows: Mapping[str, Any]) -> list[Claim]:
@@ -47,40 +49,42 @@ def claims(rng: random.Random, rows: Mapping[str, Any]) -> list[Claim]:
         tables += ["orders"] if not number else []
         covers = {table: MIDNIGHTS[-1] - timedelta(days=rng.choice([0, 1, 6, 7, 8, 30])) for table in tables}
         named = [frozenset(rng.sample(ids, k=rng.randint(0, len(ids)))) for ids in (stores, sellers)]
-        found.append(Claim(covers, *((None, None) if rng.random() < 0.3 else named)))
+        found.append(Claim(covers, *named, platform=rng.random() < 0.4))
     return found
 
 
 def store_of(rows: Mapping[str, Any], found: list[Claim], folder: Path) -> OperatingStore:
-    """Write the parties, and a delivery without rows for each claim."""
-    base = write_accepted({name: rows[name] for name in ("sellers", "stores")}, folder)
-    deliveries = [*base.deliveries]
+    """Write a `listed` delivery of the parties that covers nothing, and a delivery without rows for each claim."""
+    written = write_accepted({name: rows[name] for name in ("sellers", "stores")}, folder)
+    parties = (
+        frozenset(row[key] for row in rows[name]) for name, key in (("stores", "store_id"), ("sellers", "seller_id"))
+    )
+    every = Claim({}, *parties, platform=False)
+    deliveries = [replace(each, covers_stores="listed") for each in written.deliveries]
     for number, claim in enumerate(found):
-        delivery = StoredDelivery(f"claim-{number}", claim.covers, {})
-        if claim.stores is not None and claim.sellers is not None:
-            delivery = replace(delivery, covers_stores="listed")
-            ids = {"store_id": [*claim.stores, *[None] * len(claim.sellers)]}
-            ids |= {"seller_id": [*[None] * len(claim.stores), *claim.sellers]}
-            path = OperatingStore(folder, ()).listed_file(delivery)
-            path.parent.mkdir(parents=True)
-            pq.write_table(pa.table({name: pa.array(each, pa.string()) for name, each in ids.items()}), path)
-        deliveries.append(delivery)
+        covered: CoveredStores = "all" if claim.platform else "listed"
+        deliveries.append(StoredDelivery(f"claim-{number}", claim.covers, {}, covers_stores=covered))
+    for delivery, claim in zip(deliveries, [every, *found], strict=True):
+        ids = {"store_id": [*claim.stores, *[None] * len(claim.sellers)]}
+        ids |= {"seller_id": [*[None] * len(claim.stores), *claim.sellers]}
+        path = OperatingStore(folder, ()).listed_file(delivery)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({name: pa.array(each, pa.string()) for name, each in ids.items()}), path)
     return OperatingStore(folder, tuple(deliveries))
 
 
 def expected_coverage(rows: Mapping[str, Any], found: list[Claim], seller: str, as_of: date) -> dict[str, date]:
     """Return the coverage of a seller: of each store the latest claim, of the seller the earliest store."""
     stores = [version["store_id"] for version in seller_view(visible(rows, as_of), seller, as_of).stores]
+    platform = [c for c in found if c.platform]
+    on_platform = frozenset().union(*(c.stores for c in platform), *(c.sellers for c in platform))
     covered = {}
     for table in COVERED_TABLES:
-        if table in OF_STORES and stores:
-            of_each = [
-                [c.covers.get(table) for c in found if c.stores is None or store in c.stores] for store in stores
-            ]
-        elif table in OF_STORES:
-            of_each = [[c.covers.get(table) for c in found]]
-        else:
-            of_each = [[c.covers.get(table) for c in found if c.sellers is None or seller in c.sellers]]
+        claims_of = [
+            [c for c in found if name in c.stores | c.sellers or (c.platform and name in on_platform)]
+            for name in (stores if table in OF_STORES else [seller])
+        ]
+        of_each = [[c.covers.get(table) for c in each] for each in claims_of or [found]]
         days = [[day for day in each if day is not None] for each in of_each]
         if all(days):
             covered[table] = min(map(max, days))

@@ -85,7 +85,7 @@ def monitor_app(source: Callable[[], ScoreSource]) -> typer.Typer:
         input; 3 nothing was scored in the analysis period and there is no other alarm.
 
         Example: sellerscore monitor
-        Example: sellerscore monitor --portfolio all.csv --as-of 2026-01-01 --today 2026-06-01 --output json
+        Example: sellerscore monitor --portfolio all.csv --today 2026-06-01 --output json
         """
         from datetime import UTC
 

@@ -149,12 +149,12 @@ def read_portfolio(path: Path, bundle: Bundle, as_of: date | None, valid_days: i
     """Read a portfolio file as a frame of `SCORES`.
 
     The file does not name its model; its columns and base points are compared with those of the bundle. Files of
-    several months can be combined if a column `as_of` is added.
+    several months can be combined, since each row has its `as_of`.
 
     Args:
         path: a .csv or .parquet file that `sellerscore score-portfolio` wrote.
         bundle: the bundle that issued the scores.
-        as_of: the midnight of all rows; not needed if the file has a column `as_of`.
+        as_of: the midnight of all rows, for files without the column `as_of`.
         valid_days: number of days for which each score is valid.
 
     Raises:

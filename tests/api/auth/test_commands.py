@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from joserfc.jwk import OKPKey
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
@@ -20,7 +21,7 @@ from api.auth.credentials import ClientSecrets
 from api.auth.scopes import ClientKind
 from api.cli.main import app
 from api.clients.service import ClientRegister
-from api.errors import AccessError
+from api.errors import AccessError, ClockError, KeyRingError
 from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
 from api.products import repository as products
@@ -254,6 +255,16 @@ def test_serve_prints_a_curl_of_the_demo_bank_or_how_to_create_a_bank(
     assert settings.demo_bank_path.read_text().split()[4] not in printed
 
 
+def test_a_command_without_the_keys_of_the_service_changes_no_client(run, settings: Settings) -> None:
+    """The service would accept no client after an entry that a new key signed."""
+    created = run_json(run, "bank", "create", "Bank of the North")
+    settings.receipt_keys_path.rename(settings.home / "elsewhere")
+    with pytest.raises(KeyRingError, match="There is no signing key in"):
+        run("bank", "revoke", created["id"])
+    assert not settings.receipt_keys_path.exists()
+    assert _saved_rows(settings) == 1
+
+
 @pytest.mark.databases
 def test_a_revocation_by_a_command_cannot_be_cut_off_unnoticed(run, settings: Settings) -> None:
     created = run_json(run, "bank", "create", "Bank of the North")
@@ -279,6 +290,20 @@ def test_a_revocation_by_a_command_cannot_be_cut_off_unnoticed(run, settings: Se
     run("bank", "create", "Bank of the South")
     assert len([*settings.checkpoints_path.glob("conflict-*.json")]) == 1
     assert run("ledger", "verify").exit_code == 1
+
+
+def test_a_client_is_changed_only_under_a_plausible_clock(run, settings: Settings) -> None:
+    client_id = run_json(run, "bank", "create", "Bank of the North")["id"]
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=60)):
+        for arguments in (("create", "Bank of the South"), ("rotate", client_id), ("revoke", client_id)):
+            with pytest.raises(ClockError, match="60 days after the newest row"):
+                run("bank", *arguments)
+        assert _saved_rows(settings) == 1
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=27)):
+        with pytest.raises(ClockError, match="27 hours after the newest row"):
+            run("bank", "revoke", client_id)
+        assert run("bank", "revoke", client_id, "--clock-is-right").exit_code == 0
+    assert _saved_rows(settings) == 2
 
 
 def _saved_rows(settings: Settings) -> int:

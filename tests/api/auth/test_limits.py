@@ -17,6 +17,7 @@ import api.auth.rate_limits
 from api.auth.rate_limits import Limiter, Policy, address_of
 from api.auth.sessions import UserKind
 from api.auth.tokens import open_auth
+from api.clients.records import LedgerClients
 from tests.api.auth.conftest import FORM, Known, Running
 from tests.api.conftest import SELLERS
 from tests.api.started import consent
@@ -105,7 +106,7 @@ def strict(limited: Running, clock: Clock) -> Running:
     """The service with full buckets and the clock of the test."""
     services = limited.services
     limited.client.app.state.services = replace(
-        services, auth=open_auth(services.settings, services.engine, services.batcher, clock)
+        services, auth=open_auth(services.settings, services.engine, services.batcher, LedgerClients, clock)
     )
     return limited
 

@@ -88,7 +88,7 @@ def test_another_key_under_the_same_id_is_refused(tmp_path: Path) -> None:
     ring, other = (KeyRing.open(tmp_path / name) for name in ("ours", "other"))
     forged = {"keys": [{**other.jwks["keys"][0], "kid": ring.jwks["keys"][0]["kid"]}]}
     signed = ring.sign(b"{}", KIND)
-    with pytest.raises(SignatureError, match="does not fit the key"):
+    with pytest.raises(SignatureError, match="does not match its key"):
         verify_jws(signed, KIND, forged)
 
 
@@ -167,7 +167,7 @@ def test_former_keys_of_receipts_are_kept_and_those_of_tokens_expire(run, tmp_pa
     KeyRing.rotate(settings.token_keys_path, datetime.now(UTC) - TOKEN_LIFETIME - timedelta(seconds=5))
     assert listed(run)[first] == "no longer used"
     receipts, tokens = (run("rotate", str(use)).stdout for use in (Use.RECEIPTS, Use.TOKENS))
-    assert "Keep the former keys" in receipts
+    assert "Keep the files of the former keys" in receipts
     assert "Keep" not in tokens
     assert "valid for ten minutes" in tokens
 

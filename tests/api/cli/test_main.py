@@ -130,6 +130,8 @@ def test_a_portfolio_has_every_seller_and_every_row_sums(run, tmp_path: Path, su
         else:
             assert row["score"] in {None, ""}
     assert "60 of 60 scored rows" in printed
+    assert f"Data through {SNAPSHOT.as_of}. Sellers whose data end earlier: 0" in printed
+    assert {str(row["as_of"]) for row in rows} == {str(SNAPSHOT.as_of)}
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == [out.name]
 
 
@@ -138,6 +140,8 @@ def test_a_portfolio_agrees_with_each_score(run, tmp_path: Path) -> None:
     report = json.loads(run("score-portfolio", "--out", str(out), "--output", "json").stdout)
     assert report["outcomes"] == {"insufficient_history": 1, "scored": 60}
     assert report["sellers"] == sum(report["outcomes"].values())
+    assert report["sellers_by_as_of"] == {str(SNAPSHOT.as_of): 61}
+    assert {row["as_of"] for row in read_rows(out)} == {SNAPSHOT.as_of}
     row = next(row for row in read_rows(out) if row["seller_id"] == SELLERS[7])
     assessment = json.loads(run("score", SELLERS[7], "--output", "json").stdout)["assessment"]
     for name in ("score", "band", "probability_of_default"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import logging
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -97,3 +99,43 @@ def test_no_json_makes_the_service_fail(shared_client: TestClient, body: object)
 def test_no_bytes_make_the_service_fail(shared_client: TestClient, body: bytes, media_type: str) -> None:
     response = post(shared_client, body, media_type)
     assert response.status_code in {400, 415, 422}, response.text
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/v1/scores"])
+def test_a_body_that_ends_early_is_logged_in_one_line(
+    shared_client: TestClient, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """The client closes the connection after a part of the body."""
+    app, sent = shared_client.app, []
+    messages = iter([{"type": "http.request", "body": b"grant_type", "more_body": True}, {"type": "http.disconnect"}])
+    form = path != "/v1/scores"
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
+        "Content-Length": "29",
+        "Authorization": shared_client.headers["Authorization"],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("203.0.113.7", 1),
+        "server": ("testserver", 80),
+    }
+    with caplog.at_level(logging.INFO):
+        assert shared_client.portal is not None
+        shared_client.portal.call(app, scope, receive, send)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [re.search(r" (\d{3}) ", line)[1] for line in lines if line.startswith("POST")] == ["499"]
+    assert len(lines) == 1

@@ -41,7 +41,7 @@ OPTIONAL = {
 CALLS = """
 POST /v1/scores                                createScore           201 400 401 403 404 409 410 413 415 422 429 500 503
 GET /v1/scores                                 listScores            200 401 403 422 429 500 503
-GET /v1/scores/{score_id}                      getScore              200 401 403 404 410 422 429 500 503
+GET /v1/scores/{score_id}                      getScore              200 304 401 403 404 410 422 429 500 503
 GET /v1/scores/{score_id}/changes              getScoreChanges       200 401 403 404 409 410 422 429 500 503
 GET /v1/scores/{score_id}/report               getScoreReport        200 401 403 404 410 422 429 500 503
 POST /v1/scores/{score_id}/replay              replayScore           200 401 403 404 409 410 422 429 500 503

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from click.testing import Result
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.auth.signing_keys import KeyRing
 from api.cli.main import app
-from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
+from api.errors import ClockError, InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
 from api.kit.database import transaction
 from api.settings import Settings
 from features.ingest import ingest, open_store
@@ -62,7 +64,7 @@ def test_a_whole_ledger_verifies_while_the_service_runs(client: TestClient, run:
     assert printed.exit_code == 0
     assert printed.stdout.endswith("The ledger is whole.\n")
     # the chain of the bank, and the creation of its client
-    assert "18 rows are not covered by a checkpoint" in printed.stdout
+    assert "18 rows are not covered by a checkpoint from another place. Use --checkpoint." in printed.stdout
     counts = {"rows": 18, "chains": 2, "erased": 0, "retained": 0, "uncovered": 18}
     assert run_json(run, "verify") == {"whole": True, **counts, "faults": []}
     Bank(client).score()
@@ -118,6 +120,24 @@ def test_a_value_of_another_type_is_found_at_its_row(client: TestClient, run: Ru
     assert 15 in {fault["position"] for fault in run_json(run, "verify")["faults"]}
 
 
+def test_bytes_as_the_name_of_a_chain_are_a_fault(client: TestClient, run: Run) -> None:
+    alter(client, "UPDATE ledger SET chain = x'ff41' WHERE position = 15")
+    faults = {tuple(fault.values()) for fault in run_json(run, "verify")["faults"]}
+    assert ("b'\\xffA'", 0, "the name of the chain is not text") in faults
+    assert (bank_of(client), 15, "the row is missing") in faults
+    assert run("verify").exit_code == 1
+
+
+@pytest.mark.parametrize("change", ["wrapped = 'text'", "subject = x'ff41'", "seller_id = x'ff41'"])
+def test_a_value_of_another_type_in_a_key_is_a_fault(client: TestClient, run: Run, change: str) -> None:
+    alter(client, f"UPDATE seller_keys SET {change} WHERE seller_id = '{SELLERS[0]}'")
+    found = {fault["position"]: fault["what"] for fault in run_json(run, "verify")["faults"]}
+    assert found[13] in {
+        "the key of the seller was changed",
+        "the content cannot be decrypted, and no erasure of its seller is recorded",
+    }
+
+
 def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> None:
     request = {"seller_id": NEWCOMER, "purpose": "account_review"}
     assert client.post("/v1/consent-requests", json=request).status_code == 202
@@ -166,6 +186,9 @@ def test_a_checkpoint_reveals_a_removed_tail(client: TestClient, run: Run, tmp_p
     out = tmp_path / "checkpoint.json"
     assert f"{bank_of(client)}: 17 rows" in run("checkpoint", "--out", out).stdout
     assert run_json(run, "verify", "--checkpoint", out)["uncovered"] == 0
+    compared = run("verify", "--checkpoint", out).stdout
+    assert "Compared with the checkpoint of --checkpoint and " in compared
+    assert "\n0 rows are later than this checkpoint.\n" in compared
     Bank(client).score(SELLERS[5])
     report = run_json(run, "verify", "--checkpoint", out)
     assert (report["whole"], report["uncovered"]) == (True, 1)
@@ -198,6 +221,24 @@ def test_only_an_unchanged_checkpoint_of_a_trusted_key_is_accepted(
         run("verify", "--checkpoint", out, "--jwks", keys)
     keys.write_bytes(client.get("/.well-known/jwks.json").content)
     assert run("verify", "--checkpoint", out, "--jwks", keys).exit_code == 0
+
+
+def test_a_command_under_a_clock_far_ahead_appends_nothing(client: TestClient, run: Run) -> None:
+    erase = ("erase", NEWCOMER, "--reason", "asked for it")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        for command in (erase, ("retain", "--days", 100)):
+            with pytest.raises(
+                ClockError, match=r"400 days after the newest row of the ledger \(2026-.*--clock-is-right"
+            ):
+                run(*command)
+        assert run("retain", "--days", 100, "--dry-run").exit_code == 0
+        assert run("retain", "--days", 1_000).exit_code == 0, "nothing is due, so nothing would be appended"
+    assert run_json(run, "verify")["rows"] == 18
+    Bank(client).score()
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=24)):
+        assert run(*erase).exit_code == 0
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        assert run("erase", SELLERS[0], "--reason", "asked", "--clock-is-right").exit_code == 0
 
 
 @pytest.mark.usefixtures("client")

@@ -146,7 +146,7 @@ def test_consents_from_before_a_trusted_checkpoint_are_known(
         done = run("verify", "--since", tmp_path / "since.json")
         assert done.exit_code == 0
         assert "3 rows in 2 chains" in done.stdout
-        assert "Earlier rows were not verified" in done.stdout
+        assert "Rows before the checkpoint of --since were not verified" in done.stdout
         with transaction(bank.services.engine, writes=True) as connection:
             connection.execute(text("UPDATE consents SET purpose = 'account_review'"))
         assert "table of consents differs" in run("verify", "--since", tmp_path / "since.json").stdout
@@ -244,6 +244,31 @@ def test_a_running_service_keeps_the_evidence_of_a_cut_tail(
         local.save()
         assert [*stored_in.checkpoints_path.glob("conflict-*.json")] == [kept]
         assert "row 2: the head differs from the checkpoint" in run("verify").stdout
+        assert services.degraded.parts == ["ledger"]
+        kept.unlink()
+        local.save()
+        assert services.degraded.parts == [], "the operator has removed the file"
+
+
+def test_the_service_reports_a_conflict_that_a_command_kept_until_the_rows_are_back(
+    stored_in: Settings, open_client: Opener
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]) as client:
+        services = client.app.state.services
+        of_service, of_command = (
+            LocalCheckpoints(stored_in.checkpoints_path, services.engine, keys=lambda: services.receipts, degraded=each)
+            for each in (services.degraded, DegradedConditions())
+        )
+        of_command.save()
+        with transaction(services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE chains SET position = position - 1 WHERE name = 'clients'"))
+        of_command.save()
+        of_service.save()
+        assert services.degraded.parts == ["ledger"]
+        with transaction(services.engine, writes=True) as connection:
+            connection.execute(text("UPDATE chains SET position = position + 1 WHERE name = 'clients'"))
+        of_service.save()
+        assert services.degraded.parts == []
 
 
 def local_checkpoints(client: TestClient) -> tuple[LocalCheckpoints, DegradedConditions]:
@@ -301,6 +326,27 @@ def test_the_checkpoint_covers_an_erasure_by_a_command(
     assert json.loads(latest.read_bytes())["chains"][0]["position"] == 4
 
 
+def test_the_output_states_which_checkpoints_were_compared(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_client(stored_in, consenting=SELLERS[:1]):
+        pass
+    out = tmp_path / "checkpoint.json"
+    run("checkpoint", "--out", out)
+    for arguments, compared in (
+        ((), "Compared with 1 checkpoint in the state folder."),
+        (("--since", out), "Compared with the checkpoint of --since and 1 checkpoint in the state folder."),
+        (
+            ("--checkpoint", out, "--since", out),
+            "Compared with the checkpoints of --checkpoint and --since and 1 checkpoint in the state folder.",
+        ),
+    ):
+        assert f"\n{compared}\n" in run("verify", *arguments).stdout
+    (stored_in.checkpoints_path / "latest.json").unlink()
+    assert "\nCompared with no checkpoint.\n" in run("verify").stdout
+    assert "\nCompared with the checkpoint of --since.\n" in run("verify", "--since", out).stdout
+
+
 def test_a_tip_that_was_moved_back_is_a_conflict_before_its_row_is_deleted(
     stored_in: Settings, open_client: Opener
 ) -> None:
@@ -331,6 +377,30 @@ def test_nothing_is_stored_while_the_clock_is_behind_the_ledger(
         with time_machine.travel(later - timedelta(seconds=2), tick=True):
             bank.score()
         assert bank.verify().faults == ()
+
+
+def test_the_documented_recovery_from_a_row_in_the_future(
+    stored_in: Settings, open_client: Opener, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    require_sqlite(stored_in.database_url.split(":")[0])
+    file = Path(stored_in.database_url.removeprefix("sqlite:///"))
+    with open_client(stored_in, consenting=SELLERS[:2]) as client:
+        Bank(client).score()
+    shutil.copy(file, tmp_path / "backup.db")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        assert run("erase", SELLERS[1], "--reason", "requested", "--clock-is-right").exit_code == 0
+    body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+    with open_client(stored_in, consenting=()) as client:
+        assert_problem(client.post("/v1/scores", json=body), 503, "clock-set-back")
+    shutil.copy(tmp_path / "backup.db", file)
+    for other in file.parent.glob(f"{file.name}-*"):
+        other.unlink()
+    stored_in.checkpoints_path.rename(tmp_path / "evidence")
+    with open_client(stored_in, consenting=()) as client:
+        Bank(client).score()
+        assert client.get("/health/ready").json()["degraded"] == []
+        assert run("erase", SELLERS[1], "--reason", "requested").exit_code == 0
+    assert run("verify").exit_code == 0
 
 
 def test_a_row_that_is_earlier_than_the_previous_one_is_found(

@@ -129,7 +129,10 @@ def test_a_key_that_neither_master_key_opens_stops_the_rotation_and_is_named(ope
     with opened.engine.begin() as connection:
         connection.execute(text("UPDATE seller_keys SET subject = 'other' WHERE seller_id = 'S-3'"))
     for _ in range(2):
-        with pytest.raises(LedgerKeyError, match="pseudonym other is wrapped by neither"):
+        with pytest.raises(
+            LedgerKeyError,
+            match="Neither the former nor the new master key decrypts the key of the seller with the pseudonym other",
+        ):
             rotate(opened, folder)
     with opened.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-3'"))

@@ -173,7 +173,7 @@ def test_a_signed_response_whose_points_do_not_sum_and_another_use_of_the_key_ar
     del fields["receipt"]
     ring = KeyRing.open(tmp_path / "ring")
     other_use = {**fields, "receipt": ring.sign(canonical_json(fields), "checkpoint+jws")}
-    with pytest.raises(SignatureError, match=r"another kind of document|signed as something else"):
+    with pytest.raises(SignatureError, match=r"another kind of document|not that of a score"):
         verify(canonical_json(other_use), ring.jwks)
     fields["assessment"]["explanation"]["base_points"] += 1
     with pytest.raises(SignatureError, match="do not sum"):
@@ -236,7 +236,7 @@ def test_the_script_explains_what_it_cannot_check(response: bytes, keys: Any, tm
             1,
             f"NOT genuine: the key set has no key '{keys['keys'][0]['kid']}'. Save the current key",
         ),
-        (("score", "swapped"), 1, "NOT genuine: the ID of the key does not fit the key"),
+        (("score", "swapped"), 1, "NOT genuine: the ID of a key does not match its key"),
         (("text", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (JSONDecodeError"),
         (("jwks", "jwks"), 1, "NOT genuine: the file is not the response of POST /v1/scores (KeyError: 'receipt')"),
     ):
@@ -267,13 +267,30 @@ def test_the_command_prints_the_values_of_a_genuine_response(
     assert f"score {score}, and its points sum to it" in run(tmp_path / "score.json").stdout
 
 
+def test_the_command_exits_with_1_if_the_score_is_not_genuine(
+    run: Callable[..., Result], response: bytes, tmp_path: Path
+) -> None:
+    score, keys = tmp_path / "score.json", tmp_path / "jwks.json"
+    keys.write_text(json.dumps(KeyRing.open(tmp_path / "others").jwks))
+    for content, arguments, reason in (
+        (response.replace(b"S-000", b"S-001"), (), "was changed"),
+        (response, ("--jwks", keys), "not among the trusted keys"),
+        (b"no JSON", (), "is not a JSON object"),
+    ):
+        score.write_bytes(content)
+        done = run(score, *arguments)
+        assert (done.exit_code, done.stdout.partition(": ")[0]) == (1, "NOT genuine")
+        assert reason in done.stdout
+        printed = json.loads(run(score, *arguments, "--output", "json").stdout)
+        assert (printed["genuine"], reason in printed["reason"]) == (False, True)
+
+
 def test_the_command_rejects_in_one_sentence_and_creates_no_keys(
     run: Callable[..., Result], response: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score = tmp_path / "score.json"
     score.write_bytes(response.replace(b"S-000", b"S-001"))
     for arguments, error, message in (
-        ((score,), SignatureError, "was changed"),
         ((tmp_path / "nothing.json",), InputError, "cannot be read"),
         ((score, "--jwks", score), InputError, "is not a JWK set"),
     ):

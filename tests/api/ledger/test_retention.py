@@ -302,13 +302,13 @@ def test_the_command_counts_in_a_dry_run_and_then_drops(
     assert bank.read(bank.old[0]).status_code == 200
     monkeypatch.setenv("SELLERSCORE_RETENTION_DAYS", "3650")
     done = run("retain").stdout
-    assert f"{bank.id}: 5\n5 contents from before" in done
+    assert f"{bank.id}: 5\nThe contents of 5 rows from before" in done
     assert "Backups" in done
     assert bank.read(bank.old[0]).status_code == 410
     verified = run("verify")
     assert verified.exit_code == 0
-    assert "5 contents were deleted after the retention period and recorded." in verified.stdout
-    assert "0 contents" in run("retain").stdout
+    assert "5 contents were deleted after the retention period. Their deletions are recorded." in verified.stdout
+    assert "The contents of 0 rows" in run("retain").stdout
 
 
 def test_without_a_period_or_with_one_that_is_too_short_nothing_is_dropped(run: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from api.auth.scopes import ClientKind
 from api.auth.signing_keys import KeyRing
 from api.errors import SignatureError
 from api.kit.background import DegradedConditions, RepeatingTask
@@ -33,7 +34,8 @@ from api.settings import Settings
 from scoring import Bundle, BundleParts, pack
 from scoring.canonical import canonical_json
 from scoring.model import Calibration
-from tests.api.conftest import SELLERS, Opener, fill, other_catalogue, register, snapshot_of, token_for
+from tests.api.conftest import SELLERS, Opener, bank_of, fill, other_catalogue, register, snapshot_of, token_for
+from tests.api.started import demo_credentials, register_of
 from tests.api.test_killed import serving, wait_until
 from tests.api.test_workers import TWO, ready
 from tests.counts import SWAPS
@@ -363,6 +365,24 @@ def test_new_keys_are_loaded_and_receipts_of_former_keys_verify(
     path = f"/v1/scores/{old['id']}"
     assert client.get(path).status_code == 401
     client.headers["Authorization"] = f"Bearer {token_for(client, settings)}"
+    assert client.get(path).status_code == 200
+
+
+def test_clients_of_a_stolen_receipt_key_need_a_new_credential(client: TestClient, reload: Callable[[], float]) -> None:
+    services = client.app.state.services
+    folder, bank_id = services.settings.receipt_keys_path, bank_of(client)
+    KeyRing.rotate(folder, datetime.now(UTC))
+    reload()
+    score(client)
+    (folder / "0.jwk").unlink()
+    reload()
+    path, form = "/v1/scores", {"grant_type": "client_credentials"}
+    assert client.get(path).status_code == 401
+    rotated = register_of(client.app.state.services).rotate(
+        ClientKind.BANK, bank_id, credential=services.auth.secrets.new(), overlap=timedelta(1), now=datetime.now(UTC)
+    )
+    assert client.post("/oauth/token", data=form, auth=demo_credentials(services.settings)).status_code == 401
+    assert client.post("/oauth/token", data=form, auth=(bank_id, rotated.secret)).status_code == 200
     assert client.get(path).status_code == 200
 
 

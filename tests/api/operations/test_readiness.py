@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event, make_url
 from sqlalchemy.engine import Connection
 
 from api.kit import write_check
+from api.kit.clock_watch import watch
 from tests.api.conftest import NOW, SELLERS
 
 if TYPE_CHECKING:
@@ -83,6 +84,31 @@ def test_the_database_is_written_at_most_once_per_interval(client: TestClient, m
     monkeypatch.setattr(check, "_write", None)
     assert [client.get("/health/ready").status_code for _ in range(20)] == [200] * 20
     assert len(commits) == 1
+
+
+def test_a_service_whose_clock_was_set_forward_stores_nothing(client: TestClient) -> None:
+    with watch.running():
+        assert client.post("/v1/scores", json=BODY).status_code == 201
+        with time_machine.travel(datetime.now(UTC) + timedelta(minutes=2), tick=True):
+            response = client.post("/v1/scores", json=BODY)
+            assert (response.status_code, response.json()["type"]) == (503, "/problems/clock-set-forward")
+            ready = client.get("/health/ready")
+            assert ready.status_code == 503
+            assert "clock: it was set forward by 120 seconds" in ready.json()["detail"]
+        assert client.get("/health/ready").status_code == 200
+        assert client.post("/v1/scores", json=BODY).status_code == 201
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=2), tick=True):
+        assert client.post("/v1/scores", json=BODY).status_code == 201, "a new start takes the time as right"
+
+
+def test_small_corrections_of_the_clock_and_a_return_are_no_steps() -> None:
+    now = datetime.now(UTC)
+    with watch.running():
+        for seconds in (50, 100, -3_600, 100, 150):
+            with time_machine.travel(now + timedelta(seconds=seconds), tick=True):
+                assert watch.step() == 0.0
+        with time_machine.travel(now + timedelta(seconds=300), tick=True):
+            assert watch.step() > 60
 
 
 def test_a_service_whose_clock_is_behind_the_ledger_is_not_ready(client: TestClient) -> None:

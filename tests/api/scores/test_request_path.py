@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 MOST = 15
 HELPERS = {
+    "api.auth.clients": "holds the client that `api.clients.records` found",
     "api.auth.signing_keys": "signs and verifies bytes with a key",
+    "api.kit.clock_watch": "compares two clocks; `api.ledger.store` refuses",
     "api.kit.database": "opens the transaction",
     "api.kit.fields": "formats times",
     "api.kit.middleware": "numbers, measures and parses every request in the same way",

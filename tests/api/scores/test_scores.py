@@ -17,8 +17,9 @@ from api.scores.repository import find_score
 from api.scores.schemas import Score
 from api.settings import Settings
 from scoring import Bundle, assess, serialize_assessment
+from scoring.canonical import canonical_json
 from tests.api.conftest import AS_OF, NEWCOMER, NOW, SELLERS, Opener
-from tests.api.scores.conftest import Bank
+from tests.api.scores.conftest import Bank, assert_problem
 
 
 @pytest.mark.parametrize("seller_id", [SELLERS[0], NEWCOMER])
@@ -110,3 +111,33 @@ def test_creating_the_app_opens_nothing(tmp_path: Path) -> None:
 
     create_app(Settings(home=tmp_path / "not-there"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_summary_is_the_score_without_single_features_and_receipt(bank: Bank) -> None:
+    request = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+    issued = bank.client.post("/v1/scores?view=summary", json=request)
+    path = f"/v1/scores/{issued.json()['id']}"
+    whole = bank.client.get(path).json()
+    assert whole.pop("receipt")
+    assert whole["assessment"]["explanation"].pop("contributions")
+    assert (issued.status_code, issued.headers["Location"]) == (201, path)
+    assert issued.content == canonical_json(whole)
+    assert bank.client.get(f"{path}?view=summary").content == issued.content
+    assert_problem(bank.client.get(f"{path}?view=short"), 422, "invalid-request")
+
+
+def test_a_summary_of_a_score_without_a_number_has_no_explanation(bank: Bank) -> None:
+    whole = bank.score(NEWCOMER)
+    summary = bank.client.get(f"/v1/scores/{whole['id']}?view=summary").json()
+    assert summary["assessment"]["explanation"] is None
+    assert summary == {name: value for name, value in whole.items() if name != "receipt"}
+
+
+def test_an_unchanged_score_is_not_sent_again(bank: Bank) -> None:
+    path = f"/v1/scores/{bank.score(SELLERS[0])['id']}"
+    tags = [bank.client.get(f"{path}?view={view}").headers["ETag"] for view in ("full", "summary")]
+    assert len(set(tags)) == 2
+    again = bank.client.get(path, headers={"If-None-Match": tags[0]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (again.headers["ETag"], again.headers["SellerScore-Expired"]) == (tags[0], "false")
+    assert bank.client.get(path, headers={"If-None-Match": tags[1]}).status_code == 200

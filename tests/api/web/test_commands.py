@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.errors import AccessError
+from api.kit.database import open_database, transaction
+from api.ledger.chain import CLIENTS_CHAIN
+from api.ledger.store import read_content, rows_of
 from api.server import _example_call
 from api.settings import Settings
 from tests.api.conftest import Opener
@@ -27,6 +32,14 @@ def token_in(text: str) -> str:
     return token[1]
 
 
+def client_entries(settings: Settings) -> list[dict[str, Any]]:
+    engine = open_database(settings.database_url)
+    with transaction(engine) as connection:
+        entries = [json.loads(read_content(row, None)) for row in rows_of(connection, CLIENTS_CHAIN)]
+    engine.dispose()
+    return entries
+
+
 def test_only_an_active_operator_gets_a_link_to_the_queue(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, open_client: Opener
 ) -> None:
@@ -38,6 +51,10 @@ def test_only_an_active_operator_gets_a_link_to_the_queue(
         browser = Browser(client)
         assert "This link opens the reviews." in browser.get(f"/seller/login/{token}").text
         assert browser.use(token).get("/operator").status_code == 200
+    (entry,) = [each for each in client_entries(settings) if each["action"] == "linked"]
+    assert entry["client_id"] == operator[0]
+    assert token not in str(entry)
+    assert "The ledger is whole." in run("ledger", "verify")
     run("operator", "revoke", operator[0])
     for client_id in (operator[0], "", "operator-0000000000000000", "S-001"):
         with pytest.raises(AccessError, match=r"No active operator"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -129,6 +130,58 @@ def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: B
     assert "We reversed a correction" in page
     assert "The unit was mistaken." in page
     assert review["statement"] not in page
+
+
+def test_each_preview_is_logged_without_the_seller(
+    browser: Browser, open_browser: OpenBrowser, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    review, value = open_review(browser, SELLER, FIGURE).id, value_that(browser, changes_band=False)
+    operator_id = create_operator(browser)
+    operator = open_browser().log_in(operator_id, UserKind.OPERATOR)
+    operator.get(f"/operator/reviews/{review}")
+    decision = {"outcome": "corrected", "reason": "Wrong.", "feature": FIGURE, "value": str(value)}
+    with caplog.at_level(logging.INFO, "api.audit"):
+        assert call(f"{review}/preview", value=value).status_code == 200
+        assert operator.post(f"/operator/reviews/{review}/decide", **decision).status_code == 200
+        assert operator.post(f"/operator/reviews/{review}/decide", **decision, save="1").status_code == 303
+        assert operator.post(f"/operator/reviews/{review}/reverse", reason="Undo it.").status_code == 200
+    lines = [record.getMessage() for record in caplog.records if record.name == "api.audit"]
+    end = f" previewed a correction of {FIGURE} for the review {review}"
+    assert [line.endswith(end) for line in lines] == [True] * 3
+    assert [operator_id in line for line in lines] == [False, True, True]
+    assert SELLER not in str(lines)
+
+
+def test_a_decided_review_shows_the_value_before_and_after(browser: Browser, open_browser: OpenBrowser) -> None:
+    review, value = open_review(browser, SELLER, FIGURE).id, value_that(browser, changes_band=False)
+    found = preview(browser, value).correction.found
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    text = text_of(operator.get(f"/operator/reviews/{review}"))
+    assert "A decision cannot be changed; a correction can be reversed later." in text
+    assert "Former value" not in text
+    decision = {"outcome": "corrected", "reason": "Wrong.", "feature": FIGURE, "value": str(value), "save": "1"}
+    assert operator.post(f"/operator/reviews/{review}/decide", **decision).status_code == 303
+    text = text_of(operator.get(f"/operator/reviews/{review}"))
+    assert f"Former value {found:.6g} (" in text
+    assert f"New value {value:.6g} (" in text
+    assert "Reverse the correction" in text
+    assert "final" not in text
+
+
+def test_a_refused_form_names_its_fields(browser: Browser, open_browser: OpenBrowser) -> None:
+    review = open_review(browser, SELLER, FIGURE).id
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    operator.get(f"/operator/reviews/{review}")
+    for fields, labels in (
+        ({"outcome": "corrected", "reason": "Wrong.", "feature": FIGURE, "value": "two"}, ["Correct value"]),
+        ({"outcome": "corrected", "reason": "Wrong.", "feature": "none", "value": "0.1"}, ["Figure to correct"]),
+        ({"outcome": "confirmed", "reason": " "}, ["Reason (shown to the seller)"]),
+        ({"outcome": "maybe", "reason": "x" * 5_000}, ["Outcome", "Reason (shown to the seller)"]),
+    ):
+        response = operator.post(f"/operator/reviews/{review}/decide", **fields)
+        assert response.status_code == 422
+        assert re.findall("<li>([^<]+)</li>", response.text) == labels
+        assert "Fields to correct:" in response.text
 
 
 def test_a_correction_of_earlier_data_cannot_be_reversed(browser: Browser, call: Call) -> None:

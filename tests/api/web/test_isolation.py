@@ -58,13 +58,14 @@ def test_a_seller_sees_and_changes_nothing_of_another(browser: Browser, open_bro
         for other in set(sellers) - {seller_id}:
             for trace in (other, *ids[other], f"secret of {other}", f"Bank only of {other}"):
                 assert trace not in seen, trace
+            shown = {"bank_id": ids[other][4], "purpose": "account_review", "days": "30"}
             for path, name, number in (
                 ("grant", "request_id", 0),
                 ("decline", "request_id", 0),
                 ("revoke", "consent_id", 1),
             ):
                 foreign, unknown = (
-                    own.post(f"/seller/consents/{path}", **{name: each}, days="30")
+                    own.post(f"/seller/consents/{path}", **{name: each}, **shown)
                     for each in (ids[other][number], UNKNOWN_ID)
                 )
                 assert (foreign.status_code, foreign.text) == (404, unknown.text)

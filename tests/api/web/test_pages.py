@@ -190,8 +190,15 @@ def test_consents_are_granted_used_and_withdrawn(browser: Browser) -> None:
 
     assert bank.post("/v1/scores", json=body).status_code == 403
     request_id = request_consent()
-    for days, status in (("31", 422), ("30", 303), ("30", 409)):
-        assert browser.post("/seller/consents/grant", request_id=request_id, days=days).status_code == status
+    shown = {"request_id": request_id, "bank_id": bank_id, "purpose": body["purpose"], "days": "30"}
+    for changed, status in (
+        ({"days": "31"}, 422),
+        ({"bank_id": "bank-other"}, 404),
+        ({"purpose": "account_review"}, 404),
+        ({}, 303),
+        ({}, 409),
+    ):
+        assert browser.post("/seller/consents/grant", **(shown | changed)).status_code == status
     assert bank.post("/v1/scores", json=body).status_code == 201
     page = browser.get("/seller/consents?done=granted").text
     assert "Scored you for a credit application" in page

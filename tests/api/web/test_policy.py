@@ -26,7 +26,10 @@ from tests.api.web.conftest import PAGES, UNKNOWN_ID, Browser, OpenBrowser
 FORMS = (
     ("/seller/language", {"language": "zh"}),
     ("/seller/logout", {}),
-    ("/seller/consents/grant", {"request_id": UNKNOWN_ID, "days": "30"}),
+    (
+        "/seller/consents/grant",
+        {"request_id": UNKNOWN_ID, "days": "30", "bank_id": "b", "purpose": "credit_application"},
+    ),
     ("/seller/consents/decline", {"request_id": UNKNOWN_ID}),
     ("/seller/consents/revoke", {"consent_id": UNKNOWN_ID}),
     ("/seller/reviews", {"statement": "It is wrong."}),

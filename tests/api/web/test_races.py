@@ -97,7 +97,8 @@ def prepare_forms(browser: Browser) -> dict[str, str]:
     with transaction(browser.services.engine, writes=True) as connection:
         request = create_request(connection, bank_id, SELLER, "credit_application", now)
     browser.log_in(SELLER).get("/seller/reviews")
-    return {"statement": "Please check it.", "request_id": request.id, "days": "30"}
+    shown = {"request_id": request.id, "bank_id": bank_id, "purpose": "credit_application"}
+    return {"statement": "Please check it.", **shown, "days": "30"}
 
 
 @PATHS

@@ -26,7 +26,7 @@ from api.reviews.service import Decision
 from api.scores import self_view
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.service import replay_score
-from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, bank_of, fill
+from tests.api.conftest import AS_OF, CATALOGUE, SELLERS, SNAPSHOT, bank_of, fill
 from tests.api.started import consent, register_of
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
 
@@ -65,12 +65,13 @@ def test_a_correction_issues_a_score_that_names_the_replaced_one(browser: Browse
     assert after["assessment"]["score"] != before["assessment"]["score"]
     stored = json.loads(self_view.issue_self_view(services, SELLER, datetime.now(UTC)).score.inputs)
     found = value_in(before)
-    assert stored["corrections"][FIGURE] == {"found": found, "review_id": review.id}
+    assert stored["corrections"][FIGURE] == {"found": found, "review_id": review.id, "value": 0.01}
     for score_id in (before["id"], after["id"]):
         assert replay_score(services, chain.SELF_CHAIN, score_id) == []
     (decision,) = decisions(browser)
     assert decision["reason"] == "It was wrong."
-    assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
+    figure = {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
+    assert decision["correction"] == figure | {"catalogue": CATALOGUE}
     report = verify(services.engine, services.ledger, services.receipts.jwks, [ScoreIndexCheck(services.receipts.jwks)])
     # the demo bank, two scores, the opened review and its decision
     assert (report.rows, report.faults) == (5, ())

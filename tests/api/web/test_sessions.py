@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
 from api.auth import sessions
+from api.auth.clients import clients
 from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, Sessions, UserKind
 from api.errors import LinkUsedUp, NotSignedIn
@@ -191,6 +192,10 @@ def test_a_session_opens_only_the_pages_of_its_kind(browser: Browser, open_brows
     back = operator.post("/operator/language", language="zh", back="/seller")
     assert (back.status_code, back.headers["Location"]) == (303, "/operator")
     register_of(browser.services).revoke(ClientKind.OPERATOR, client_id, datetime.now(UTC))
+    assert operator.get("/operator").status_code == 401
+    # the entry in the ledger counts, not the table
+    with transaction(browser.services.engine, writes=True) as connection:
+        connection.execute(clients.update().where(clients.c.id == client_id).values(revoked_at=None))
     assert operator.get("/operator").status_code == 401
     # the ID of a seller is no operator
     with pytest.raises(NotSignedIn):

@@ -55,9 +55,10 @@ class SellerView:
 
     @cached_property
     def sellers(self) -> pd.DataFrame:
-        """The latest visible version of each seller; missing without one."""
+        """The latest visible version of each seller, with the earliest onboarding of any; missing without one."""
         visible = self.accepted.sellers[self.accepted.sellers["visible_from"] <= self.as_of]
         latest = visible.drop_duplicates("seller", keep="last").set_index("seller")
+        latest["onboarded_at"] = visible.groupby("seller")["onboarded_at"].min()
         return latest.reindex(range(len(self.accepted.seller_ids)))
 
     @cached_property

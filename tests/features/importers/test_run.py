@@ -100,6 +100,13 @@ def test_malformed_rows_and_rows_with_a_reason_are_counted(tmp_path: Path) -> No
         SourceReport("payments", 3, {"order": 1}, {"amount_missing": 1})
 
 
+def test_the_cut_end_of_an_export_is_reported(tmp_path: Path) -> None:
+    folder = rewrite_orders(template(tmp_path / "m"), more="1006,2025-01-01T00:00:00Z,,US")
+    source = run_template(folder, tmp_path / "d").sources[0]
+    assert dict(source.not_mapped) == {"row_cut": 1}
+    assert "the last line of orders.csv has too few fields and no line end: the file seems to be cut" in str(source)
+
+
 EXAMPLES = {
     "Day first, in UTC": ("2025-02-11T21:30:00Z", "11.02.2025 21:30", datetime(2025, 2, 11, 21, 30)),  # noqa: DTZ001
     "Local time": ("2025-02-11T21:30:00Z", "2025-02-11 21:30", datetime(2025, 2, 11, 20, 30)),  # noqa: DTZ001

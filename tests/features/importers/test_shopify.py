@@ -1,6 +1,6 @@
 """The lines of Shopify's orders_export.csv become orders, cancellations and refunds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -88,7 +88,7 @@ def test_a_first_order_in_an_unknown_currency_does_not_quarantine_the_shop(tmp_p
 def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "orders_export.csv", [order("#1001", 1, "9.00", Refunded_Amount="2.00")])
     for seller in ("S1", "S2"):
-        settings = ImportOptions({"seller_id": seller, "since": "2023-02-01"})
+        settings = ImportOptions({"seller_id": seller, "since": "2023-02-01", "refund_days": "0"})
         import_delivery(find_mapping("shopify"), export, tmp_path / seller, settings)
         ingest(tmp_path / seller, tmp_path / "s")
     store = open_store(tmp_path / "s")
@@ -106,6 +106,25 @@ def test_two_stores_of_a_seller_have_their_own_orders(tmp_path: Path) -> None:
         (tmp_path / "d").rename(tmp_path / name / "d")
     expected = [("S7-berlin:#1001", 7.0), ("S7-shopify:#1001", 9.0)]
     assert values(store, "orders", "order_id", "amount") == expected
+
+
+def test_a_refund_after_the_end_of_an_export_comes_with_a_later_export(tmp_path: Path) -> None:
+    first = [order("#1", 1, "9.00", Refunded_Amount="1.00"), order("#2", 12, "9.00", Refunded_Amount="2.00")]
+    exports = {"a": [*first, order("#3", 20, "9.00")], "b": [*first, order("#3", 20, "9.00"), order("#4", 28, "9.00")]}
+    mapped = []
+    for name, rows in exports.items():
+        export = write_rows(tmp_path / name / "orders.csv", rows)
+        report, store = import_and_ingest("shopify", export, tmp_path, seller_id="S7")
+        (tmp_path / "d").rename(tmp_path / name / "d")
+        mapped.append(dict(report.sources[0].mapped))
+    assert mapped == [{"line_of_order": 2, "line_of_order_refunded_later": 1}, {"line_of_order": 4}]
+    assert values(store, "refunds", "amount", "refunded_at") == [
+        (1.0, datetime(2024, 3, 16, 1, 30)),  # noqa: DTZ001
+        (2.0, datetime(2024, 3, 27, 1, 30)),  # noqa: DTZ001
+    ]
+    options = ImportOptions({"seller_id": "S7"}, covers_through=date(2024, 3, 28))
+    complete = import_delivery(find_mapping("shopify"), tmp_path / "a" / "orders.csv", tmp_path / "c", options)
+    assert complete.written["refunds"] == 2
 
 
 def test_an_export_of_today_does_not_cover_today(tmp_path: Path) -> None:
@@ -134,7 +153,8 @@ def test_orders_that_are_not_paid_or_have_wrong_amounts_are_reported(tmp_path: P
     rows += [order("#11", 11, "9.00", Financial_Status="authorized", **cancelled)]
     rows += [order("#12", 12, "9.00", Financial_Status="pending", **cancelled)]
     rows += [order("#13", 13, "9.00", Financial_Status="expired")]
-    report, store = import_and_ingest("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
+    export = write_rows(tmp_path / "orders.csv", rows)
+    report, store = import_and_ingest("shopify", export, tmp_path, seller_id="S7", refund_days="0")
     (lines,) = report.sources
     assert lines.mapped == {"line_of_cancelled_order": 1, "line_of_order_with_refund_cut": 1}
     assert lines.not_mapped == {

@@ -169,3 +169,19 @@ def test_dates_that_may_begin_with_the_day_need_a_format(dates: list[str], words
     settings = {"seller_id": "S8", "date_format": "%d/%m/%Y %H:%M:%S"}
     _, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, **settings)
     assert {str(at)[5:10] for at in values(store, "orders", "ordered_at")} <= {"04-13", "04-03"}
+
+
+def test_a_refund_without_a_date_comes_with_a_later_export(tmp_path: Path) -> None:
+    rows = [order(1, status="refunded"), order(12, status="refunded"), order(13, refund_items="amount:4|reason:|date:")]
+    mapped = []
+    for name, last in (("a", 20), ("b", 28)):
+        export = write_rows(tmp_path / name / "orders.csv", [*rows, order(last)])
+        report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8")
+        (tmp_path / "d").rename(tmp_path / name / "d")
+        mapped.append(dict(report.sources[0].mapped))
+    assert mapped == [{"order": 2, "order_refunded_later": 2}, {"order": 4}]
+    assert {name: day for name, (_, _, day) in refunds_of(store).items()} == {
+        "1-refund": "2024-05-15",
+        "12-refund": "2024-05-26",
+        "13-refund-1": "2024-05-27",
+    }

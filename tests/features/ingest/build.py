@@ -10,6 +10,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from features.ingest import OperatingStore
+from features.schema import BY_NAME
 
 Row = dict[str, object]
 
@@ -60,6 +61,11 @@ def write_some(folder: Path, terms: Mapping[str, object] | None = None, **tables
 def write_orders(folder: Path, *orders: Row, **tables: Iterable[Row]) -> Path:
     """Write a later delivery of orders, without sellers and stores."""
     return write_some(folder, orders=orders, **tables)
+
+
+def no_rows(*tables: str) -> dict[str, pa.Table]:
+    """Return tables without rows, which state that nothing happened."""
+    return {name: pa.table({each: pa.array([], pa.string()) for each in BY_NAME[name].column_names}) for name in tables}
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from features.errors import DeliveryError
 from features.ingest import OperatingStore, erase_rows, ingest, open_store
 from features.store.store_coverage import store_coverage
-from tests.features.ingest.build import AT, Row, order, refund, seller, store, write, write_orders, write_some
+from tests.features.ingest.build import AT, Row, no_rows, order, refund, seller, store, write, write_orders, write_some
 
 NEXT_DAY = AT + timedelta(days=1)
 COVERED: dict[str, object] = {"covers_through": {"orders": "2024-03-07"}}
@@ -68,7 +68,7 @@ def test_all_confirms_that_the_others_sold_nothing(three_stores: Path, tmp_path:
 
 def test_a_single_store_may_have_no_sale_but_not_be_silenced_by_another(base_store: Path, tmp_path: Path) -> None:
     no_sale = {"covers_through": {"orders": "2024-03-06"}}
-    ingest(write_some(tmp_path / "no-sale", no_sale, sellers=[seller("S3")]), base_store)
+    ingest(write_some(tmp_path / "no-sale", no_sale, sellers=[seller("S3")], **no_rows("orders")), base_store)
     other = {"sellers": [seller("S2")], "stores": [store("T2", seller_id="S2")]}
     with pytest.raises(DeliveryError, match="rows of only 0 of the 1 stores"):
         ingest(
@@ -96,7 +96,7 @@ def test_listed_coverage_holds_for_the_stores_with_a_row(three_stores: Path, tmp
     with pytest.raises(
         DeliveryError, match="rows of only 0 of the 1 stores with orders in the 2 days before 2024-03-06"
     ):
-        ingest(write_some(tmp_path / "e", terms, refunds=[refund("R9", store_id="T1")]), folder)
+        ingest(write_some(tmp_path / "e", terms, refunds=[refund("R9", store_id="T1")], **no_rows("orders")), folder)
 
 
 def test_listed_sellers_are_those_of_loans(three_stores: Path, tmp_path: Path) -> None:

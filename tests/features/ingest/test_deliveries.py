@@ -20,6 +20,7 @@ from tests.features.ingest.build import (
     CNY,
     Row,
     accepted,
+    no_rows,
     order,
     quarantined,
     refund,
@@ -35,13 +36,17 @@ def ingest_with_absent(folder: Path, absent: object, **tables: list[Row]) -> Ing
     return ingest(delivery, folder / "s")
 
 
-def test_a_table_that_was_never_delivered_cannot_be_declared_complete(tmp_path: Path) -> None:
+def test_a_table_without_a_file_cannot_be_declared_complete(tmp_path: Path) -> None:
     covers = {"covers_through": {"orders": "2024-04-01", "refunds": "2024-04-01"}}
-    with pytest.raises(DeliveryError, match="through which refunds is complete, but refunds was never delivered"):
-        ingest(write(tmp_path / "a", covers, orders=[order()]), tmp_path / "s")
-    ingest(write(tmp_path / "b", covers, orders=[order()], refunds=[refund()]), tmp_path / "s")
+    ingest(write(tmp_path / "a", covers, orders=[order()], refunds=[refund()]), tmp_path / "s")
+    before = open_store(tmp_path / "s")
     later = {"covers_through": {"orders": "2024-04-02", "refunds": "2024-04-02"}}
-    ingest(write(tmp_path / "c", later, orders=[order("O-2")]), tmp_path / "s")
+    with pytest.raises(DeliveryError) as refused:
+        ingest(write(tmp_path / "b", later, orders=[], refunds=[]), tmp_path / "s")
+    assert "covers_through names orders, refunds, but the delivery has no file of orders." in str(refused.value)
+    assert "A file without rows means that nothing happened" in str(refused.value)
+    assert open_store(tmp_path / "s") == before
+    ingest(write(tmp_path / "c", later, orders=[order("O-2")], **no_rows("refunds")), tmp_path / "s")
     assert open_store(tmp_path / "s").covers_through["refunds"] == date(2024, 4, 2)
 
 
@@ -66,7 +71,7 @@ def test_an_absent_table_has_no_rows_and_the_coverage_of_orders(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("absent", "tables", "message"),
     [
-        (["refunds"], {"refunds": [refund()]}, "has no refunds, but refunds.parquet has 1 rows. Remove refunds from"),
+        (["refunds"], {"refunds": [refund()]}, "has no refunds, but refunds.parquet has 1 row. Remove refunds from"),
         (["buyer_ids"], {}, "has no buyer_ids, but 1 orders have a buyer_id. Remove buyer_ids from absent"),
         (["orders"], {}, r"absent is \['orders'\]; expected a list .*: refunds, buyer_ids"),
         ("refunds", {}, "absent is 'refunds'; expected a list"),

@@ -146,8 +146,16 @@ def test_an_erased_store_equals_a_store_without_the_seller(folder: Path, tmp_pat
 
 def test_later_deliveries_restore_nothing_and_their_counts_add_up(folder: Path, tmp_path: Path) -> None:
     erase_rows(folder, GONE)
-    for name in ("d1", "d2"):
-        assert ingest(folder.parent / name, folder).already_ingested
+    again = [ingest(folder.parent / name, folder) for name in ("d1", "d2")]
+    assert all(report.already_ingested for report in again)
+    assert {each.table: (each.accepted, each.rejected, each.erased) for each in again[0].tables} == {
+        "sellers": (1, 0, 1),
+        "stores": (2, 0, 2),
+        "orders": (2, 0, 3),
+        "refunds": (1, 0, 1),
+        "loans": (1, 0, 1),
+        "instalments": (1, 0, 1),
+    }
     assert naming(folder) == []
     delivery = write(
         tmp_path / "new",

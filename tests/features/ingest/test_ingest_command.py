@@ -48,7 +48,10 @@ def test_quarantined_rows_are_printed_with_their_number_and_file(home: Path, tmp
     out = run(home, "ingest", delivery).stdout.splitlines()
     place = next(number for number, line in enumerate(out) if "quarantined rows are in" in line)
     file = out[place].split(" are in ")[1].split(".parquet")[0] + ".parquet"
-    assert out[place] == f"  orders: quarantined rows are in {file}. Examples, with ids shortened:"
+    assert (
+        out[place]
+        == f"  orders: quarantined rows are in {file}. Examples by row of the delivered file, with ids shortened:"
+    )
     assert out[place + 1 : place + 4] == [
         "    row 3: amount_negative: amount is '-3.5'. Permitted: a number from 0 to 1,000,000,000,000.",
         f"    row 2: row_malformed: a line of 10 characters. {explain(ORDERS, 'row_malformed').remedy}",

@@ -6,16 +6,29 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 import features.cli
 from features.engines.duckdb import engine_errors
 from features.errors import DeliveryError
-from features.ingest import ingest, open_store, read_report
+from features.ingest import ingest, open_store, read_report, sources
 from features.ingest.delivery import open_delivery
 from tests.features.ingest import damage
-from tests.features.ingest.build import AT, CNY, accepted, order, refund, store, write, write_orders, write_some
+from tests.features.ingest.build import (
+    AT,
+    CNY,
+    accepted,
+    order,
+    refund,
+    store,
+    write,
+    write_csv,
+    write_orders,
+    write_some,
+)
 
 COVERED = {"covers_through": {"orders": "2024-05-01", "stores": "2024-05-01"}}
 
@@ -143,3 +156,21 @@ def test_the_command_names_rejected_tables_and_exits_with_2(
     assert "Rejected table: orders (orders.parquet)" in as_text.stdout.splitlines()
     assert [rejected["table"] for rejected in json.loads(as_json.stdout)["rejected_tables"]] == ["orders"]
     assert open_store(tmp_path / "home" / "operating").rows("stores") == 2
+
+
+@pytest.mark.parametrize(("suffix", "limit"), [("csv", "MAX_ROWS"), ("parquet", "FREE_ROWS")])
+def test_a_table_with_too_many_rows_is_rejected(
+    suffix: str, limit: str, base_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, limit, 19_999)
+    delivery = write_some(tmp_path / "d", stores=[store("T2")])
+    if suffix == "csv":
+        write_csv(delivery / "refunds.csv", [refund()] * 20_000)
+    else:
+        # equal rows take less than a byte each
+        pq.write_table(pa.Table.from_pylist([refund()] * 20_000), delivery / "refunds.parquet")
+    report = ingest(delivery, base_store)
+    (rejected,) = report.rejected_tables
+    assert rejected.why.startswith(f"refunds.{suffix} has at least 20,000 rows in")
+    assert "or split the table into several deliveries" in rejected.why
+    assert [table.table for table in report.tables] == ["stores"]

@@ -18,7 +18,7 @@ from features.engines.duckdb import open_engine
 from features.ingest import IngestReport, ingest, open_store
 from features.ingest.deduplication import key_hash
 from features.ingest.rules import column_rules, first_broken
-from features.ingest.sources import Utf8, cast_column, trim
+from features.ingest.sources import Utf8, cast_column, open_source, trim
 from features.schema import ORDERS
 from tests.counts import repeat
 from tests.features.ingest.build import Row, accepted, order, quarantined, seller, store, write, write_csv, write_some
@@ -141,6 +141,17 @@ def test_a_row_that_is_not_utf_8_affects_no_other_row(ingested: Ingested, store_
     assert lines[0] == "O7,T1,too,few"
     assert lines[1] == "O8,\N{REPLACEMENT CHARACTER}"
     assert lines[2].startswith("caf\N{REPLACEMENT CHARACTER},T1,B1,2024-03-05")
+
+
+@pytest.mark.parametrize(("end", "rule"), [("", "row_cut"), ("\n", "row_malformed"), (",,,,,,,,,,", "row_malformed")])
+def test_the_end_of_a_cut_file_is_quarantined(end: str, rule: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "orders.csv", [order()])
+    with (tmp_path / "orders.csv").open("a", encoding="utf-8") as file:
+        file.write(f"O2,T1,B1{end}")
+    work = tmp_path / "work"
+    work.mkdir()
+    source = open_source(ORDERS, tmp_path / "orders.csv", work)
+    assert (source.rows, source.cut) == (2, rule == "row_cut")
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import ibis
 import pytest
 
-from features.ingest.rules import KEY_CONFLICT, RATE_UNKNOWN, ROW_MALFORMED, column_rules, references_of
+from features.ingest.rules import KEY_CONFLICT, RATE_UNKNOWN, ROW_CUT, ROW_MALFORMED, column_rules, references_of
 from features.quality.analysis import mask
 from features.quality.explanations import PURPOSE, column_of, explain
 from features.quality.findings import duration, number, percent
@@ -19,7 +19,7 @@ CODES = {kind: ibis.table({"code": "string"}, name=kind).code for kind in (Kind.
 
 def _rules(table: Table) -> dict[str, str | None]:
     """Return the rules of a table with their columns, from the code that generates the rules."""
-    rules: dict[str, str | None] = dict.fromkeys((ROW_MALFORMED, RATE_UNKNOWN, KEY_CONFLICT))
+    rules: dict[str, str | None] = dict.fromkeys((ROW_MALFORMED, ROW_CUT, RATE_UNKNOWN, KEY_CONFLICT))
     for column in table.columns:
         value = ibis.table({"x": TYPES.get(column.kind, "string")}, name="t").x
         rules |= dict.fromkeys((name for name, _ in column_rules(column, value, value, CODES)), column.name)

@@ -296,8 +296,8 @@ def test_a_portfolio_replaces_the_scores_of_the_service(
     # the latest vectors are those of the second midnight
     with time_machine.travel(f"{MIDNIGHTS[-1]} 09:00"):
         assert CliRunner().invoke(sellerscore.app, ["score-portfolio", "--out", str(out)]).exit_code == 0
-    pd.read_csv(out, dtype=str).head(300).to_csv(out, index=False)
-    arguments = ("--portfolio", out, "--portfolio-model", "1", "--as-of", END, "--today", END, "--report", page)
+    pd.read_csv(out, dtype=str).head(300).assign(as_of=END).to_csv(out, index=False)
+    arguments = ("--portfolio", out, "--portfolio-model", "1", "--today", END, "--report", page)
     found = run_json(run, mine.home, *arguments)
     assert found["report"] == str(page)
     assert page.is_file()

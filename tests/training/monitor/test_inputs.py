@@ -224,8 +224,11 @@ def test_a_portfolio_of_another_model_or_without_a_date_is_rejected(table: Path)
     files = pack(BundleParts(own.model.text, own.sheet, policy, own.reasons, own.reference))
     with pytest.raises(MonitorError, match="Name the model of the portfolio with --portfolio-model"):
         read(table, Bundle.from_files(files))
+    assert (read(table, day=None)["as_of"] == pd.Timestamp(DAY)).all()
+    without_date = table.with_name("without.csv")
+    pd.read_csv(table, dtype=str).drop(columns="as_of").to_csv(without_date, index=False)
     with pytest.raises(MonitorError, match=r"has no date\. Give --as-of"):
-        read(table, day=None)
+        read(without_date, day=None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ SELECT
         CASE
             WHEN cancelled IS NOT NULL THEN 'line_of_cancelled_order'
             WHEN cut IS NOT NULL THEN 'line_of_order_with_refund_cut'
+            WHEN sale.number IN (FROM refunded_later) THEN 'line_of_order_refunded_later'
             ELSE 'line_of_order'
         END
     END AS mapped_to,
@@ -21,7 +22,11 @@ SELECT
         WHEN 'cancelled_before_payment' THEN 'Financial Status ''' || min(status) || ''''
         WHEN 'partially_paid' THEN 'export the order again once it is paid'
         WHEN 'financial_status_unknown' THEN concat('Financial Status ''', min(status), ''' is not one of Shopify')
-        ELSE min(coalesce(detail, CASE WHEN cancelled IS NULL THEN cut END))
+        ELSE min(coalesce(
+            detail, CASE WHEN cancelled IS NULL THEN cut END,
+            CASE WHEN reason IS NULL AND sale.number IN (FROM refunded_later) THEN
+                'its refund, refund_days after the order, comes with a later export, or with a later --covers-through' END
+        ))
     END AS detail,
     count(*) AS rows, count(DISTINCT number) FILTER (reason IS NULL) AS orders
 FROM numbered JOIN sale ON numbered."Name" IS NOT DISTINCT FROM sale.number AND numbered.place = sale.place

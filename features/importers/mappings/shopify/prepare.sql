@@ -95,4 +95,12 @@ FROM (
     WINDOW same AS (PARTITION BY number, fault IS NULL ORDER BY place)
 );
 
-CREATE TABLE an_order AS SELECT * FROM sale WHERE reason IS NULL;
+CREATE TABLE an_order AS
+SELECT *, created + to_days(getvariable('refund_days')::INTEGER) AS refund_at FROM sale WHERE reason IS NULL;
+
+-- A refund whose date is after the export comes with a later export. At another date, it would differ from that one.
+CREATE TABLE refunded_later AS
+SELECT number FROM an_order
+WHERE
+    cancelled IS NULL AND refunded > 0
+    AND refund_at > greatest((SELECT max(created) FROM an_order), getvariable('covers_through')::TIMESTAMP);

@@ -5,11 +5,6 @@ FROM an_order
 WHERE cancelled IS NOT NULL
 UNION ALL
 SELECT
-    in_store(number || '-refund'), in_store(number), store(), at_time, refunded, currency,
-    'refund', at_time
-FROM (
-    SELECT
-        *, least(created + to_days(getvariable('refund_days')::INTEGER), (SELECT max(created) FROM an_order)) AS at_time
-    FROM an_order
-)
-WHERE cancelled IS NULL AND refunded > 0
+    in_store(number || '-refund'), in_store(number), store(), refund_at, refunded, currency, 'refund', refund_at
+FROM an_order
+WHERE cancelled IS NULL AND refunded > 0 AND number NOT IN (FROM refunded_later)

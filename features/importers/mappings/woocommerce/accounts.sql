@@ -7,6 +7,7 @@ SELECT
             ELSE 'order_of_unknown_status'
         END
         || CASE WHEN too_much.number IS NULL THEN '' ELSE '_with_refunds_cut' END
+        || CASE WHEN row_of_order.number IN (FROM refunded_later) THEN '_refunded_later' ELSE '' END
     END AS mapped_to,
     reason,
     CASE reason
@@ -21,6 +22,8 @@ SELECT
         WHEN 'refund_date_unreadable' THEN 'date ''' || min(wrong_date) || ''' in refund_items cannot be read'
         ELSE min(coalesce(
             row_of_order.detail, too_much.detail,
+            CASE WHEN reason IS NULL AND row_of_order.number IN (FROM refunded_later) THEN
+                'a refund, refund_days after the order, comes with a later export, or with a later --covers-through' END,
             CASE WHEN reason IS NULL AND NOT is_known(status) THEN
                 concat('status ''', status, ''' is not one of WooCommerce, but the order has a paid_date') END
         ))

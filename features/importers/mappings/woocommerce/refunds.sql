@@ -8,13 +8,9 @@ UNION ALL
 SELECT
     in_store(id), in_store(number), store(), at_time, amount, currency, 'refund', at_time
 FROM refunded
-WHERE amount > 0
+WHERE amount > 0 AND NOT later
 UNION ALL
 SELECT
-    in_store(number || '-refund'), in_store(number), store(), at_time, total, currency, 'refund', at_time
-FROM (
-    SELECT
-        *, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order)) AS at_time
-    FROM an_order
-)
-WHERE status = 'refunded' AND number NOT IN (SELECT number FROM refunded WHERE amount > 0)
+    in_store(number || '-refund'), in_store(number), store(), at_time, amount, currency, 'refund', at_time
+FROM refunded_without_items
+WHERE NOT later
