@@ -170,6 +170,8 @@ def test_a_missing_or_old_java_exits_with_2(
         java.chmod(0o755)
     monkeypatch.setenv("SELLERSCORE_UMASK", "022")  # the mask of this process outlives the test
     monkeypatch.setenv("JAVA_HOME", str(home / "java"))
+    # other tests in this process may share a session
+    monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
     arguments = ["features", "frame", "--engine", "spark", "--out", str(home / "frame")]
     monkeypatch.setattr(sys, "argv", ["sellerscore", *arguments])
     with pytest.raises(SystemExit) as ended:

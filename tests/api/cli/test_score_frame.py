@@ -96,7 +96,7 @@ def test_every_column_of_a_seller_equals_its_assessment(bundle: Bundle, tmp_path
         portfolio.write_portfolio(bundle, blocks, NOW.date(), out, lambda _: None)
         vectors = [Vector(seller, AS_OF, NOW.date(), covers, CATALOGUE, row) for seller, row in rows]
         expected = [
-            {"seller_id": vector.seller_id, **expected_row(bundle, assessment)}
+            {"seller_id": vector.seller_id, "as_of": AS_OF, **expected_row(bundle, assessment)}
             for vector, assessment in zip(vectors, assess(bundle, vectors), strict=True)
         ]
         assert pq.read_table(out).to_pylist() == expected
