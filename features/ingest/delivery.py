@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +32,9 @@ _FIELDS: Final = ("covers_through", "constant_rate", "source", "absent", "begins
 
 _SUFFIXES: Final = (".parquet", ".csv")
 _BLOCK: Final = 1 << 20
+_GB: Final = 1_000_000_000
+_RESERVE: Final = _GB
+"""Space that stays free, at most a twentieth of the disk: a full disk stops the service, too."""
 
 ABSENT: Final = ("refunds", "buyer_ids")
 """What a delivery can declare that its platform does not have. Without refunds, there are zero refunds; without
@@ -91,8 +95,9 @@ class Delivery:
         Example: `delivery.copy(Path("work"))[0].files["orders"]` is `work/orders.parquet`.
 
         Raises:
-            DeliveryError: a file cannot be read.
+            DeliveryError: a file cannot be read, or the disk of the folder has too little space.
         """
+        _expect_space(self.files.values(), folder)
         copies = {name: folder / path.name for name, path in self.files.items()}
         lines = [_line(name, path, _copy(path, copies[name])) for name, path in self.files.items()]
         if self.terms_digest is not None:
@@ -101,6 +106,18 @@ class Delivery:
         rejected = ((table.table, self.folder / name) for table in self.rejected for name in table.files)
         lines += [_line(name, path, _copy(path) if _is_own_file(path) else "not a file") for name, path in rejected]
         return replace(self, files=copies), hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _expect_space(files: Iterable[Path], folder: Path) -> None:
+    """Require space for the copies and the accepted rows, without the reserve that others on the disk need."""
+    size = sum(path.stat().st_size for path in files)
+    total, _, free = shutil.disk_usage(folder)
+    reserve = min(total // 20, _RESERVE)
+    if 2 * size > free - reserve:
+        raise DeliveryError(
+            f"The delivery has {size / _GB:,.1f} GB. Its ingest needs about twice that, and the disk of the state "
+            f"folder has {max(0, free - reserve) / _GB:,.1f} GB to spare. Free space, or split the delivery."
+        )
 
 
 def _is_own_file(path: Path) -> bool:

@@ -178,6 +178,17 @@ def test_a_row_known_after_tomorrow_does_not_extend_coverage(base_store: Path, t
     assert report.table("stores").quarantined == {"known_at_in_future": 1}
 
 
+def test_a_file_that_the_disk_cannot_hold_is_rejected_before_it_is_copied(base_store: Path, tmp_path: Path) -> None:
+    delivery = write(tmp_path / "d")
+    free = shutil.disk_usage(base_store).free
+    with next(delivery.glob("orders.*")).open("w") as file:
+        file.truncate(free)
+    with pytest.raises(DeliveryError, match="needs about twice that, and the disk of the state folder has"):
+        ingest(delivery, base_store)
+    assert shutil.disk_usage(base_store).free > free // 2
+    assert len(read_store(base_store).deliveries) == 1
+
+
 def test_a_folder_that_cannot_be_a_store_is_rejected(tmp_path: Path) -> None:
     delivery = write(tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder"):
