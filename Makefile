@@ -5,7 +5,7 @@
 #   make test-fast     the tests without server, browser, Spark or training: for quick feedback
 #   make soak          random, race and kill tests with many repetitions, and every variant: about half an hour (docs/testing.md)
 #   make check         ruff, mypy strict, import contracts
-#   make docs          write the generated pages: docs/features.md, docs/profile.md, docs/data-contract.md
+#   make docs          write the generated pages: docs/features.md, docs/profile.md, docs/data-contract.md, the examples of docs/api.md
 #   make bench         benchmarks; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, and write docs/real-data.md
 #   make mlflow        start MLflow on http://127.0.0.1:5000, with all runs and models
@@ -71,6 +71,7 @@ docs: setup
 	@$(SELLERSCORE) features describe --markdown > docs/features.md
 	@$(BIN)/python -m features.profile.describe > docs/profile.md
 	@$(BIN)/python -m features.contract_page
+	@SELLERSCORE_WRITE_EXAMPLES=1 $(BIN)/python -m pytest tests/api/kit/test_openapi.py -k stored_examples_have_the_shape
 
 bench: setup
 	@ONLY=$(ONLY) $(BIN)/python -m tests.benchmarks

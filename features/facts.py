@@ -98,9 +98,18 @@ FACTS: Final = (
     Fact("purchases", "purchases"),
     Fact("purchased", "purchases", "amount_micros"),
 )
-"""Every fact, in the order of the tiles' columns. `tiles` adds these columns to those of the contract: `season` and
-`weekpart` of the order's day; `speed` (`quick`: refunded within QUICK_REFUND_HOURS, not a cancellation); `come_back`
-(the order's channel, of returns); `dated` (`return`: a return that names its order); `days_after` and `hours` (whole,
-since the order); `pace`; `star_hundredths` (hundredths of a star, of all ratings)."""
+"""Every fact, in the order of the tiles' columns.
+
+`tiles` adds these columns to those of the contract:
+
+- `season`, `weekpart` of orders: `festival` or `plain`, and `weekend` or `week`, by the day of the order
+- `speed` of refunds: `quick` if refunded within QUICK_REFUND_HOURS and not a cancellation, else `usual`
+- `come_back` of refunds: the channel of the order if it is a return, else `none`
+- `dated` of refunds: `return` if it is a return that names its order, else `none`
+- `days_after` of refunds: whole days since the order
+- `hours` of fulfilments: whole hours since the order
+- `pace` of fulfilments: `shipped late` or `delivered late`, else `ok`
+- `star_hundredths` of ratings: hundredths of a star, added up over all ratings
+"""
 
 BY_NAME: Final = {fact.name: fact for fact in FACTS}

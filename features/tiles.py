@@ -28,7 +28,7 @@ REPEAT: Final = "regular_buyers"
 
 _BASE_KEYS: Final = ("store_id", "day", "visible_from")
 
-_WITH_INSIDER: Final = frozenset({"orders", "refunds", "fulfilments"})
+_WITH_RELATED_PARTY: Final = frozenset({"orders", "refunds", "fulfilments"})
 """Tables whose tiles have the key `insider` too: the buyer's id if it is the id of a store or of an owner of stores,
 else null. Whether an insider is a related party of the seller depends on the midnight."""
 
@@ -85,8 +85,9 @@ def load_stored_orders(rows: Rows) -> Rows:
 def tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
     """Yield the tiles that fresh rows add to the stored ones, by the name of their table.
 
-    Each has store_id, day, visible_from, `insider` (see `_WITH_INSIDER`), the further keys of its table (TILE_KEYS) and
-    an int64 column per fact. A refund or fulfilment is joined with its order, whichever delivery contains either.
+    Each has store_id, day, visible_from, `insider` (see `_WITH_RELATED_PARTY`), the further keys of its table
+    (TILE_KEYS) and an int64 column per fact. A refund or fulfilment is joined with its order, whichever delivery
+    contains either.
     """
     parties = rows.keep(_parties(rows))
     for name in TILE_KEYS:
@@ -215,7 +216,7 @@ def _fulfilments(rows: ir.Table) -> ir.Table:
 
 
 def _aggregate(name: str, rows: ir.Table) -> ir.Table:
-    keys = (*_BASE_KEYS, *(("insider",) if name in _WITH_INSIDER else ()), *TILE_KEYS[name])
+    keys = (*_BASE_KEYS, *(("insider",) if name in _WITH_RELATED_PARTY else ()), *TILE_KEYS[name])
     return rows.group_by(*keys).agg(**{fact.name: _sum(fact, rows) for fact in FACTS if fact.table == name})
 
 

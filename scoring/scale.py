@@ -6,7 +6,7 @@ from typing import Final
 
 from scoring.errors import BundleError
 
-_MAX_DOUBLE: Final = 1e6
+_MAX_POINTS_TO_DOUBLE: Final = 1e6
 """Upper limit of the points that double the odds; above it a score would overflow."""
 
 
@@ -28,10 +28,12 @@ class Scale:
     def __post_init__(self) -> None:
         finite = all(map(math.isfinite, (self.points, self.odds, self.double)))
         whole = all(isinstance(end, int) for end in (self.min, self.max))
-        if not (finite and self.odds > 0 and 0 < self.double <= _MAX_DOUBLE and whole and self.min < self.max):
+        if not (
+            finite and self.odds > 0 and 0 < self.double <= _MAX_POINTS_TO_DOUBLE and whole and self.min < self.max
+        ):
             raise BundleError(
-                f"A scale needs finite points, finite odds > 0, points to double > 0 and at most {_MAX_DOUBLE:g}, and "
-                "whole ends, min < max; found "
+                "A scale needs finite points, finite odds > 0, points to double > 0 and at most "
+                f"{_MAX_POINTS_TO_DOUBLE:g}, and whole ends, min < max; found "
                 f"points={self.points}, odds={self.odds}, double={self.double}, min={self.min}, max={self.max}."
             )
 

@@ -39,7 +39,7 @@ from api.settings import Settings
 
 CALLBACK_PATH: Final = "/seller/oidc/callback"
 _ALGORITHMS: Final = ["RS256", "PS256", "ES256", "Ed25519"]
-_TIMEOUT_SECONDS: Final = 3
+_SILENCE_SECONDS: Final = 3
 """Longest silence of the provider."""
 
 _MAX_WAIT_SECONDS: Final = 8
@@ -251,7 +251,7 @@ def _fetch_json(
     body = None if form is None else urlencode(form).encode()
     request = urllib.request.Request(address, body, {"Accept": "application/json", **(headers or {})})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - checked above
+        with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response:  # noqa: S310 - checked above
             content = json.loads(response.read(_MAX_BYTES))
     except HTTPError as error:
         error.close()

@@ -196,7 +196,7 @@ def _register(engine: Engine) -> ClientRegister:
 
 
 def _print_client(created: CreatedClient, done: str, output: Output) -> None:
-    client, old = created.client, None if created.old_until is None else _format_seconds(created.old_until)
+    client, old = created.client, None if created.former_until is None else _format_seconds(created.former_until)
     value = {**_to_dict(client), "client_secret": created.secret, "old_credentials_until": old}
     lines = [f"{done} {client.name}.", f"client_id      {client.id}"]
     if created.secret is None:

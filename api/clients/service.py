@@ -37,7 +37,7 @@ class CreatedClient:
 
     client: Client
     secret: str | None = field(repr=False)
-    old_until: datetime | None = None
+    former_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ class ClientRegister:
 
 def _expire_credentials(connection: Connection, client_id: str, at: datetime) -> None:
     for table in (client_secrets, client_keys):
-        longer = table.c.client_id == client_id, is_valid(table, at)
-        connection.execute(table.update().where(*longer).values(expires_at=at))
+        still_valid = table.c.client_id == client_id, is_valid(table, at)
+        connection.execute(table.update().where(*still_valid).values(expires_at=at))
 
 
 def _add_credential(

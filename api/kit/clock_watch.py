@@ -33,13 +33,13 @@ class ClockWatch:
             self._offset = None
 
     def step(self) -> float:
-        """Return the seconds by which the clock was set forward at once; 0.0 up to a minute."""
+        """Return the seconds by which the clock was set forward at once; 0.0 if it is at most a minute."""
         offset = _current_offset()
         if self._offset is None:
             return 0.0
         if offset - self._offset > MAX_STEP_SECONDS:
             return offset - self._offset
-        # small corrections add up; a clock that was set back may return
+        # a slow drift moves the reference; a step back does not, so the way back is no step forward
         self._offset = max(self._offset, offset)
         return 0.0
 

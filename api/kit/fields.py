@@ -42,7 +42,7 @@ Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 
 
 class ResponseModel(BaseModel):
-    """The base of response schemas. A field of another response accepts a record with its attributes."""
+    """The base of response schemas. A nested response can be built from any record with the same attributes."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 

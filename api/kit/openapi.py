@@ -1,6 +1,7 @@
 """The OpenAPI document: tags, response and problem descriptions of endpoints, and recorded examples.
 
-The examples are recorded calls (`openapi_examples.json`). A test repeats the calls and compares the file with them.
+The examples are recorded calls (`openapi_examples.json`). A test repeats the calls and compares the shape of
+the responses.
 """
 
 from __future__ import annotations

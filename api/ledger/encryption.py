@@ -75,8 +75,8 @@ def new_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
-def encrypt(key: bytes, content: bytes, bound: bytes) -> bytes:
-    """Return the nonce and the cipher text of a content. Decryption needs the same associated data `bound`.
+def encrypt(key: bytes, content: bytes, associated_data: bytes) -> bytes:
+    """Return the nonce and the cipher text of a content. Decryption needs the same `associated_data`.
 
     Example:
         >>> key = new_key()
@@ -84,17 +84,17 @@ def encrypt(key: bytes, content: bytes, bound: bytes) -> bytes:
         b'content'
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, content, bound)
+    return nonce + AESGCM(key).encrypt(nonce, content, associated_data)
 
 
-def decrypt(key: bytes, sealed: bytes, bound: bytes) -> bytes:
+def decrypt(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:
     """Return the content of a cipher text.
 
     Raises:
         DecryptionError: It was changed, has other associated data, or has another key.
     """
     try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated_data)
     except (InvalidTag, ValueError) as error:
         raise DecryptionError from error
 
@@ -116,7 +116,7 @@ def sample_seller_keys(connection: Connection) -> list[WrappedSellerKey]:
 
 
 def create_seller_key(connection: Connection, master: bytes, seller_id: str) -> WrappedSellerKey:
-    """Create and store the key of a seller; of two concurrent calls, both return the key of the first."""
+    """Create and store the key of a seller. Two concurrent calls return the same key."""
     subject = secrets.token_hex(_SUBJECT_BYTES)
     key = WrappedSellerKey(seller_id, subject, wrap(master, seller_id, subject, new_key()))
     stored = None
@@ -129,7 +129,7 @@ def create_seller_key(connection: Connection, master: bytes, seller_id: str) -> 
 
 def wrap(master: bytes, seller_id: str, subject: str, key: bytes) -> bytes:
     """Return the key of a seller, encrypted under the master key."""
-    return encrypt(master, key, _bound(seller_id, subject))
+    return encrypt(master, key, _associated_data(seller_id, subject))
 
 
 def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
@@ -139,7 +139,7 @@ def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
         DecryptionError: It was changed, or wrapped by another master key.
     """
     try:
-        return decrypt(master, key.wrapped, _bound(key.seller_id, key.subject))
+        return decrypt(master, key.wrapped, _associated_data(key.seller_id, key.subject))
     except TypeError as error:
         # SQLite stores a value of any type in any column
         raise DecryptionError from error
@@ -150,6 +150,6 @@ def destroy_key(connection: Connection, seller_id: str) -> None:
     connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == seller_id))
 
 
-def _bound(seller_id: str, subject: str) -> bytes:
+def _associated_data(seller_id: str, subject: str) -> bytes:
     # so that no key can take the place of another seller's
     return canonical_json(["seller key", seller_id, subject])

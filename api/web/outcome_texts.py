@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from api.web.labels import TABLES
 from api.web.translations import N_, Translator
@@ -15,8 +15,13 @@ from scoring.outcome import Shortfall
 _FIRST_SALE: Final = "days_since_first_order"
 _LAST_SALE: Final = "days_since_last_sale"
 _DAYS_WITH_SALES: Final = "active_days_365d"
-_BANK, _SELLER = 0, 1
-"""Positions in the pairs of texts."""
+
+
+class _Texts(NamedTuple):
+    """The texts of one statement by reader."""
+
+    bank: str
+    seller: str
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,16 @@ def for_bank(assessment: Assessment, labels: Mapping[str, str], translator: Tran
         labels: feature labels, for thresholds without a sentence of their own.
         translator: the language.
     """
-    return _outcome_text(assessment, labels, translator, _BANK)
+    return _outcome_text(assessment, labels, translator, lambda texts: texts.bank)
 
 
 def for_seller(assessment: Assessment, labels: Mapping[str, str], translator: Translator) -> OutcomeText:
     """Return the text of an assessment without a score for the seller; see `for_bank`."""
-    return _outcome_text(assessment, labels, translator, _SELLER)
+    return _outcome_text(assessment, labels, translator, lambda texts: texts.seller)
 
 
 def _outcome_text(
-    assessment: Assessment, labels: Mapping[str, str], translator: Translator, reader: int
+    assessment: Assessment, labels: Mapping[str, str], translator: Translator, of_reader: Callable[[_Texts], str]
 ) -> OutcomeText:
     title, to_do, day = _TITLES[assessment.outcome], _TO_DO.get(assessment.outcome, _MORE_SALES), ""
     shortfalls: dict[str, Any] = {item.what: item for item in assessment.shortfalls}
@@ -59,9 +64,9 @@ def _outcome_text(
             # the day when the history is long enough, as nothing else is missing
             to_do, day = _FROM_DAY, _day(assessment, translator, int(first_sale.needed - first_sale.found))
     return OutcomeText(
-        translator.translate(title[reader]),
+        translator.translate(of_reader(title)),
         tuple(_fact(assessment, item, labels, translator) for item in assessment.shortfalls),
-        translator.translate(to_do[reader], day=day),
+        translator.translate(of_reader(to_do), day=day),
     )
 
 
@@ -100,27 +105,27 @@ def _day(assessment: Assessment, translator: Translator, days: int) -> str:
     return translator.day(date.fromisoformat(assessment.as_of) + timedelta(days=days))
 
 
-_TITLES: Final[Mapping[Outcome, tuple[str, str]]] = {
-    Outcome.INSUFFICIENT_HISTORY: (
+_TITLES: Final[Mapping[Outcome, _Texts]] = {
+    Outcome.INSUFFICIENT_HISTORY: _Texts(
         N_("The seller's history is too short for a score."),
         N_("Your history is still too short for a score"),
     ),
-    Outcome.INACTIVE: (
+    Outcome.INACTIVE: _Texts(
         N_("The seller has no recent sales, so there is no score."),
         N_("No score: you have no recent sales on record"),
     ),
-    Outcome.INSUFFICIENT_DATA: (
+    Outcome.INSUFFICIENT_DATA: _Texts(
         N_("Data that a score needs were not delivered."),
         N_("No score: data about your business are missing"),
     ),
-    Outcome.STALE_DATA: (
+    Outcome.STALE_DATA: _Texts(
         N_("The data are too old for a score."),
         N_("No score: the data about your business are too old"),
     ),
 }
-_TOO_FEW_DAYS: Final = (N_("Sales on too few days for a score"),) * 2
-_TO_DO: Final[Mapping[Outcome, tuple[str, str]]] = {
-    Outcome.INACTIVE: (
+_TOO_FEW_DAYS: Final = _Texts(*(N_("Sales on too few days for a score"),) * 2)
+_TO_DO: Final[Mapping[Outcome, _Texts]] = {
+    Outcome.INACTIVE: _Texts(
         N_(
             "Ask the seller whether the business continues. There are no current sales from which instalments could be "
             "paid; a score is possible once there are new sales on enough days."
@@ -130,27 +135,27 @@ _TO_DO: Final[Mapping[Outcome, tuple[str, str]]] = {
             "orders. If you did sell since then, ask your marketplace why the orders are missing."
         ),
     ),
-    Outcome.INSUFFICIENT_DATA: (
+    Outcome.INSUFFICIENT_DATA: _Texts(
         N_("Ask the platform to deliver the missing data, then request the score again."),
         N_("Ask your marketplace to deliver the missing data. Your score follows the day after."),
     ),
-    Outcome.STALE_DATA: (
+    Outcome.STALE_DATA: _Texts(
         N_("Request the score again after the platform's next delivery."),
         N_("You do not need to do anything. If no new data arrive within a few days, ask your marketplace why."),
     ),
 }
-_FROM_DAY: Final = (
+_FROM_DAY: Final = _Texts(
     N_(
         "Assess the seller by other means, or request the score again from %(day)s. A short history alone is not a "
         "sign of risk."
     ),
     N_("If you keep selling, you get a score from %(day)s."),
 )
-_NO_SALES: Final = (
+_NO_SALES: Final = _Texts(
     N_("Assess the seller by other means. There are no sales on this platform that could be scored."),
     N_("Your score appears some months after your first sale."),
 )
-_MORE_SALES: Final = (
+_MORE_SALES: Final = _Texts(
     N_("Assess the seller by other means, and request the score again when there are more sales."),
     N_("Your score appears when there are sales on enough days."),
 )

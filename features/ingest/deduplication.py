@@ -1,7 +1,7 @@
 """Deduplication: identical rows are dropped, and of rows with one key and different content one is accepted.
 
-A stored row wins over delivered ones, then the row known first, then the smaller content. The result depends only on
-the rows, not on their order in a file or on threads.
+A stored row wins over delivered ones, then the row known first, then the one that sorts first. The result depends
+only on the rows, not on their order in a file or on threads.
 """
 
 import operator
@@ -31,7 +31,7 @@ def _hash(key: str) -> int:  # type: ignore[empty-body]
 def key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
     """Return a number that is equal for equal keys; different keys can have the same number."""
     texts = [rows[name].cast(dt.string) for name in key]
-    # DuckDB's hash collides for one in 25 numbered ids; combined with the hash of the text shifted by one, it does not
+    # DuckDB's hash gives one in 25 sequential IDs the hash of another; that of the text shifted by one tells them apart
     return reduce(operator.xor, (_hash(part) for text in texts for part in (text, text.substr(1))))
 
 

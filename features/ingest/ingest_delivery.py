@@ -60,9 +60,12 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
     """Validate every row of the folder `delivery` and add the accepted rows to the folder `store`.
 
     Each row is accepted, dropped as a duplicate, or quarantined. A file that cannot be read or lacks a column is
-    rejected as a whole; the other tables are ingested. A repeated delivery changes nothing and returns its last report.
-    But if some of its rows wait for other rows (a rate, a store) and the store has grown since, it is validated again,
-    and stored as `<id>-2` if that accepts rows. A second ingest into the same store waits for the first.
+    rejected as a whole; the other tables are ingested. A second ingest into the same store waits for the first.
+
+    A repeated delivery changes nothing and returns its last report.
+
+    Exception: If some rows of a repeated delivery wait for other rows (a rate, a store) and the store has grown since,
+    the delivery is validated again, and stored as `<id>-2` if that accepts rows.
 
     All rows are read from a copy in the store, which is deleted at the end: a delivered file may be replaced meanwhile.
 

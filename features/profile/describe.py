@@ -22,9 +22,9 @@ the stored vectors and under the same time rule, and stored with them. Terms are
 - If the data of sellers end on different days, each peer counts as of the latest midnight of its own data.
 - **Size**: the peers of one category, by the latest version of each seller known by T, are divided into thirds by those
   sales: {sizes}. Sellers with equal sales are in the same third.
-- A seller is compared with the **other** peers of the same category and third. If these are fewer than {least}, with
-  those of the category; if these are fewer, with all; if these are fewer, with none. A seller without settled sales has
-  no size and is compared with the category. The response names the group and its number of sellers.
+- A seller is compared with the **other** peers of the first of these groups that has at least {least} of them: the same
+  category and third, the same category, all peers. If none has, there is no comparison. A seller without settled sales
+  has no size, so the category is the first group. The response names the group and its number of sellers.
 - A feature with a value for fewer than {least} of the other peers has no rank, so that no rank reveals the values of a
   few sellers.
 
@@ -33,10 +33,10 @@ the stored vectors and under the same time rule, and stored with them. Terms are
 - `no_better`: percentage of the other peers who are **not better** than the seller, rounded down: their value is at
   most the seller's if a higher value lowers risk, at least the seller's if it raises risk. At 100, no peer is better.
   A feature without a sign has none.
-- The **index** of a family is the mean of `no_better` over its features that have one, rounded, halves up. All features
-  have the same weight, so that two features with the same message weigh twice. The index is not a probability or a
-  score, and no model uses it. If no feature of the family has a rank, it is null with a reason. `counted` of `of` is
-  the number of features in the mean.
+- The **index** of a family is the mean of `no_better` over its features that have one, rounded; a half is rounded up.
+  All features have the same weight, so two features with the same message count twice. The index is not a probability
+  or a score, and no model uses it. If no feature of the family has a rank, the index is null, with a reason. `counted`
+  is the number of features in the mean, and `of` is the number of features with a sign.
 
 | family | features with a sign | others |
 |---|---|---|

@@ -1,11 +1,10 @@
 """docs/api.md lists every call and every problem of the API, and its examples obey the OpenAPI document.
 
-`SELLERSCORE_WRITE_EXAMPLES=1` updates the examples that are stored elsewhere; see `tests.docs.api_page`.
+`make docs` updates the examples that are stored elsewhere; see `tests.docs.api_page`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -15,8 +14,6 @@ import pytest
 from api import errors
 from tests.docs.api_page import DOCUMENT, OPERATIONS, PAGE, PROBLEM, Example, examples, problem_examples, updated
 
-if os.environ.get("SELLERSCORE_WRITE_EXAMPLES"):
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = [example for example in examples(TEXT) if not example.name.startswith(PROBLEM)]
 
@@ -36,7 +33,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 def test_stored_examples_are_up_to_date() -> None:
-    assert updated(TEXT) == TEXT, "run this test with SELLERSCORE_WRITE_EXAMPLES=1"
+    assert updated(TEXT) == TEXT, "run make docs, and review the difference"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -24,7 +24,7 @@ class Standing(StrEnum):
 
     WITHIN = "within the limit"
     UNCERTAIN = "beyond the limit, not certain"
-    EXEMPT = "beyond the limit, no alarm"
+    EXEMPT = "beyond the limit, exempt"
     ALARM = "alarm"
     NOT_MEASURED = "not measured"
 

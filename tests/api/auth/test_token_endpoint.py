@@ -54,7 +54,7 @@ def rotate(running: Running, bank: Known, hours: float, now: datetime) -> Known:
     created = register_of(running.services).rotate(
         ClientKind.BANK, bank.id, credential=secret, overlap=overlap, now=now
     )
-    assert created.old_until == now + overlap
+    assert created.former_until == now + overlap
     return Known(bank.id, created.secret or "", ClientKind.BANK)
 
 

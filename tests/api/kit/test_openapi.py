@@ -1,6 +1,7 @@
 """The OpenAPI document: calls, statuses, problems, descriptions, and examples that are current responses.
 
-`SELLERSCORE_WRITE_EXAMPLES=1` updates the file of examples. Review the difference and run this module again.
+`make docs` updates the file of examples, and docs/api.md from it. It replaces an example only if its fields or their
+types changed. To renew the values of an example, remove it from the file first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.api import example_calls
 from tests.api.conftest import Opener, register
 from tests.api.models.records import RECORD
 from tests.api.started import demo_credentials
-from tests.docs.api_page import DOCUMENT, OPERATIONS
+from tests.docs.api_page import DOCUMENT, OPERATIONS, PAGE, updated
 
 if TYPE_CHECKING:
     from tests.api.example_calls import ExampleCall
@@ -158,6 +159,9 @@ def test_the_example_of_a_request_is_valid(model: type[Any]) -> None:
     assert model.model_validate(example).model_dump(mode="json", exclude_unset=True) == example
 
 
+OF_ONE_SCORE = {"createScore", "listScores", "getScore", "getScoreChanges", "getScoreReport", "replayScore", "getKeys"}
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory, open_client: Opener) -> dict[str, ExampleCall]:
     folder = tmp_path_factory.mktemp("examples")
@@ -169,9 +173,21 @@ def calls(tmp_path_factory: pytest.TempPathFactory, open_client: Opener) -> dict
     with open_client(settings) as client:
         calls = example_calls.calls(client, home, demo_credentials(settings))
     if os.environ.get("SELLERSCORE_WRITE_EXAMPLES"):
-        content = {name: call.as_json() for name, call in calls.items()}
+        content = with_changes(stored_examples(), {name: call.as_json() for name, call in calls.items()})
         FILE.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return calls
+
+
+def with_changes(stored: dict[str, Any], current: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored examples, and the current ones instead of those whose shape changed.
+
+    Examples of one score and the key that signed it belong together, so a change of one replaces all of them.
+    """
+    changed = {name for name, call in current.items() if shape_of(stored.get(name)) != shape_of(call)}
+    if changed & OF_ONE_SCORE:
+        changed |= OF_ONE_SCORE
+    return {name: call if name in changed else stored[name] for name, call in current.items()}
 
 
 def stored_examples() -> dict[str, Any]:
@@ -189,7 +205,22 @@ def shape_of(value: Any) -> Any:
 
 
 def test_stored_examples_have_the_shape_of_current_responses(calls: dict[str, ExampleCall]) -> None:
-    assert shape_of(stored_examples()) == {name: shape_of(call.as_json()) for name, call in calls.items()}
+    current = {name: shape_of(call.as_json()) for name, call in calls.items()}
+    assert shape_of(stored_examples()) == current, "run make docs, and review the difference"
+
+
+def test_only_examples_with_another_shape_are_replaced() -> None:
+    names = (*OF_ONE_SCORE, "getLive", "getReady")
+    stored = {name: {"answer": {"id": "old"}} for name in (*names, "removed")}
+    current: dict[str, Any] = {name: {"answer": {"id": "new"}} for name in (*names, "added")}
+    current["getReady"] = {"answer": {"id": "new", "conditions": []}}
+    assert with_changes(stored, current) == {
+        **{name: stored[name] for name in (*OF_ONE_SCORE, "getLive")},
+        "getReady": current["getReady"],
+        "added": current["added"],
+    }
+    current["getScore"] = {"answer": {"id": 4711}}
+    assert with_changes(stored, current) == {**current, "getLive": stored["getLive"]}
 
 
 def test_the_document_shows_the_stored_examples() -> None:
