@@ -45,6 +45,9 @@ TARGETS: Final = {
     "features.online_p99_ms": Target(3),
 }
 
+_TOO_LONG: Final = {"sales_year_on_year"}
+"""Features that are missing for a longer time than the data have; the oracle of `tests/properties` compares them."""
+
 RELATIVE: Final = 1e-9
 _ROUNDING: Final = 1e-12
 """The difference of two rates can be mere rounding of doubles, so a relative tolerance alone would fail."""
@@ -161,6 +164,8 @@ def differing_columns(actual: pd.DataFrame, expected: pd.DataFrame) -> dict[str,
         left, right = actual[column].to_numpy(), expected[column].to_numpy()
         equal = np.isclose(left, right, rtol=RELATIVE, atol=_ROUNDING, equal_nan=True)
         if np.isnan(left).all() and np.isnan(right).all():
+            if column in _TOO_LONG:
+                continue
             examples[column] = "all values are missing, so nothing is compared"
         elif not equal.all():
             first = int(np.argmin(equal))
