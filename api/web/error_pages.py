@@ -111,7 +111,7 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision cannot be changed.")),
     errors.CorrectionUnconfirmed: (
         _UNCHANGED,
-        N_("The correction changes the band. Go back, check its effect and confirm the new band."),
+        N_("The correction must be confirmed. Go back, check its effect, and confirm the band or the unusual value."),
     ),
     errors.CorrectionNotActive: (
         _UNCHANGED,

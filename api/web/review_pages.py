@@ -14,6 +14,7 @@ from api import errors
 from api.kit.cache import TtlCache
 from api.reviews import corrections, repository, service
 from api.reviews.corrections import Figure, Preview
+from api.reviews.ranges import allowed_range
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
@@ -145,6 +146,7 @@ def decide_on_review(
     value: Annotated[str, Form(max_length=40)] = "",
     save: Annotated[bool, Form()] = False,
     confirm_band: Annotated[str, Form(max_length=100)] = "",
+    confirm_value: Annotated[bool, Form()] = False,
 ) -> Response:
     """Decide a review. A correction is shown with its effect before it is saved."""
     corrected = _parse_number(value) if outcome is ReviewOutcome.CORRECTED else None
@@ -155,7 +157,7 @@ def decide_on_review(
             preview = corrections.preview_correction(services, connection, figure, datetime.now(UTC))
         fields = {"outcome": outcome, "reason": reason, "feature": feature, "value": value}
         return _show_preview(operator, services, review, preview, action="decide", fields=fields)
-    decision = Decision(outcome, reason, feature or None, corrected, confirm_band or None)
+    decision = Decision(outcome, reason, feature or None, corrected, confirm_band or None, confirm_value)
     service.decide_review(services, str(review_id), operator.subject, decision)
     return redirect("/operator?done=decided")
 
@@ -209,7 +211,7 @@ def _format_value(translator: Translator, unit: str, value: float | None) -> str
 
 
 def _format_range(translator: Translator, entry: FeatureEntry, low: float, high: float) -> str:
-    return " – ".join(_format_value(translator, entry.unit, value) for value in (low, high))
+    return " – ".join(f"{value:.10g} ({translator.format_value(value, entry.unit)})" for value in (low, high))
 
 
 def _range_of(
@@ -219,7 +221,7 @@ def _range_of(
     entry = next((entry for entry in bundle.sheet.entries if entry.name == feature), None)
     if entry is None:
         return None
-    return _format_range(translator, entry, *corrections.allowed_range(bundle, entry, values.get(entry.name)))
+    return _format_range(translator, entry, *allowed_range(entry, values.get(entry.name)))
 
 
 def _active_corrections(services: Services, connection: Connection, seller_id: str) -> set[str]:
