@@ -32,7 +32,7 @@ from tests.api.web.conftest import Browser, OpenBrowser, create_operator, curren
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
-CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", None, 0.01)
+CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", None, 0.01, confirm_value=True)
 CONFIRM = Decision(ReviewOutcome.CONFIRMED, "We checked it.")
 
 
@@ -189,7 +189,7 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
     assert operator.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
     preview = operator.post(f"/operator/reviews/{late}/decide", **fields).text
     assert "Nothing is saved yet." in preview
-    confirmed = dict(re.findall(r'name="(confirm_band)" value="(\w)"', preview))
+    confirmed = dict(re.findall(r'name="(confirm_\w+)" value="(\w)"', preview))
     assert operator.post(f"/operator/reviews/{late}/decide", **fields, save="1", **confirmed).status_code == 303
     assert "1 review waiting for a decision" in text_of(operator.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
