@@ -130,6 +130,10 @@ def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: B
     assert "We reversed a correction" in page
     assert "The unit was mistaken." in page
     assert review["statement"] not in page
+    assert "<strong>The delivered value was restored</strong>" in page
+    overview = text_of(browser.get("/seller"))
+    assert "A correction was reversed: the delivered value was restored. This score replaces" in overview
+    assert "A figure was corrected" not in overview
 
 
 def test_each_preview_is_logged_without_the_seller(
@@ -182,6 +186,17 @@ def test_a_refused_form_names_its_fields(browser: Browser, open_browser: OpenBro
         assert response.status_code == 422
         assert re.findall("<li>([^<]+)</li>", response.text) == labels
         assert "Fields to correct:" in response.text
+        assert f'href="/operator/reviews/{review}"' in response.text
+
+
+@pytest.mark.parametrize("value", ["4%", "0,04", "", "abc"])
+def test_a_value_that_is_no_number_is_explained(browser: Browser, open_browser: OpenBrowser, value: str) -> None:
+    path = f"/operator/reviews/{open_review(browser, SELLER, FIGURE).id}"
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    operator.get(path)
+    shown = operator.post(f"{path}/decide", outcome="corrected", reason="Wrong.", feature=FIGURE, value=value)
+    assert "a number such as 0.04, with a point as decimal separator and without a % sign" in text_of(shown)
+    assert f'href="{path}"' in shown.text
 
 
 def test_a_correction_of_earlier_data_cannot_be_reversed(browser: Browser, call: Call) -> None:
