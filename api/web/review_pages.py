@@ -80,7 +80,9 @@ _SHOWN: Final = 100
 
 
 @operator_router.get("")
-def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+def show_queue(
+    operator: OperatorPage, services: ServicesDep, done: Annotated[str, Query(max_length=20)] = ""
+) -> Response:
     """Show the reviews without a decision, earliest deadline first, and recent decisions."""
     now = datetime.now(UTC)
     with operator.reading() as connection:
@@ -93,7 +95,8 @@ def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)
         ]
     queue = sorted([*by_state[0], *by_state[1]], key=lambda review: review.due_at)
     values = {"queue": queue, "decided": by_state[2], "waiting": waiting, "late": late, "done": done, "now": now}
-    return page("review_queue.html", operator.viewer, **values)
+    features = feature_labels(services.champion.bundle, operator.viewer.translator)
+    return page("review_queue.html", operator.viewer, **values, features=features)
 
 
 @operator_router.get("/reviews/{review_id}")

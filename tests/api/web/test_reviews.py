@@ -175,12 +175,13 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
 ) -> None:
     now = datetime.now(UTC)
     late = open_review(browser, SELLERS[1], clock=lambda: now - timedelta(days=31)).id
-    open_review(browser, SELLERS[2], clock=lambda: now - timedelta(days=3))
+    open_review(browser, SELLERS[2], FIGURE, clock=lambda: now - timedelta(days=3))
     browser.log_in(SELLERS[1]).get("/seller")
     operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
     page = operator.get("/operator")
     text = text_of(page)
     assert "2 reviews waiting for a decision, 1 is overdue" in text
+    assert "Dispute of a figure: " in text
     assert text.index(SELLERS[1]) < text.index(SELLERS[2])
     assert page.text.count("chip late") == 1
     operator.get(f"/operator/reviews/{late}")
