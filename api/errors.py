@@ -259,8 +259,13 @@ class ReviewDecided(Problem, status=409, slug="review-decided", title="The revie
     """This review was already decided, and a decision is final. The seller can request another review."""
 
 
-class CorrectionUnconfirmed(Problem, status=409, slug="correction-unconfirmed", title="The band would change"):
-    """The correction changes the band of the seller. Send the new band as confirm_band to confirm it."""
+class CorrectionUnconfirmed(
+    Problem, status=409, slug="correction-unconfirmed", title="The correction must be confirmed"
+):
+    """The correction changes the band of the seller, or its value is unusual.
+
+    Send the new band as confirm_band, or confirm_value with true.
+    """
 
 
 class CorrectionNotActive(Problem, status=409, slug="correction-not-active", title="There is no correction to reverse"):

@@ -32,10 +32,12 @@ def once(pairs):
 
 
 def check(answer, keys):
+    if isinstance(answer, dict) and "assessment" in answer and "receipt" not in answer:
+        stop("Cannot check it: there is no receipt, as in the short view (view=summary). Read and save the full score.")
     header, payload, signature = answer.pop("receipt").split(".")
     names = json.loads(decoded(header))
     if names["kid"] not in keys:
-        yield False, f"the key set has no key {names['kid']!r}. Save the current key set of the service and try again"
+        stop(f"Cannot check it with these keys: {names['kid']!r} is missing. Save the current key set and try again.")
     public = {name: keys[names["kid"]][name] for name in ("crv", "kty", "x")}
     content = json.dumps(public, separators=(",", ":"), sort_keys=True).encode()
     thumbprint = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().strip("=")  # RFC 7638

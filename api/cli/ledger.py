@@ -6,12 +6,12 @@ Heavy libraries are imported inside the commands. `sellerscore.py` prints errors
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from features.output import Output
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from api.ledger.chain import Tip
     from api.ledger.checks import Scope
     from api.ledger.store import Ledger
     from api.ledger.verification import Report
@@ -259,7 +260,6 @@ def _sign_checkpoint() -> bytes:
 def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> tuple[Report, Scope]:
     from api.kit.database import transaction
     from api.ledger import store, verification
-    from api.ledger.checkpoints import read_checkpoint
     from api.ledger.checks import Scope
     from api.ledger.local_checkpoints import read_local_checkpoints
     from api.ledger.receipts import load_trusted_keys
@@ -267,13 +267,26 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
 
     with _open() as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
-        given = None if checkpoint is None else read_checkpoint(_read_file(checkpoint), keys)
-        start = None if since is None else read_checkpoint(_read_file(since), keys)
+        given = None if checkpoint is None else _read_checkpoint(checkpoint, keys)
+        start = None if since is None else _read_checkpoint(since, keys)
         scope = Scope(given, read_local_checkpoints(settings.checkpoints_path, keys), start)
         with transaction(engine) as connection:
             total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
             return verification.verify(engine, ledger, keys, all_checks(keys), scope=scope, advance=advance), scope
+
+
+def _read_checkpoint(path: Path, keys: Mapping[str, Any]) -> dict[str, Tip]:
+    from api.errors import SignatureError
+    from api.ledger.checkpoints import read_checkpoint
+
+    try:
+        return read_checkpoint(_read_file(path), keys)
+    except SignatureError as error:
+        raise SignatureError(
+            f"The file {path} is not a checkpoint that the keys verify. Use a file that `sellerscore ledger "
+            f"checkpoint` wrote. Reason: {error}"
+        ) from error
 
 
 def _report_lines(report: Report, scope: Scope) -> Iterator[str]:

@@ -79,7 +79,7 @@ def read_object(content: bytes, field: str, kind: str, jwks: Mapping[str, Any]) 
     fields = _parse(content)
     signed = fields.pop(field, None)
     if not isinstance(signed, str):
-        raise SignatureError(f"The object has no field {field} with a signature. Use the complete response of the API.")
+        raise SignatureError(f"The object has no field {field} with a signature. Use the complete response or file.")
     payload = verify_jws(signed, kind, jwks)
     try:
         unchanged = canonical_json(fields) == payload
@@ -95,10 +95,10 @@ def _parse(body: bytes) -> dict[str, Any]:
         content = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise SignatureError(
-            "The file is not a JSON object, or a name occurs twice in it. Use the complete response of the API."
+            "The file is not a JSON object, or a name occurs twice in it. Use the complete response or file."
         ) from error
     if not isinstance(content, dict):
-        raise SignatureError("The file is not a JSON object. Use the complete response of the API.")
+        raise SignatureError("The file is not a JSON object. Use the complete response or file.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Corrections of figures: the allowed range of a value, its effect on the score before it is saved, and reversals."""
+"""Corrections of figures: the effect of a value on the score before it is saved, its confirmation, and reversals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from api.errors import CorrectionNotActive, CorrectionUnconfirmed, InvalidRequest
+from api.reviews.ranges import allowed_range, is_unusual
 from api.scores import inputs, self_view
 from api.scores.inputs import CorrectedVector, Correction, assess_inputs
 from api.services import Services
@@ -22,11 +23,6 @@ NO_BAND: Final = "none"
 """Confirms that the seller gets no band."""
 
 audit = logging.getLogger("api.audit")
-
-_LIMITS: Final = {"ratio": (0.0, 1.0), "pp": (-1.0, 1.0), "stars": (1.0, 5.0)}
-"""Limits of units whose values are shares, differences of shares, or ratings."""
-
-_FACTOR: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class Preview:
     @property
     def range(self) -> str:
         """The allowed range, as numbers to enter and as people read them."""
-        low, high = (f"{value:g} ({format_value(value, self.entry.unit)})" for value in (self.low, self.high))
+        low, high = (f"{value:.10g} ({format_value(value, self.entry.unit)})" for value in (self.low, self.high))
         return f"{low} to {high}"
 
     @property
@@ -85,7 +81,27 @@ class Preview:
         """The band after the correction, which confirms it."""
         return self.after.band or NO_BAND
 
-    def require_confirmation(self, band: str | None) -> None:
+    @property
+    def is_unusual(self) -> bool:
+        """Whether the correct value differs so much from the current one that the unit may be mistaken."""
+        return is_unusual(self.correction.value, self.correction.found, self.entry.typical)
+
+    def require_usual(self, *, confirmed: bool) -> None:
+        """Require that an unusual value is confirmed.
+
+        Raises:
+            CorrectionUnconfirmed: it is not.
+        """
+        if self.is_unusual and not confirmed:
+            found, value = (
+                format_value(each, self.entry.unit) for each in (self.correction.found, self.correction.value)
+            )
+            raise CorrectionUnconfirmed(
+                f"The correction changes the value from {found} to {value}, which is unusual. Check the unit: 0.04 is "
+                "4%. Send confirm_value with true to confirm the value, or correct it. Nothing was changed."
+            )
+
+    def require_band(self, band: str | None) -> None:
         """Require that a change of the band is confirmed by the name of the new band.
 
         Raises:
@@ -100,26 +116,6 @@ class Preview:
 
 def _describe(assessment: Assessment) -> str:
     return str(assessment.outcome) if assessment.band is None else f"{assessment.score} (band {assessment.band})"
-
-
-def allowed_range(bundle: Bundle, entry: FeatureEntry, found: float | None) -> tuple[float, float]:
-    """Return the lowest and highest allowed value of a feature, in its unit.
-
-    The splits of the model show between which values it distinguishes sellers of the reference population; beyond
-    them, the score does not change. If they lie within the limits of a unit, those are the range: 0 to 1 for a share.
-    Otherwise the range ends at twice the largest of these values. It always includes the delivered value.
-
-    Example: for a return rate with splits from 0.01 to 0.3, the range is 0 to 1, so that 4 for 4% is refused.
-    """
-    place = bundle.sheet.names.index(entry.name)
-    splits = [split.threshold for tree in bundle.model.trees for split in tree.splits if split.feature == place]
-    known = [value for value in (*splits, entry.typical, found) if value is not None and math.isfinite(value)]
-    lowest, highest = min(known, default=0.0), max(known, default=0.0)
-    limits = _LIMITS.get(entry.unit)
-    if limits is not None and limits[0] <= lowest and highest <= limits[1]:
-        return limits
-    end = _FACTOR * max(abs(lowest), abs(highest))
-    return (-end if lowest < 0 else 0.0), end
 
 
 def preview_correction(services: Services, connection: Connection, figure: Figure, now: datetime) -> Preview:
@@ -175,7 +171,7 @@ def _preview(bundle: Bundle, current: CorrectedVector, feature: str, value: floa
     correction = Correction("", stored.seller_id, stored.snapshot.as_of.isoformat(), feature, found, value, now)
     values = (*stored.values[:place], value, *stored.values[place + 1 :])
     after = replace(current, stored=replace(stored, values=values))
-    return Preview(entry, correction, *allowed_range(bundle, entry, found), *assess_inputs(bundle, [current, after]))
+    return Preview(entry, correction, *allowed_range(entry, found), *assess_inputs(bundle, [current, after]))
 
 
 def _not_allowed(field: str, message: str) -> InvalidRequest:

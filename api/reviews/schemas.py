@@ -43,6 +43,7 @@ class DecisionCreate(BaseModel):
         description="Correct value, in the unit of the feature: 0.04 is 4%. The preview returns the allowed range.",
     )
     confirm_band: str | None = Field(default=None, max_length=100, description=_CONFIRM)
+    confirm_value: bool = Field(default=False, description="Confirms a value that the preview returns as unusual.")
 
     @model_validator(mode="after")
     def _value_where_corrected(self) -> Self:
@@ -53,7 +54,7 @@ class DecisionCreate(BaseModel):
     @property
     def decision(self) -> Decision:
         """The decision to record."""
-        return Decision(self.outcome, self.reason, self.feature, self.value, self.confirm_band)
+        return Decision(self.outcome, self.reason, self.feature, self.value, self.confirm_band, self.confirm_value)
 
 
 class PreviewCreate(BaseModel):
@@ -102,6 +103,10 @@ class PreviewResponse(ResponseModel):
     before: PreviewedScore = Field(description="Result without the correction.")
     after: PreviewedScore = Field(description="Result with the correction.")
     changes_band: bool = Field(description="Whether the decision must confirm the new band in confirm_band.")
+    unusual: bool = Field(
+        description="Whether the value is more than ten times or less than a tenth of the current one, or of the "
+        "typical one if that is missing or 0, or has another sign. The decision must then send confirm_value."
+    )
 
     @classmethod
     def of(cls, preview: Preview) -> PreviewResponse:
@@ -119,6 +124,7 @@ class PreviewResponse(ResponseModel):
             before=PreviewedScore.from_record(preview.before),
             after=PreviewedScore.from_record(preview.after),
             changes_band=preview.changes_band,
+            unusual=preview.is_unusual,
         )
 
 

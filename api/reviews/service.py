@@ -44,7 +44,7 @@ class ReviewDraft:
 class Decision:
     """An operator's decision; for a correction, `feature` and `value` are the corrected figure.
 
-    `confirm_band` is the new band if the correction changes it.
+    `confirm_band` is the new band if the correction changes it; `confirm_value` confirms an unusual value.
     """
 
     outcome: ReviewOutcome
@@ -52,6 +52,7 @@ class Decision:
     feature: str | None = None
     value: float | None = None
     confirm_band: str | None = None
+    confirm_value: bool = False
 
 
 def open_review(connection: Connection, services: Services, draft: ReviewDraft, clock: Clock = utc_now) -> Review:
@@ -134,7 +135,8 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
         ReviewUnknown: there is no review with this ID.
         ReviewDecided: the review is already decided.
         InvalidRequest: the reason is missing, or a correction has no known figure or no value in the allowed range.
-        CorrectionUnconfirmed: the correction changes the band, and the decision does not name the new one.
+        CorrectionUnconfirmed: the correction changes the band or has an unusual value, and the decision does not
+            confirm it.
         SellerUnknown: there are no data of the seller to correct.
     """
     reason = _require_text(decision.reason, "reason", _REASON)
@@ -145,7 +147,8 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
             figure = Figure(review.seller_id, decision.feature or review.feature, decision.value)
             preview = preview_correction(services, connection, figure, now)
             preview.require_range()
-            preview.require_confirmation(decision.confirm_band)
+            preview.require_usual(confirmed=decision.confirm_value)
+            preview.require_band(decision.confirm_band)
             correction = replace(preview.correction, review_id=review.id)
         return _record(services, connection, (seller, review), (by, reason, correction), now)
 
@@ -174,7 +177,7 @@ def reverse_decision(
         seller, reversed_review = _lock(connection, services, review_id)
         now = clock()
         preview = preview_reversal(services, connection, reversed_review.seller_id, review_id, now)
-        preview.require_confirmation(confirm_band)
+        preview.require_band(confirm_band)
         review = Review(
             id=str(uuid.uuid4()),
             seller_id=reversed_review.seller_id,

@@ -43,7 +43,16 @@ def error_page(request: Request, problem: errors.Problem) -> Response:
     # without a session, the page links to the OIDC login if one is configured
     by_oidc = problem.status == _LOG_IN_STATUS and services.oidc is not None
     back = section if viewer.signed_in or problem.status in _RETRY_STATUS else None
-    values = {"said": title, "advice": advice, "fields": _invalid_fields(problem), "by_oidc": by_oidc, "back": back}
+    fields, path = _invalid_fields(problem), request.url.path
+    values = {
+        "said": title,
+        "advice": advice,
+        "fields": fields,
+        "hint": _NUMBER if FIELDS["value"] in fields else None,
+        "form": path.rpartition("/")[0] if fields and path.startswith("/operator/reviews/") else None,
+        "by_oidc": by_oidc,
+        "back": back,
+    }
     response = page("error.html", viewer, problem.status, **values)
     response.headers.update(problem.headers)
     if "hx-request" in request.headers:
@@ -84,6 +93,9 @@ _INVALID: Final = (
     _UNCHANGED,
     N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
 )
+_NUMBER: Final = N_(
+    "Enter the correct value as a number such as 0.04, with a point as decimal separator and without a % sign."
+)
 _UNAVAILABLE: Final = (N_("Your figures are not available right now"), _RETRY)
 _FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
 _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
@@ -111,7 +123,7 @@ _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.ReviewDecided: (_UNCHANGED, N_("This review is already decided. A decision cannot be changed.")),
     errors.CorrectionUnconfirmed: (
         _UNCHANGED,
-        N_("The correction changes the band. Go back, check its effect and confirm the new band."),
+        N_("The correction must be confirmed. Go back, check its effect, and confirm the band or the unusual value."),
     ),
     errors.CorrectionNotActive: (
         _UNCHANGED,

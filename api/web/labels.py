@@ -72,6 +72,9 @@ OUTCOMES: Final[Mapping[ReviewOutcome, str]] = {
     ReviewOutcome.CONFIRMED: N_("Confirmed without changes"),
 }
 
+RESTORED: Final = N_("The delivered value was restored")
+"""Outcome of a reversal."""
+
 FIELDS: Final[Mapping[str, str]] = {
     "outcome": N_("Outcome"),
     "feature": N_("Figure to correct"),

@@ -14,6 +14,7 @@ from api import errors
 from api.kit.cache import TtlCache
 from api.reviews import corrections, repository, service
 from api.reviews.corrections import Figure, Preview
+from api.reviews.ranges import allowed_range
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
@@ -79,7 +80,9 @@ _SHOWN: Final = 100
 
 
 @operator_router.get("")
-def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+def show_queue(
+    operator: OperatorPage, services: ServicesDep, done: Annotated[str, Query(max_length=20)] = ""
+) -> Response:
     """Show the reviews without a decision, earliest deadline first, and recent decisions."""
     now = datetime.now(UTC)
     with operator.reading() as connection:
@@ -92,7 +95,8 @@ def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)
         ]
     queue = sorted([*by_state[0], *by_state[1]], key=lambda review: review.due_at)
     values = {"queue": queue, "decided": by_state[2], "waiting": waiting, "late": late, "done": done, "now": now}
-    return page("review_queue.html", operator.viewer, **values)
+    features = feature_labels(services.champion.bundle, operator.viewer.translator)
+    return page("review_queue.html", operator.viewer, **values, features=features)
 
 
 @operator_router.get("/reviews/{review_id}")
@@ -145,6 +149,7 @@ def decide_on_review(
     value: Annotated[str, Form(max_length=40)] = "",
     save: Annotated[bool, Form()] = False,
     confirm_band: Annotated[str, Form(max_length=100)] = "",
+    confirm_value: Annotated[bool, Form()] = False,
 ) -> Response:
     """Decide a review. A correction is shown with its effect before it is saved."""
     corrected = _parse_number(value) if outcome is ReviewOutcome.CORRECTED else None
@@ -155,7 +160,7 @@ def decide_on_review(
             preview = corrections.preview_correction(services, connection, figure, datetime.now(UTC))
         fields = {"outcome": outcome, "reason": reason, "feature": feature, "value": value}
         return _show_preview(operator, services, review, preview, action="decide", fields=fields)
-    decision = Decision(outcome, reason, feature or None, corrected, confirm_band or None)
+    decision = Decision(outcome, reason, feature or None, corrected, confirm_band or None, confirm_value)
     service.decide_review(services, str(review_id), operator.subject, decision)
     return redirect("/operator?done=decided")
 
@@ -209,7 +214,7 @@ def _format_value(translator: Translator, unit: str, value: float | None) -> str
 
 
 def _format_range(translator: Translator, entry: FeatureEntry, low: float, high: float) -> str:
-    return " – ".join(_format_value(translator, entry.unit, value) for value in (low, high))
+    return " – ".join(f"{value:.10g} ({translator.format_value(value, entry.unit)})" for value in (low, high))
 
 
 def _range_of(
@@ -219,7 +224,7 @@ def _range_of(
     entry = next((entry for entry in bundle.sheet.entries if entry.name == feature), None)
     if entry is None:
         return None
-    return _format_range(translator, entry, *corrections.allowed_range(bundle, entry, values.get(entry.name)))
+    return _format_range(translator, entry, *allowed_range(entry, values.get(entry.name)))
 
 
 def _active_corrections(services: Services, connection: Connection, seller_id: str) -> set[str]:

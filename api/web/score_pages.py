@@ -18,6 +18,8 @@ from api import errors
 from api.kit.cache import TtlCache
 from api.products import eligibility
 from api.products.repository import ProductVersion, list_active
+from api.reviews import repository
+from api.reviews.repository import ReviewKind
 from api.scores import self_view
 from api.scores.inputs import parse_vector
 from api.scores.repository import StoredScore
@@ -60,7 +62,9 @@ def show_overview(seller: SellerPage, services: ServicesDep) -> Response:
         def values(view: SelfView) -> dict[str, Any]:
             facts, offers = eligibility.evaluate_products(services, view.score, products, now)
             nearest = nearest_offer(offers)
+            review = repository.select_review(connection, view.score.fields.get("review_id", ""))
             return {
+                "restored": review is not None and review.kind is ReviewKind.REVERSAL,
                 "segments": band_segments(services.champion.bundle, view.assessment.band),
                 "best": best_offer(offers, facts.usd_per_unit),
                 "others": sum(offer.eligibility.eligible for offer in offers) - 1,

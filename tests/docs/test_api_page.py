@@ -64,7 +64,7 @@ def test_every_call_is_listed_with_its_scope() -> None:
 def test_every_problem_is_listed_with_its_status() -> None:
     rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", TEXT, re.MULTILINE)
     listed = {(int(status), slug) for status, slugs in rows for slug in re.findall(r"`([a-z-]+)`", slugs)}
-    of_all_paths = (errors.RouteUnknown, errors.MethodNotAllowed)
+    of_all_paths = (errors.RouteUnknown, errors.MethodNotAllowed, errors.ClockSetBack, errors.ClockSetForward)
     described = {(value["status"], slug) for slug, value in problem_examples().items()}
     assert listed == described | {(problem.status, problem.slug) for problem in of_all_paths}
 

@@ -33,7 +33,7 @@ FILE = Path(__file__).parents[3] / "api" / "kit" / "openapi_examples.json"
 OPTIONAL = {
     "ConsentCreate": {"granted_at", "ends_at", "days"},
     "SessionCreate": {"language"},
-    "DecisionCreate": {"feature", "value", "confirm_band"},
+    "DecisionCreate": {"feature", "value", "confirm_band", "confirm_value"},
     "PreviewCreate": {"feature"},
     "ReversalCreate": {"confirm_band"},
 }

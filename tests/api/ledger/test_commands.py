@@ -213,8 +213,9 @@ def test_only_an_unchanged_checkpoint_of_a_trusted_key_is_accepted(
     altered = content.replace(b'"position":17', b'"position":15')
     for other in (altered, content[: len(content) // 2], b"{}", Bank(client).post_score().content):
         out.write_bytes(other)
-        with pytest.raises(SignatureError):
-            run("verify", "--checkpoint", out)
+        for option in ("--checkpoint", "--since"):
+            with pytest.raises(SignatureError, match=f"{out} is not a checkpoint.*Use a file that"):
+                run("verify", option, out)
     out.write_bytes(content)
     keys.write_text(json.dumps(KeyRing.open(tmp_path / "others").jwks))
     with pytest.raises(SignatureError, match="not among the trusted keys"):

@@ -47,7 +47,7 @@ def correct(bank: Bank, value: float) -> str:
     with transaction(bank.services.engine, writes=True) as connection:
         review = service.open_review(connection, bank.services, ReviewDraft(SELLER, FIGURE, None, "It is wrong."))
         preview = preview_correction(bank.services, connection, Figure(SELLER, FIGURE, value), datetime.now(UTC))
-    decision = Decision(ReviewOutcome.CORRECTED, "It was wrong.", FIGURE, value, preview.new_band)
+    decision = Decision(ReviewOutcome.CORRECTED, "It was wrong.", FIGURE, value, preview.new_band, confirm_value=True)
     return service.decide_review(bank.services, review.id, "operator-1", decision).id
 
 

@@ -16,8 +16,7 @@ from api.auth.sessions import UserKind
 from api.kit.database import transaction
 from api.ledger.verification import verify
 from api.operations.ledger_checks import all_checks
-from api.reviews.corrections import Figure, Preview, allowed_range, preview_correction
-from scoring import Bundle
+from api.reviews.corrections import Figure, Preview, preview_correction
 from tests.api.conftest import AS_OF, SELLERS, SNAPSHOT, fill
 from tests.api.started import register_of
 from tests.api.web.conftest import Browser, OpenBrowser, create_operator, current_score, open_review, text_of
@@ -36,7 +35,8 @@ def value_that(browser: Browser, *, changes_band: bool) -> float:
     """Return a correct value that changes the score, and the band or not."""
     values = [step / 50 for step in range(51)]
     found = (preview(browser, value) for value in values)
-    suitable = (each for each in found if each.changes_band is changes_band and each.before.score != each.after.score)
+    usual = (each for each in found if not each.is_unusual)
+    suitable = (each for each in usual if each.changes_band is changes_band and each.before.score != each.after.score)
     value = next(suitable).correction.value
     assert value is not None
     return value
@@ -130,6 +130,10 @@ def test_a_reversal_restores_the_delivered_value_and_is_on_the_ledger(browser: B
     assert "We reversed a correction" in page
     assert "The unit was mistaken." in page
     assert review["statement"] not in page
+    assert "<strong>The delivered value was restored</strong>" in page
+    overview = text_of(browser.get("/seller"))
+    assert "A correction was reversed: the delivered value was restored. This score replaces" in overview
+    assert "A figure was corrected" not in overview
 
 
 def test_each_preview_is_logged_without_the_seller(
@@ -182,6 +186,17 @@ def test_a_refused_form_names_its_fields(browser: Browser, open_browser: OpenBro
         assert response.status_code == 422
         assert re.findall("<li>([^<]+)</li>", response.text) == labels
         assert "Fields to correct:" in response.text
+        assert f'href="/operator/reviews/{review}"' in response.text
+
+
+@pytest.mark.parametrize("value", ["4%", "0,04", "", "abc"])
+def test_a_value_that_is_no_number_is_explained(browser: Browser, open_browser: OpenBrowser, value: str) -> None:
+    path = f"/operator/reviews/{open_review(browser, SELLER, FIGURE).id}"
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    operator.get(path)
+    shown = operator.post(f"{path}/decide", outcome="corrected", reason="Wrong.", feature=FIGURE, value=value)
+    assert "a number such as 0.04, with a point as decimal separator and without a % sign" in text_of(shown)
+    assert f'href="{path}"' in shown.text
 
 
 def test_a_correction_of_earlier_data_cannot_be_reversed(browser: Browser, call: Call) -> None:
@@ -241,20 +256,17 @@ def test_an_operator_cannot_save_a_value_out_of_range(browser: Browser, open_bro
     assert operator.post(f"{path}/decide", **fields, save="1").status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("unit", "found", "expected"),
-    [
-        ("ratio", 0.3, (0.0, 1.0)),
-        ("ratio", 3.0, (0.0, 6.0)),
-        ("ratio", -0.5, (-2.0, 2.0)),
-        ("pp", -0.2, (-1.0, 1.0)),
-        ("USD", 2_000.0, (0.0, 4_000.0)),
-        ("days", None, (0.0, 2.0)),
-    ],
-)
-def test_the_range_follows_from_the_unit_the_splits_and_the_delivered_value(
-    bundle: Bundle, unit: str, found: float | None, expected: tuple[float, float]
-) -> None:
-    """The splits of the model lie between 0 and 1."""
-    entry = replace(bundle.sheet.entries[1], unit=unit)
-    assert allowed_range(bundle, entry, found) == pytest.approx(expected, rel=0.1)
+def test_an_unusual_value_must_be_confirmed(browser: Browser, open_browser: OpenBrowser, call: Call) -> None:
+    review = open_review(browser, SELLER, FIGURE).id
+    shown = call(f"{review}/preview", value=0.0).json()
+    assert shown["unusual"] is True
+    decision = {"outcome": "corrected", "reason": "Wrong.", "value": 0.0, "confirm_band": shown["after"]["band"]}
+    status, detail = problem(call(f"{review}/decision", **decision))
+    assert (status, "Send confirm_value with true to confirm the value" in detail) == (409, True), detail
+    operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
+    operator.get(f"/operator/reviews/{review}")
+    fields = {"outcome": "corrected", "reason": "Wrong.", "feature": FIGURE, "value": "0"}
+    page = operator.post(f"/operator/reviews/{review}/decide", **fields)
+    assert "The new value is unusual. I checked its unit (4% is 0.04) and confirm it." in text_of(page)
+    assert 'name="confirm_value" value="1" required' in page.text
+    assert call(f"{review}/decision", **decision, confirm_value=True).status_code == 200

@@ -24,7 +24,7 @@ from tests.api.conftest import SELLERS
 from tests.api.web.conftest import Browser, current_score, open_review
 
 FIGURE = "signal_02"
-CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", FIGURE, 0.1 + 0.2)
+CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", FIGURE, 0.1 + 0.2, confirm_value=True)
 CONFIRM = Decision(ReviewOutcome.CONFIRMED, "We checked it.")
 
 

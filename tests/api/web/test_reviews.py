@@ -32,7 +32,7 @@ from tests.api.web.conftest import Browser, OpenBrowser, create_operator, curren
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
-CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", None, 0.01)
+CORRECT = Decision(ReviewOutcome.CORRECTED, "It was wrong.", None, 0.01, confirm_value=True)
 CONFIRM = Decision(ReviewOutcome.CONFIRMED, "We checked it.")
 
 
@@ -175,12 +175,13 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
 ) -> None:
     now = datetime.now(UTC)
     late = open_review(browser, SELLERS[1], clock=lambda: now - timedelta(days=31)).id
-    open_review(browser, SELLERS[2], clock=lambda: now - timedelta(days=3))
+    open_review(browser, SELLERS[2], FIGURE, clock=lambda: now - timedelta(days=3))
     browser.log_in(SELLERS[1]).get("/seller")
     operator = open_browser().log_in(create_operator(browser), UserKind.OPERATOR)
     page = operator.get("/operator")
     text = text_of(page)
     assert "2 reviews waiting for a decision, 1 is overdue" in text
+    assert "Dispute of a figure: " in text
     assert text.index(SELLERS[1]) < text.index(SELLERS[2])
     assert page.text.count("chip late") == 1
     operator.get(f"/operator/reviews/{late}")
@@ -189,7 +190,7 @@ def test_operators_decide_in_order_of_deadline_and_the_seller_reads_the_decision
     assert operator.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
     preview = operator.post(f"/operator/reviews/{late}/decide", **fields).text
     assert "Nothing is saved yet." in preview
-    confirmed = dict(re.findall(r'name="(confirm_band)" value="(\w)"', preview))
+    confirmed = dict(re.findall(r'name="(confirm_\w+)" value="(\w)"', preview))
     assert operator.post(f"/operator/reviews/{late}/decide", **fields, save="1", **confirmed).status_code == 303
     assert "1 review waiting for a decision" in text_of(operator.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
