@@ -132,8 +132,9 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=openapi.TAGS,
         lifespan=lifespan,
         redirect_slashes=False,
-        # the framework's pages load scripts from another host; `web.reference` serves `/docs`
+        # the framework's pages load scripts from another host; `web.reference` serves `/docs` and the document
         docs_url=None,
+        openapi_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )

@@ -12,6 +12,7 @@ ApiError
 │   └── AddressTakenError      the listen address is not available
 ├── AccessError                an invalid client, key or credentials file
 ├── SignatureError             a JWS that no known key signed
+├── SellerKeyMissing           a seller to erase has no key in the ledger
 ├── InputError                 a file that cannot be read or has the wrong content
 ├── OutputError                a file that cannot be written
 └── Problem                    an HTTP error response with a status and a stable type (RFC 9457); docs/api.md lists them
@@ -80,6 +81,10 @@ class UnknownKeyError(SignatureError):
             "The key of the signature is not among the trusted keys. Get the current response of "
             "/.well-known/jwks.json from the service that signed it."
         )
+
+
+class SellerKeyMissing(ApiError):  # noqa: N818 - like the other errors about sellers
+    """A seller has records that need a key in the ledger, but no key. The ledger and its tables are unchanged."""
 
 
 class InputError(ApiError):

@@ -4,7 +4,7 @@ A client is never deleted, only revoked, because scores name the bank that they 
 MACs.
 
 A person who can write to the database can change these tables. Authentication therefore accepts a client and its
-credentials only as `ClientRecords` has them.
+credentials only as `ClientRecords` has them, and pages show only the names that it has.
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ class Client:
     created_at: datetime
     revoked_at: datetime | None
 
+    @property
+    def is_active_bank(self) -> bool:
+        """Whether it is a bank that is not revoked."""
+        return self.kind is ClientKind.BANK and self.revoked_at is None
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -94,14 +99,18 @@ _to_client = row_to(Client)
 class ClientRecords(Protocol):
     """The clients as signed entries record them, which nobody can change in the database alone."""
 
-    def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
-        """Return those of the clients that exist and are not revoked.
+    def find(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist, revoked or not.
 
-        It must be the first statement of its transaction: an older snapshot would look as if entries had been removed.
+        It must be the first statement of its transaction, or the transaction must write: an older snapshot would look
+        as if entries had been removed.
 
         Raises:
             DatabaseUnavailable: Entries are missing.
         """
+
+    def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist and are not revoked, as `find` does."""
 
     def has_credential(self, client_id: str, stored: str, now: datetime) -> bool:
         """Return whether the client has this hash of a secret, or this public key, and it has not expired."""

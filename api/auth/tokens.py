@@ -10,7 +10,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ from anyio import CapacityLimiter
 from cachetools import LRUCache
 from sqlalchemy import Engine
 
-from api.auth.clients import ClientRecords, open_secrets
+from api.auth.clients import Client, ClientRecords, open_secrets
 from api.auth.credentials import ClientSecrets
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
@@ -29,6 +29,7 @@ from api.auth.sessions import Sessions
 from api.auth.signing_keys import TOKEN_LIFETIME, KeyRing, Use, open_ring
 from api.errors import InvalidToken, SignatureError
 from api.kit.batching import RequestBatcher
+from api.kit.database import transaction
 from api.settings import Settings
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
@@ -138,6 +139,19 @@ class Auth:
     clients: ClientRecords
     limits: RateLimits
     _threads: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _TOKEN_THREADS))
+
+    def find_clients(self, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist, revoked or not, as their signed entries record them.
+
+        It reads in a transaction of its own, so that it can be called within another one.
+
+        Raises:
+            DatabaseUnavailable: The database does not respond, or entries are missing.
+        """
+        if not client_ids:
+            return {}
+        with transaction(self.engine) as connection:
+            return self.clients.find(connection, client_ids)
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
         """Run a function that authenticates a client in one of a few threads, without blocking other requests."""

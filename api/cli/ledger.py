@@ -144,7 +144,13 @@ def erase(
         "rows. New rows of this seller will be rejected."
     )
     remaining = "The original delivery folders are unchanged, and backups contain the data until they are replaced."
-    print_result(output, asdict(report), [erased, remaining])
+    lines = [erased, remaining]
+    if not report.had_key:
+        lines.append(
+            "The seller had no key. If they ever had a score, a consent or a review, the key was removed. "
+            "Run `sellerscore ledger verify`, restore the key from a backup, then erase the seller again."
+        )
+    print_result(output, asdict(report), lines)
 
 
 @ledger_app.command()
@@ -263,7 +269,9 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
     from api.ledger.checks import Scope
     from api.ledger.local_checkpoints import read_local_checkpoints
     from api.ledger.receipts import load_trusted_keys
+    from api.operations.erased_keys import ErasedKeyCheck
     from api.operations.ledger_checks import all_checks
+    from features.ingest.erasure import read_erased
 
     with _open() as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
@@ -273,7 +281,8 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
         with transaction(engine) as connection:
             total = sum(max(0, tip.position - scope.first(chain) + 1) for chain, tip in store.tips(connection).items())
         with track_progress("Verifying rows", total) as advance:
-            return verification.verify(engine, ledger, keys, all_checks(keys), scope=scope, advance=advance), scope
+            checks = (*all_checks(keys), ErasedKeyCheck(read_erased(settings.operating_path)))
+            return verification.verify(engine, ledger, keys, checks, scope=scope, advance=advance), scope
 
 
 def _read_checkpoint(path: Path, keys: Mapping[str, Any]) -> dict[str, Tip]:

@@ -1,4 +1,4 @@
-"""The clients that authentication accepts: those that the signed entries of the ledger record.
+"""The clients that authentication accepts and pages name: those that the signed entries of the ledger record.
 
 The tables of clients alone would not do: a person who can write to the database could insert a key, get a token, and
 delete the key before the next `ledger verify`. They cannot sign an entry, and they cannot remove one unnoticed while
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, select
 from api.auth.clients import Client
 from api.auth.scopes import ClientKind
 from api.auth.signing_keys import PublicKeys
-from api.clients.ledger_entries import ClientHistory
+from api.clients.ledger_entries import ClientHistory, RecordedClient
 from api.errors import DatabaseUnavailable
 from api.ledger.chain import CLIENTS_CHAIN, START, Row, Tip
 from api.ledger.encryption import DecryptionError
@@ -53,10 +53,11 @@ class LedgerClients:
         self._tip = Tip(0, START)
         self._lock = threading.Lock()
 
-    def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
-        """Return those of the clients that exist and are not revoked.
+    def find(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist, revoked or not.
 
-        It must be the first statement of its transaction: an older snapshot would look as if entries had been removed.
+        It must be the first statement of its transaction, or the transaction must write: an older snapshot would look
+        as if entries had been removed.
 
         Raises:
             DatabaseUnavailable: Entries are missing.
@@ -65,18 +66,13 @@ class LedgerClients:
         rows = [to_row(values) for values in connection.execute(_ENTRIES, {"known": known.position})]
         with self._lock:
             self._add(known, rows)
-            found = {client_id: self._history.clients.get(client_id) for client_id in client_ids}
-        return {
-            client_id: Client(
-                client_id,
-                ClientKind(recorded.row["kind"]),
-                recorded.row["name"],
-                datetime.fromisoformat(recorded.row["created_at"]),
-                None,
-            )
-            for client_id, recorded in found.items()
-            if recorded is not None and recorded.row["revoked_at"] is None
-        }
+            recorded = self._history.clients
+            return {each: _to_client(each, recorded[each]) for each in client_ids if each in recorded}
+
+    def find_active(self, connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
+        """Return those of the clients that exist and are not revoked, as `find` does."""
+        found = self.find(connection, client_ids)
+        return {client.id: client for client in found.values() if client.revoked_at is None}
 
     def has_credential(self, client_id: str, stored: str, now: datetime) -> bool:
         """Return whether the client has this hash of a secret, or this public key, and it has not expired."""
@@ -116,6 +112,13 @@ class LedgerClients:
             fault,
         )
         self._history = ClientHistory()
+
+
+def _to_client(client_id: str, recorded: RecordedClient) -> Client:
+    row = recorded.row
+    created_at, revoked_at = datetime.fromisoformat(row["created_at"]), row["revoked_at"]
+    revoked = None if revoked_at is None else datetime.fromisoformat(revoked_at)
+    return Client(client_id, ClientKind(row["kind"]), row["name"], created_at, revoked)
 
 
 def _damaged(position: int) -> DatabaseUnavailable:

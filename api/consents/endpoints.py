@@ -66,6 +66,7 @@ def create_consent(
     gets 404 `unknown-seller` for a score.
     """
     with transaction(services.engine, writes=True) as connection:
+        service.require_bank(connection, services.auth.clients, consent.terms.bank_id)
         created = service.grant_consent(connection, services.ledger, consent.terms, platform.id)
     response.headers["Location"] = f"/v1/consents/{created.id}"
     return ConsentResponse.of(created, datetime.now(UTC))

@@ -14,8 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from api.auth import clients as access
-from api.auth.scopes import ClientKind
+from api.auth.clients import Client, ClientRecords
 from api.consents import ledger_entries, repository
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, consent_requests, consents
 from api.errors import (
@@ -80,6 +79,23 @@ def require_consent(consents: Sequence[Consent], purpose: str | None, now: datet
     return consent
 
 
+def require_bank(connection: Connection, clients: ClientRecords, bank_id: str) -> Client:
+    """Return a bank that can get a consent, as its signed entries record it.
+
+    Args:
+        connection: a writing transaction.
+        clients: the records of the clients.
+        bank_id: the ID of the bank.
+
+    Raises:
+        BankUnknown: the bank does not exist or is revoked.
+    """
+    bank = clients.find(connection, [bank_id]).get(bank_id)
+    if bank is None or not bank.is_active_bank:
+        raise BankUnknown
+    return bank
+
+
 def grant_consent(
     connection: Connection, ledger: Ledger, terms: ConsentTerms, by: str, clock: Clock = utc_now
 ) -> Consent:
@@ -87,6 +103,8 @@ def grant_consent(
 
     The consent replaces an active one for the same bank and purpose, so that a revocation leaves none active. If the
     same consent exists, it is returned.
+
+    Call `require_bank` first, in the same transaction.
 
     Args:
         connection: a writing transaction.
@@ -96,10 +114,8 @@ def grant_consent(
         clock: returns the current time; read after the chain is locked, so that times follow the order of the chain.
 
     Raises:
-        BankUnknown: the bank does not exist or is revoked.
         InvalidRequest: the period is over, too long or in the future, or the seller has revoked such a consent since.
     """
-    _require_bank(connection, terms.bank_id)
     seller = ledger.seller(connection, terms.seller_id)
     ledger.lock_chain(connection, terms.bank_id)
     now = clock()
@@ -159,12 +175,6 @@ def _revoke(
     content = ledger_entries.revocation_entry(consent, by, replaced_by)
     ledger.append(connection, seller, EntryDraft(consent.bank_id, EntryKind.REVOCATION, content, now))
     return replace(consent, revoked_at=now)
-
-
-def _require_bank(connection: Connection, bank_id: str) -> None:
-    client = access.find_client(connection, bank_id)
-    if client is None or client.kind is not ClientKind.BANK or client.revoked_at is not None:
-        raise BankUnknown
 
 
 def _consent(terms: ConsentTerms, by: str, now: datetime) -> Consent:

@@ -5,16 +5,35 @@ Erasing a seller destroys the key of the seller. The rows stay, and with them th
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Connection, LargeBinary, String, Table, bindparam, delete, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    column,
+    delete,
+    exists,
+    select,
+    table,
+    text,
+)
 
+from api.errors import LedgerDamaged
 from api.kit.database import metadata
+from api.ledger.chain import EntryKind
 from scoring.canonical import canonical_json
+
+logger = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -30,16 +49,29 @@ seller_keys: Final = Table(
 )
 """The only table that links a pseudonym to its seller. Erasing a seller deletes the row, and with it the key."""
 
+# the table `ledger` is defined in a module that uses this one
+_entries = table("ledger", column("subject"), column("kind"))
+
+
+def is_erased(subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the SQL condition that an erasure of a pseudonym is recorded: its key must not be used if it is put back.
+
+    Example: `select(scores.c.id).where(~is_erased(scores.c.subject))`.
+    """
+    return exists().where(_entries.c.subject == subject, _entries.c.kind == EntryKind.ERASURE)
+
+
 _KEYS = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrapped)
 
 # built once: building a statement takes longer than running it
 _OF_SELLER = _KEYS.where(seller_keys.c.seller_id == bindparam("seller"))
-_TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
+_TO_USE = _OF_SELLER.add_columns(is_erased(seller_keys.c.subject)).with_for_update(read=True, key_share=True)
 _TO_ERASE = _OF_SELLER.with_for_update()
 
 # always in the same order, so that two transactions with several keys cannot deadlock
 _ALL_TO_USE = (
-    _KEYS.where(seller_keys.c.seller_id.in_(bindparam("sellers", expanding=True)))
+    _KEYS.add_columns(is_erased(seller_keys.c.subject))
+    .where(seller_keys.c.seller_id.in_(bindparam("sellers", expanding=True)))
     .order_by(seller_keys.c.seller_id)
     .with_for_update(read=True, key_share=True)
 )
@@ -100,14 +132,45 @@ def decrypt(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:
 
 
 def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False) -> WrappedSellerKey | None:
-    """Return the key of a seller, or None, and lock it: an erasure excludes all other uses."""
-    row = connection.execute(_TO_ERASE if to_erase else _TO_USE, {"seller": seller_id}).one_or_none()
-    return None if row is None else WrappedSellerKey(*row)
+    """Return the key of a seller, or None, and lock it: an erasure excludes all other uses.
+
+    Raises:
+        LedgerDamaged: The key was put back after the erasure of the seller. It can only be erased again.
+    """
+    if to_erase:
+        row = connection.execute(_TO_ERASE, {"seller": seller_id}).one_or_none()
+        return None if row is None else WrappedSellerKey(*row)
+    used = connection.execute(_TO_USE, {"seller": seller_id}).one_or_none()
+    if used is None:
+        return None
+    *key, erased = used
+    if erased:
+        _report_erased(str(used.subject))
+        raise LedgerDamaged
+    return WrappedSellerKey(*key)
 
 
 def existing_seller_keys(connection: Connection, seller_ids: Sequence[str]) -> list[WrappedSellerKey]:
-    """Return the keys of those of the sellers who have one, and lock them against erasure."""
-    return [WrappedSellerKey(*row) for row in connection.execute(_ALL_TO_USE, {"sellers": seller_ids})]
+    """Return the keys of those of the sellers who have one, and lock them against erasure.
+
+    A key that was put back after the erasure of its seller is left out.
+    """
+    found = []
+    for *key, erased in connection.execute(_ALL_TO_USE, {"sellers": seller_ids}):
+        stored = WrappedSellerKey(*key)
+        if erased:
+            _report_erased(stored.subject)
+        else:
+            found.append(stored)
+    return found
+
+
+def _report_erased(subject: str) -> None:
+    logger.error(
+        "the key of the subject %s is stored although its seller was erased. It is not used. Run `sellerscore ledger "
+        "erase` for this seller again.",
+        subject,
+    )
 
 
 def sample_seller_keys(connection: Connection) -> list[WrappedSellerKey]:

@@ -14,7 +14,7 @@ from api.auth import sessions
 from api.auth.sessions import UserKind
 from api.auth.signing_keys import KeyRing
 from api.consents import repository as consents
-from api.errors import SellerUnknown
+from api.errors import SellerKeyMissing, SellerUnknown
 from api.kit import database
 from api.kit.database import transaction
 from api.ledger.encryption import seller_key
@@ -83,13 +83,17 @@ _SCRUBBED: Final = (
 
 @dataclass(frozen=True)
 class ErasureReport:
-    """The result of an erasure: positions of unreadable ledger rows by chain, and numbers of deleted records."""
+    """The result of an erasure: positions of unreadable ledger rows by chain, and numbers of deleted records.
+
+    `had_key` is False if the seller had no key: they never had a score, a consent or a review, or it was removed.
+    """
 
     positions: Mapping[str, list[int]]
     vectors: int
     consents: int
     requests: int
     rows: int = 0
+    had_key: bool = True
 
 
 def erase_seller(
@@ -110,6 +114,7 @@ def erase_seller(
 
     Raises:
         SellerUnknown: Nothing about the seller is stored.
+        SellerKeyMissing: The seller has consents or reviews, but no key. The database is unchanged.
         StoreError: Delivered rows or vectors cannot be deleted. The key is unchanged; repeat the call to continue.
         DatabaseUnavailable: The database does not respond. The key is unchanged; repeat the call to continue.
     """
@@ -123,6 +128,11 @@ def erase_seller(
         granted, requested = consents.delete_consents(connection, seller_id)
         reviewed = reviews.delete_reviews(connection, seller_id)
         # a key that was created later belongs to a later consent
+        if key is None and (granted or reviewed):
+            raise SellerKeyMissing(
+                "This seller has consents or reviews, but no key in the table seller_keys, so their ledger rows cannot "
+                "be erased. Run `sellerscore ledger verify`, restore the key from a backup, then erase the seller."
+            )
         positions = {} if key is None else erase_subject(connection, ring, seller_id, reason, now)
         if key is not None:
             # after the chains, as for retention
@@ -132,4 +142,4 @@ def erase_seller(
         raise SellerUnknown(
             "Nothing about this seller is stored. Check the seller_id. After an earlier erasure, this is as it must be."
         )
-    return ErasureReport(positions, removed, granted, requested, rows)
+    return ErasureReport(positions, removed, granted, requested, rows, had_key=key is not None)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from api.auth.clients import clients
+from api.auth.tokens import Auth
 from api.kit.database import UtcDateTime, metadata, row_to
 from scoring import Product
 from scoring.canonical import canonical_json
@@ -84,12 +84,7 @@ _VALID_AT: Final = and_(
     products.c.since <= bindparam("at", type_=UtcDateTime()),
     or_(_CURRENT, products.c.until > bindparam("at", type_=UtcDateTime())),
 )
-_ACTIVE: Final = (
-    select(clients.c.name, products)
-    .join_from(products, clients, clients.c.id == products.c.bank_id)
-    .where(_VALID_AT, clients.c.revoked_at.is_(None))
-    .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
-)
+_OF_ALL_BANKS: Final = select(products).where(_VALID_AT)
 
 
 def list_products(connection: Connection, bank_id: str, at: datetime | None = None) -> list[ProductVersion]:
@@ -99,9 +94,13 @@ def list_products(connection: Connection, bank_id: str, at: datetime | None = No
     return [to_version(row) for row in connection.execute(query, {} if at is None else {"at": at})]
 
 
-def list_active(connection: Connection, at: datetime) -> list[tuple[str, ProductVersion]]:
-    """Return the products of all active banks at a time, each with the name of its bank."""
-    return [(name, ProductVersion(*version)) for name, *version in connection.execute(_ACTIVE, {"at": at})]
+def list_active(connection: Connection, auth: Auth, at: datetime) -> list[tuple[str, ProductVersion]]:
+    """Return the products of all active banks at a time, each with the name of its bank, in order of the names."""
+    valid = [to_version(row) for row in connection.execute(_OF_ALL_BANKS, {"at": at})]
+    banks = auth.find_clients({version.bank_id for version in valid})
+    active = {bank.id: bank.name for bank in banks.values() if bank.is_active_bank}
+    named = [(active[version.bank_id], version) for version in valid if version.bank_id in active]
+    return sorted(named, key=lambda item: (item[0], item[1].bank_id, item[1].product_id))
 
 
 def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:

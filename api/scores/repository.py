@@ -32,7 +32,7 @@ from sqlalchemy import (
 from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.kit.database import UtcDateTime, metadata
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, is_erased, seller_keys
 from api.ledger.store import PORTIONS, Ledger, ledger, read_content, to_row
 from api.scores import envelope
 from scoring import Assessment
@@ -57,7 +57,9 @@ scores = Table(
 _INDEX, _LEDGER = len(scores.c), len(ledger.c)
 _COLUMNS = select(scores, ledger, seller_keys).select_from(
     scores.join(ledger, (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)).outerjoin(
-        seller_keys, seller_keys.c.subject == scores.c.subject
+        # a key that was put back after an erasure reads nothing
+        seller_keys,
+        (seller_keys.c.subject == scores.c.subject) & ~is_erased(scores.c.subject),
     )
 )
 

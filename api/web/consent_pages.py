@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -11,7 +12,6 @@ from fastapi import APIRouter, Form, Query, Response
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from api import errors
-from api.auth.clients import clients
 from api.consents import service as consent_service
 from api.consents.repository import (
     Consent,
@@ -28,7 +28,7 @@ from api.ledger.chain import SELF_CHAIN
 from api.ledger.encryption import seller_keys
 from api.ledger.store import ledger
 from api.scores.repository import scores
-from api.services import ServicesDep
+from api.services import Services, ServicesDep
 from api.web.labels import ACCESS_KINDS
 from api.web.rendering import page, redirect
 from api.web.routing import SellerPage, SessionRoute
@@ -38,12 +38,8 @@ _MOST: Final = 50
 """Maximum rows of a list; the download has all."""
 _SAME_ROW = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
 _ACCESSED = (
-    select(clients.c.name, ledger.c.chain, ledger.c.kind, ledger.c.recorded_at, scores.c.purpose)
-    .select_from(
-        seller_keys.join(ledger, ledger.c.subject == seller_keys.c.subject)
-        .outerjoin(scores, _SAME_ROW)
-        .outerjoin(clients, clients.c.id == ledger.c.chain)
-    )
+    select(ledger.c.chain, ledger.c.kind, ledger.c.recorded_at, scores.c.purpose)
+    .select_from(seller_keys.join(ledger, ledger.c.subject == seller_keys.c.subject).outerjoin(scores, _SAME_ROW))
     .where(
         seller_keys.c.seller_id == bindparam("seller"),
         ledger.c.chain != SELF_CHAIN,
@@ -57,8 +53,7 @@ _LATEST_ACCESS = _ACCESSED.limit(_MOST)
 def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
     # built once: building a statement takes longer than running it
     return (
-        select(clients.c.name, table)
-        .outerjoin_from(table, clients, clients.c.id == table.c.bank_id)
+        select(table)
         .where(table.c.seller_id == bindparam("seller"))
         .order_by(moment.desc(), table.c.id.desc())
         .limit(_MOST)
@@ -104,26 +99,36 @@ class BankAccess:
     purpose: str | None
 
 
-def access_of(connection: Connection, seller_id: str, now: datetime) -> Access:
+def access_of(services: Services, connection: Connection, seller_id: str, now: datetime) -> Access:
     """Return a seller's pending consent requests and the consents in force, newest first."""
-    return Access(
-        pending=_read(connection, _PENDING, ConsentRequest, seller=seller_id, now=now),
-        in_force=_read(connection, _IN_FORCE, Consent, seller=seller_id, now=now),
-    )
+    pending = _read(connection, _PENDING, ConsentRequest, seller=seller_id, now=now)
+    in_force = _read(connection, _IN_FORCE, Consent, seller=seller_id, now=now)
+    names = _bank_names(services, {item.bank_id for item in pending} | {item.bank_id for item in in_force})
+    return Access(_named(names, pending), _named(names, in_force))
 
 
-def _read(connection: Connection, query: Select[Any], kind: type[T], **parameters: object) -> tuple[tuple[str, T], ...]:
-    """Return the results of a query, each after the name of its bank."""
-    items = ((name, kind(*row)) for name, *row in connection.execute(query, parameters))
-    return tuple((name or item.bank_id, item) for name, item in items)
+def _read(connection: Connection, query: Select[Any], kind: type[T], **parameters: object) -> list[T]:
+    return [kind(*row) for row in connection.execute(query, parameters)]
 
 
-def list_bank_access(connection: Connection, seller_id: str, query: Select[Any] = _ACCESSED) -> list[BankAccess]:
+def _named(names: Mapping[str, str], items: Sequence[T]) -> tuple[tuple[str, T], ...]:
+    """Return items, each after the name of its bank."""
+    return tuple((names[item.bank_id], item) for item in items)
+
+
+def _bank_names(services: Services, bank_ids: Collection[str]) -> dict[str, str]:
+    """Return the names of banks as their signed entries record them; the ID of a bank without a valid entry."""
+    banks = services.auth.find_clients(bank_ids)
+    return {bank_id: banks[bank_id].name if bank_id in banks else bank_id for bank_id in bank_ids}
+
+
+def list_bank_access(
+    services: Services, connection: Connection, seller_id: str, query: Select[Any] = _ACCESSED
+) -> list[BankAccess]:
     """Return all accesses of banks, latest first."""
-    return [
-        BankAccess(name or chain, kind, datetime.fromisoformat(at), purpose)
-        for name, chain, kind, at, purpose in connection.execute(query, {"seller": seller_id})
-    ]
+    rows = connection.execute(query, {"seller": seller_id}).all()
+    names = _bank_names(services, {chain for chain, *_ in rows})
+    return [BankAccess(names[chain], kind, datetime.fromisoformat(at), purpose) for chain, kind, at, purpose in rows]
 
 
 router = APIRouter(prefix="/seller/consents", route_class=SessionRoute, include_in_schema=False)
@@ -133,13 +138,17 @@ _CLOSED: Final = (ConsentRequestState.DECLINED, ConsentRequestState.EXPIRED)
 
 
 @router.get("")
-def show_consents(seller: SellerPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+def show_consents(
+    seller: SellerPage, services: ServicesDep, done: Annotated[str, Query(max_length=20)] = ""
+) -> Response:
     """Show requests, consents and accesses of banks."""
     now = datetime.now(UTC)
     with seller.reading() as connection:
-        requests = _read(connection, _REQUESTED, ConsentRequest, seller=seller.subject)
-        granted = _read(connection, _GRANTED, Consent, seller=seller.subject)
-        accesses = list_bank_access(connection, seller.subject, _LATEST_ACCESS)
+        asked = _read(connection, _REQUESTED, ConsentRequest, seller=seller.subject)
+        given = _read(connection, _GRANTED, Consent, seller=seller.subject)
+        accesses = list_bank_access(services, connection, seller.subject, _LATEST_ACCESS)
+    names = _bank_names(services, {each.bank_id for each in asked} | {each.bank_id for each in given})
+    requests, granted = _named(names, asked), _named(names, given)
     values = {
         "pending": [each for each in requests if each[1].state(now) is ConsentRequestState.PENDING],
         "closed": [each for each in requests if each[1].state(now) in _CLOSED],
@@ -156,12 +165,14 @@ def grant_request(
     *,
     request_id: Annotated[UUID, Form()],
     bank_id: Annotated[str, Form(max_length=60)],
+    bank_name: Annotated[str, Form(max_length=200)],
     purpose: Annotated[Purpose, Form()],
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
     """Grant a request of a bank for a number of days.
 
-    The form states the bank and the purpose that the page showed: a request that differs from them is not granted.
+    The form states the bank, its name and the purpose that the page showed: a request that differs from them is not
+    granted.
     """
     with services.auth.sessions.session_transaction(seller.signed_in) as connection:
         request = consent_service.find_request(connection, None, str(request_id))
@@ -169,6 +180,8 @@ def grant_request(
             raise errors.ConsentRequestUnknown
         if request.state(datetime.now(UTC)) is not ConsentRequestState.PENDING:
             raise errors.ConsentRequestClosed
+        if consent_service.require_bank(connection, services.auth.clients, bank_id).name != bank_name:
+            raise errors.ConsentRequestUnknown
         terms = ConsentTerms(seller.subject, request.bank_id, request.purpose, timedelta(days=int(days)))
         consent_service.grant_consent(connection, services.ledger, terms, RECORDED_BY)
     return redirect("/seller/consents?done=granted")

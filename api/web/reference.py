@@ -1,30 +1,51 @@
-"""`GET /docs`: the API reference, rendered from the OpenAPI document; it loads no script and nothing else."""
+"""`GET /docs` and `GET /openapi.json`: the API reference, which loads nothing else, and the OpenAPI document."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from markupsafe import Markup, escape
 
+from api.kit.etags import etag_of, matches_any
 from api.web.documents import render_document
 
 PATH: Final = "/docs"
+DOCUMENT_PATH: Final = "/openapi.json"
+_CACHING: Final = "public, max-age=300"
 _MODEL: Final = "#/components/schemas/"
 
 router: Final = APIRouter(include_in_schema=False)
 
 
-@router.get(PATH)
+@router.api_route(PATH, methods=["GET", "HEAD"])
 def get_reference(request: Request) -> Response:
     """Return every call with its scope, parameters, body, responses and an example, and every model with its fields."""
+    return _public(request, "reference", lambda: _render(request.app.openapi()))
+
+
+@router.api_route(DOCUMENT_PATH, methods=["GET", "HEAD"])
+def get_document(request: Request) -> Response:
+    """Return the OpenAPI document."""
+    return _public(request, "document", lambda: JSONResponse(request.app.openapi()))
+
+
+def _public(request: Request, name: str, render: Callable[[], Response]) -> Response:
+    """Return a response that is rendered once and that caches may store, or 304 if the caller has it."""
     state = request.app.state
-    if not hasattr(state, "reference"):
-        state.reference = _render(request.app.openapi())
-    reference: Response = state.reference
-    return reference
+    if not hasattr(state, name):
+        rendered = render()
+        rendered.headers["ETag"] = etag_of(bytes(rendered.body))
+        rendered.headers["Cache-Control"] = _CACHING
+        setattr(state, name, rendered)
+    response: Response = getattr(state, name)
+    if matches_any(request.headers.get("if-none-match", ""), response.headers["ETag"]):
+        return Response(None, 304, {"ETag": response.headers["ETag"], "Cache-Control": _CACHING})
+    return response
 
 
 def _render(document: dict[str, Any]) -> Response:

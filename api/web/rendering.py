@@ -17,7 +17,6 @@ from api import errors
 from api.auth.rate_limits import Proof, address_of
 from api.auth.scopes import ClientKind
 from api.auth.sessions import ActiveSession, UserKind
-from api.kit.database import transaction
 from api.services import Services
 from api.web import charts, labels
 from api.web.translations import Translator, negotiate_language, translator_for
@@ -144,10 +143,8 @@ def environment(language: Language) -> Environment:
 
 
 def _require_operator(services: Services, client_id: str) -> None:
-    # the records need a transaction of their own, and the table of clients alone is not trusted
-    with transaction(services.engine) as connection:
-        client = services.auth.clients.find_active(connection, [client_id]).get(client_id)
-    if client is None or client.kind is not ClientKind.OPERATOR:
+    client = services.auth.find_clients([client_id]).get(client_id)
+    if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
         raise errors.NotSignedIn
 
 

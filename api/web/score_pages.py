@@ -56,8 +56,8 @@ def show_overview(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the score, the best offer, the next step, consent requests and past scores."""
     now, translator = datetime.now(UTC), seller.viewer.translator
     with seller.reading() as connection:
-        products = list_active(connection, now)
-        access = access_of(connection, seller.subject, now)
+        products = list_active(connection, services.auth, now)
+        access = access_of(services, connection, seller.subject, now)
 
         def values(view: SelfView) -> dict[str, Any]:
             facts, offers = eligibility.evaluate_products(services, view.score, products, now)
@@ -99,7 +99,7 @@ def show_products(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the products of all banks: open with limit and price, or the unmet criteria."""
     now = datetime.now(UTC)
     with seller.reading() as connection:
-        products = list_active(connection, now)
+        products = list_active(connection, services.auth, now)
 
     def values(view: SelfView) -> dict[str, Any]:
         offers = eligibility.evaluate_products(services, view.score, products, now)[1]

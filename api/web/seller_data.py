@@ -92,6 +92,12 @@ def _section(
     return section
 
 
+def _views(services: Services, seller_id: str) -> Iterator[bytes]:
+    with transaction(services.engine) as connection:
+        rows = list_bank_access(services, connection, seller_id)
+    yield from map(_to_json, rows)
+
+
 def _vectors(services: Services, seller_id: str) -> Iterator[bytes]:
     names = services.champion.bundle.sheet.names
     with suppress(StoreError):
@@ -118,7 +124,7 @@ _SECTIONS: Final[dict[str, Callable[[Services, str], Iterator[bytes]]]] = {
     "scores": _scores,
     "consents": _section(lambda connection, seller_id: consents.list_consents(connection, _all(seller_id), utc_now())),
     "requests": _section(lambda connection, seller_id: consents.list_requests(connection, _all(seller_id), utc_now())),
-    "views": _section(list_bank_access),
+    "views": _views,
     "reviews": _section(
         lambda connection, seller_id: reviews.list_reviews(connection, ReviewQuery(seller_id, None, None, _ALL))
     ),

@@ -151,6 +151,8 @@ def _copy(path: Path, out: Path = Path(os.devnull)) -> str:
 
 def _expect_inside(path: Path, target: Path | None = None) -> None:
     if links_outside(target or path, path.parent):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DeliveryError(f"{path} leads to a pipe or a device, not to a file. Deliver a regular file.")
         raise DeliveryError(f"{path} is a link to a file outside the delivery. Deliver the file itself.")
 
 
@@ -242,7 +244,7 @@ def table_file(folder: Path, table: str) -> Path | None:
 
 def _read_terms(path: Path, text: bytes, tomorrow: date) -> Terms:
     try:
-        content = json.loads(text.decode("utf-8"))
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_names)
     except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
     content = _object(path, "", content, _FIELDS)
@@ -252,6 +254,16 @@ def _read_terms(path: Path, text: bytes, tomorrow: date) -> Terms:
     absent = _absent(path, content.get("absent", []))
     stores = _covered_stores(path, content.get("covers_stores"))
     return Terms(days, constant, _source(path, content.get("source")), absent, begins, stores)
+
+
+def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # the JSON reader would use the last value and drop the others
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {shorten(repeated)!r} is repeated. State each name once")
+    return content
 
 
 def _days(path: Path, name: str, value: object, tomorrow: date) -> dict[str, date]:

@@ -64,6 +64,18 @@ def test_a_delivery_with_a_pipe_is_refused(name: str, tmp_path: Path) -> None:
         ingest(delivery, tmp_path / "store")
 
 
+def test_a_link_to_a_pipe_is_named_as_such(tmp_path: Path) -> None:
+    delivery = write(tmp_path / "d", orders=[order()])
+    reading, writing = os.pipe()
+    try:
+        (delivery / "traffic.csv").symlink_to(f"/dev/fd/{reading}")
+        (rejected,) = ingest(delivery, tmp_path / "store").rejected_tables
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert rejected.why == "traffic.csv leads to a pipe or a device, not to a file. Deliver a regular file."
+
+
 def test_links_to_the_files_of_a_delivery_are_read(tmp_path: Path) -> None:
     delivery, links = write(tmp_path / "d", orders=[order()]), tmp_path / "links"
     shutil.copytree(delivery, links / "files")

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from api.auth.scopes import ClientKind, scopes_of
+from api.clients.records import LedgerClients
 from api.clients.service import ClientRegister
 from api.consents import service
 from api.consents.ledger_entries import ConsentCheck
@@ -53,7 +54,9 @@ class Register:
     def grant(self, *, at: datetime = NOW, by: str = "platform-1", **terms: Any) -> Consent:
         usual = {"seller_id": SELLER, "bank_id": self.bank, "purpose": PURPOSE, "ends": 30 * DAY}
         with transaction(self.engine, writes=True) as connection:
-            return service.grant_consent(connection, self.ledger, ConsentTerms(**{**usual, **terms}), by, lambda: at)
+            consent = ConsentTerms(**{**usual, **terms})
+            service.require_bank(connection, LedgerClients(RING.jwks), consent.bank_id)
+            return service.grant_consent(connection, self.ledger, consent, by, lambda: at)
 
     def revoke(self, consent: Consent, at: datetime = NOW) -> Consent:
         with transaction(self.engine, writes=True) as connection:

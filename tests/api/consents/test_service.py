@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from api.auth.clients import clients
 from api.auth.scopes import ClientKind
 from api.clients.service import ClientRegister
 from api.consents import service
@@ -124,6 +125,9 @@ def test_only_an_active_bank_can_be_granted_a_consent(register: Register) -> Non
     platform = ClientRegister(register.engine, RING).create(ClientKind.PLATFORM, "P", now=NOW).client.id
     ClientRegister(register.engine, RING).revoke(ClientKind.BANK, register.second, NOW)
     for unknown in ("bank-nobody", platform, register.second):
+        with transaction(register.engine, writes=True) as connection:
+            # the table alone is not trusted
+            connection.execute(clients.update().where(clients.c.id == unknown).values(kind="bank", revoked_at=None))
         with pytest.raises(BankUnknown):
             register.grant(bank_id=unknown)
     with transaction(register.engine) as connection:

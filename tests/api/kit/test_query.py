@@ -57,4 +57,11 @@ def test_every_call_of_a_client_checks_its_query() -> None:
         for route in router.routes
         if isinstance(route, APIRoute) and not isinstance(route, AuthenticatedRoute)
     }
-    assert unchecked == {"/.well-known/jwks.json", "/oauth/token", "/health/live", "/health/ready", "/docs"}
+    assert unchecked == {
+        "/.well-known/jwks.json",
+        "/oauth/token",
+        "/health/live",
+        "/health/ready",
+        "/docs",
+        "/openapi.json",
+    }

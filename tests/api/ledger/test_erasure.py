@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
-from api.errors import SellerUnknown
+from api.errors import LedgerDamaged, SellerKeyMissing, SellerUnknown
 from api.kit.database import transaction
 from api.ledger import encryption
-from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key, seller_keys
 from api.ledger.store import read_content, rows_of
+from api.ledger.verification import verify
+from api.operations.erased_keys import ErasedKeyCheck
 from api.operations.retention import ErasureReport
 from api.scores import shadow
 from api.scores.export import export_scores
 from api.scores.shadow import ShadowScore
 from api.services import Services
 from api.settings import Settings
+from features.ingest.erasure import ErasedSellers
 from scoring import assess
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener
 from tests.api.ledger.conftest import CHAINS, ROWS, OpenLedger
@@ -117,7 +120,7 @@ def test_a_seller_who_returns_gets_another_pseudonym(bank: Bank) -> None:
 
 def test_a_seller_without_scores_loses_the_vectors(bank: Bank) -> None:
     vectors = bank.services.vectors
-    assert bank.erase(SELLERS[9]) == ErasureReport({}, vectors=1, consents=0, requests=0)
+    assert bank.erase(SELLERS[9]) == ErasureReport({}, vectors=1, consents=0, requests=0, had_key=False)
     assert vectors.latest(SELLERS[9]) is None
     assert vectors.latest(SELLERS[8]) is not None
     for unknown in (SELLERS[9], "S-nobody"):
@@ -202,3 +205,64 @@ def test_a_row_cannot_be_decrypted_without_its_key(filled: OpenLedger) -> None:
     for key in (None, bytes(32)):
         with pytest.raises(DecryptionError):
             read_content(row, key)
+
+
+def _stored_key(services: Services) -> dict[str, Any]:
+    with transaction(services.engine) as connection:
+        query = select(seller_keys).where(seller_keys.c.seller_id == NEWCOMER)
+        return dict(connection.execute(query).mappings().one())
+
+
+def test_a_key_that_is_put_back_after_the_erasure_reads_nothing(bank: Bank) -> None:
+    services, score, key = bank.services, bank.score(NEWCOMER), _stored_key(bank.services)
+    bank.erase(NEWCOMER)
+    with transaction(services.engine, writes=True) as connection:
+        connection.execute(insert(seller_keys).values(key))
+    path = f"/v1/scores/{score['id']}"
+    for response in (bank.client.get(path), bank.client.post(f"{path}/replay")):
+        assert_problem(response, 410, "erased")
+    assert [row.seller_id for row in export_scores(services.settings)] == []
+    with transaction(services.engine, writes=True) as connection:
+        assert services.ledger.sellers(connection, [NEWCOMER, SELLERS[0]]).keys() == {SELLERS[0]}
+        with pytest.raises(LedgerDamaged):
+            services.ledger.seller(connection, NEWCOMER)
+    assert "an erasure is recorded, but the key is still stored" in {fault.what for fault in bank.verify().faults}
+    bank.erase(NEWCOMER)
+    assert bank.verify().faults == ()
+
+
+def test_a_key_that_was_moved_aside_during_the_erasure_is_a_fault(bank: Bank) -> None:
+    services, _, key = bank.services, bank.score(NEWCOMER), _stored_key(bank.services)
+    with transaction(services.engine, writes=True) as connection:
+        connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == NEWCOMER))
+        connection.execute(text("DELETE FROM consents"))
+    assert not bank.erase(NEWCOMER).had_key
+    erased = ErasedSellers(b"key").with_ids("seller_id", [NEWCOMER])
+
+    def faults() -> list[str]:
+        check = ErasedKeyCheck(erased)
+        return [
+            each.what
+            for each in verify(services.engine, services.ledger, services.receipts.jwks, [check]).faults
+            if each.what.startswith("the seller was erased, but their key is stored")
+        ]
+
+    assert faults() == []
+    with transaction(services.engine, writes=True) as connection:
+        connection.execute(insert(seller_keys).values(key))
+    assert len(faults()) == 1
+    bank.erase(NEWCOMER)
+    consent(services, bank.id, NEWCOMER)
+    assert faults() == [], "the key of a later consent"
+
+
+def test_an_erasure_without_the_key_of_a_consenting_seller_fails(bank: Bank) -> None:
+    services, key = bank.services, _stored_key(bank.services)
+    with transaction(services.engine, writes=True) as connection:
+        connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == NEWCOMER))
+    with pytest.raises(SellerKeyMissing, match="restore the key from a backup"):
+        bank.erase(NEWCOMER)
+    with transaction(services.engine, writes=True) as connection:
+        connection.execute(insert(seller_keys).values(key))
+    report = bank.erase(NEWCOMER)
+    assert (report.had_key, report.consents, bank.verify().faults) == (True, 2, ())

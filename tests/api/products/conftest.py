@@ -99,7 +99,7 @@ class Desk:
         with transaction(self.services.engine) as connection:
             score = find_score(connection, self.services.ledger, self.bank, score_id)
             assert score is not None
-            return evaluate_products(self.services, score, list_active(connection, at), at)
+            return evaluate_products(self.services, score, list_active(connection, self.services.auth, at), at)
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def test_a_seller_sees_and_changes_nothing_of_another(browser: Browser, open_bro
         for other in set(sellers) - {seller_id}:
             for trace in (other, *ids[other], f"secret of {other}", f"Bank only of {other}"):
                 assert trace not in seen, trace
-            shown = {"bank_id": ids[other][4], "purpose": "account_review", "days": "30"}
+            shown = {"bank_id": ids[other][4], "bank_name": f"Bank only of {other}", "days": "30"}
+            shown["purpose"] = "account_review"
             for path, name, number in (
                 ("grant", "request_id", 0),
                 ("decline", "request_id", 0),

@@ -190,10 +190,12 @@ def test_consents_are_granted_used_and_withdrawn(browser: Browser) -> None:
 
     assert bank.post("/v1/scores", json=body).status_code == 403
     request_id = request_consent()
-    shown = {"request_id": request_id, "bank_id": bank_id, "purpose": body["purpose"], "days": "30"}
+    name = browser.services.auth.find_clients([bank_id])[bank_id].name
+    shown = {"request_id": request_id, "bank_id": bank_id, "bank_name": name, "purpose": body["purpose"], "days": "30"}
     for changed, status in (
         ({"days": "31"}, 422),
         ({"bank_id": "bank-other"}, 404),
+        ({"bank_name": "Another bank"}, 404),
         ({"purpose": "account_review"}, 404),
         ({}, 303),
         ({}, 409),

@@ -97,7 +97,7 @@ def prepare_forms(browser: Browser) -> dict[str, str]:
     with transaction(browser.services.engine, writes=True) as connection:
         request = create_request(connection, bank_id, SELLER, "credit_application", now)
     browser.log_in(SELLER).get("/seller/reviews")
-    shown = {"request_id": request.id, "bank_id": bank_id, "purpose": "credit_application"}
+    shown = {"request_id": request.id, "bank_id": bank_id, "bank_name": "A bank", "purpose": "credit_application"}
     return {"statement": "Please check it.", **shown, "days": "30"}
 
 

@@ -52,6 +52,25 @@ def test_the_reference_shows_every_call_and_model_and_loads_nothing(shared_clien
     assert shared_client.get("/docs").content == response.content
 
 
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_the_reference_and_the_document_are_rendered_once_and_cached(
+    shared_client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    response = shared_client.get(path, headers={"Authorization": ""})
+    assert response.headers["cache-control"] == "public, max-age=300"
+    tag = response.headers["etag"]
+
+    def fail() -> None:
+        raise AssertionError("the document is generated again")
+
+    monkeypatch.setattr(shared_client.app, "openapi", fail)
+    unchanged = shared_client.get(path, headers={"If-None-Match": f'"other", W/{tag}'})
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
+    assert shared_client.get(path, headers={"If-None-Match": '"other"'}).content == response.content
+    head = shared_client.head(path)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(response.content)))
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [

@@ -154,6 +154,10 @@ REJECTED: dict[str, tuple[damage.Damage, str]] = {
     ),
     "not json": (_terms("{"), "cannot be read as JSON"),
     "not an object": (_terms("[]"), "expected an object"),
+    "repeated name": (
+        _terms('{"covers_stores": "all", "covers_stores": "listed"}'),
+        "the name 'covers_stores' is repeated. State each name once",
+    ),
     "unknown term": (_terms('{"cover": 1}'), "'cover' is unknown"),
     "unknown table": (_covers("2024-01-01", "x"), "'x'"),
     "no day": (_covers(3), "expected a day"),
