@@ -196,7 +196,8 @@ def test_a_checkpoint_reveals_a_removed_tail(client: TestClient, run: Run, tmp_p
         client,
         "DELETE FROM scores WHERE position > 15",
         "DELETE FROM ledger WHERE position > 15",
-        "UPDATE chains SET position = 15, head = (SELECT head FROM ledger WHERE position = 15) WHERE name != 'clients'",
+        "UPDATE chains SET position = 15, (head, recorded_at) = "
+        "(SELECT head, recorded_at FROM ledger WHERE position = 15) WHERE name != 'clients'",
     )
     assert run("verify").exit_code == 0
     cut = run("verify", "--checkpoint", out)

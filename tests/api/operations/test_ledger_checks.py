@@ -222,6 +222,16 @@ def test_an_expired_idempotency_key_may_be_deleted_but_not_revived(bank: Bank) -
         assert faults_after(bank, f"UPDATE idempotency_keys SET resource_id = '{again[::-1]}'") != []
 
 
+@pytest.mark.databases
+def test_a_key_that_was_used_twice_before_it_expired_is_named_also_later(bank: Bank) -> None:
+    with transaction(bank.services.engine, writes=True) as connection:
+        connection.execute(text("DELETE FROM idempotency_keys"))
+    score(bank, "order 17")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=8), tick=True):
+        (fault,) = bank.verify().faults
+    assert fault.what == "the idempotency key of the score was already used by an earlier score, and had not expired"
+
+
 def test_the_key_of_a_score_that_cannot_be_read_must_refer_to_it(bank: Bank) -> None:
     before = datetime.now(UTC)
     drop_expired(bank.services.engine, bank.services.receipts, before=before, now=before)
