@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, Connection, LargeBinary, String, Table, bindparam, delete, select, text
 
-from api.kit.database import metadata
+from api.kit.database import metadata, write_rows
 from scoring.canonical import canonical_json
 
 KEY_BYTES: Final = 32
@@ -146,8 +146,12 @@ def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
 
 
 def destroy_key(connection: Connection, seller_id: str) -> None:
-    """Delete the key of a seller. Nothing that it encrypts can be read afterwards."""
-    connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == seller_id))
+    """Delete the stored key of a seller. Nothing that it encrypts can be read afterwards.
+
+    Raises:
+        DatabaseUnavailable: The database kept the key, for example because of a trigger.
+    """
+    write_rows(connection, delete(seller_keys).where(seller_keys.c.seller_id == seller_id), rows=1)
 
 
 def _bound(seller_id: str, subject: str) -> bytes:

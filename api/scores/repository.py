@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, metadata, write_rows
 from api.ledger.chain import Row as LedgerRow
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
 from api.ledger.store import PORTIONS, Ledger, ledger, read_content, to_row
@@ -104,7 +104,7 @@ class ScoreRow:
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
     """Store index entries under new IDs."""
     if indexes:
-        connection.execute(_INSERT, [vars(entry) for entry in indexes])
+        write_rows(connection, _INSERT, [vars(entry) for entry in indexes], rows=len(indexes))
 
 
 def select_score(connection: Connection, bank_id: str, score_id: str) -> ScoreRow | None:

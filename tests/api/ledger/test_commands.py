@@ -79,7 +79,13 @@ def test_a_whole_ledger_verifies_while_the_service_runs(client: TestClient, run:
         ("scored_at = 'no date'", {15: "the index differs from the ledger in scored_at"}),
         ("bundle = 'sha256:other'", {15: "the index differs from the ledger in bundle"}),
         ("bundle = CAST(x'ff' AS TEXT)", {15: "the index differs from the ledger in bundle"}),
-        ("bundle = x'ff'", {15: "the index differs from the ledger in bundle"}),
+        (
+            "bundle = x'ff'",
+            {
+                3: "values of bundle are not of type text: 1, the first in the row with rowid 3",
+                15: "the index differs from the ledger in bundle",
+            },
+        ),
         ("subject = 'somebody'", {15: "the index differs from the ledger in subject"}),
         ("id = '00000000-0000-4000-8000-000000000000'", {15: "the index differs from the ledger in id"}),
         ("receipt = NULL", {15: "the receipt is missing"}),

@@ -253,3 +253,28 @@ def test_an_invalid_receipt_is_named_at_its_row_although_later_pages_follow(bank
     )
     moved = "the row does not follow from the previous row: it was changed or moved"
     assert found == [moved, "the receipt was changed", moved]
+
+
+VALUES_OF_OTHER_TYPES = {
+    "ledger": ("position", "position || 'x'"),
+    "chains": ("name", "CAST(name AS BLOB)"),
+    "scores": ("chain", "CAST(chain AS BLOB)"),
+    "seller_keys": ("seller_id", "CAST(seller_id AS BLOB)"),
+    "consents": ("bank_id", "CAST(bank_id AS BLOB)"),
+    "products": ("version", "version || 'x'"),
+    "clients": ("revoked_at", "7"),
+    "client_secrets": ("expires_at", "CAST(coalesce(expires_at, '') AS BLOB)"),
+    "client_keys": ("thumbprint", "CAST(thumbprint AS BLOB)"),
+    "idempotency_keys": ("name", "CAST(name AS BLOB)"),
+    "reviews": ("seller_id", "CAST(seller_id AS BLOB)"),
+}
+"""Values that the service does not find, although their text or number is the right one."""
+
+
+@pytest.mark.parametrize("table", VALUES_OF_OTHER_TYPES)
+def test_a_value_of_another_type_is_named(bank: Bank, table: str) -> None:
+    require_sqlite(bank)
+    column, value = VALUES_OF_OTHER_TYPES[table]
+    found = faults_after(bank, f"UPDATE {table} SET {column} = {value} WHERE {ONE.format(table)}")
+    (fault,) = (each for each in found if each.startswith(f"values of {column} are not of type "))
+    assert fault.endswith(": 1, the first in the row with rowid 1")
