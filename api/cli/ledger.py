@@ -236,7 +236,9 @@ def verify_receipt(
 
 
 @contextmanager
-def _open(*, must_exist: bool = True, writes: bool = False) -> Iterator[tuple[Settings, Engine, Ledger]]:
+def _open(
+    *, must_exist: bool = True, writes: bool = False, tables_only: bool = True
+) -> Iterator[tuple[Settings, Engine, Ledger]]:
     from api.ledger.local_checkpoints import saving_checkpoint
     from api.ledger.store import open_ledger, require_there
     from api.settings import load_settings
@@ -244,7 +246,7 @@ def _open(*, must_exist: bool = True, writes: bool = False) -> Iterator[tuple[Se
     settings = load_settings()
     if must_exist:
         require_there(settings.database_url)
-    engine, ledger = open_ledger(settings)
+    engine, ledger = open_ledger(settings, tables_only=tables_only)
     try:
         with saving_checkpoint(settings, engine) if writes else nullcontext():
             yield settings, engine, ledger
@@ -273,7 +275,7 @@ def _verify(checkpoint: Path | None, since: Path | None, jwks: Path | None) -> t
     from api.operations.ledger_checks import all_checks
     from features.ingest.erasure import read_erased
 
-    with _open() as (settings, engine, ledger):
+    with _open(tables_only=False) as (settings, engine, ledger):
         keys = load_trusted_keys(settings, jwks)
         given = None if checkpoint is None else _read_checkpoint(checkpoint, keys)
         start = None if since is None else _read_checkpoint(since, keys)

@@ -20,7 +20,7 @@ from api.auth.sessions import Sessions, UserKind
 from api.auth.signing_keys import KeyRing
 from api.clients import ledger_entries
 from api.errors import AccessError
-from api.kit.database import insert_row, transaction
+from api.kit.database import insert_row, transaction, write_rows
 from api.ledger.chain import CLIENTS_CHAIN, EntryKind
 from api.ledger.signed_entries import append_signed
 from api.ledger.store import EntryDraft, lock_chain
@@ -108,7 +108,8 @@ class ClientRegister:
             client = _require_client(connection, kind, client_id)
             if client.revoked_at is not None:
                 return client
-            connection.execute(clients.update().where(clients.c.id == client_id).values(revoked_at=now))
+            revoked = clients.update().where(clients.c.id == client_id).values(revoked_at=now)
+            write_rows(connection, revoked, rows=1)
             self._append(connection, ledger_entries.revocation_entry(client), now)
             return _require_client(connection, kind, client_id)
 
@@ -144,14 +145,14 @@ def _add_credential(
     owned = {"client_id": client_id, "created_at": now}
     match credential:
         case NewSecret(name, text, mac):
-            connection.execute(client_secrets.insert().values(name=name, hash=mac, **owned))
+            write_rows(connection, client_secrets.insert().values(name=name, hash=mac, **owned), rows=1)
             return text
         case PublicKey(_, thumbprint):
             # a key that the client had before becomes valid again
             former = client_keys.c.client_id == client_id, client_keys.c.thumbprint == thumbprint
             connection.execute(client_keys.delete().where(*former))
             jwk = ledger_entries.serialize_key(credential)
-            connection.execute(client_keys.insert().values(thumbprint=thumbprint, jwk=jwk, **owned))
+            write_rows(connection, client_keys.insert().values(thumbprint=thumbprint, jwk=jwk, **owned), rows=1)
     return None
 
 

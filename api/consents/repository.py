@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from api.auth.clients import clients
-from api.kit.database import UtcDateTime, metadata, row_to
+from api.kit.database import UtcDateTime, metadata, row_to, write_rows
 from api.kit.pagination import PagePosition, after_position
 
 consents = Table(
@@ -158,7 +158,7 @@ def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpos
 
 def store_revocation(connection: Connection, consent_id: str, now: datetime) -> None:
     """Mark a consent as revoked."""
-    connection.execute(update(consents).where(consents.c.id == consent_id).values(revoked_at=now))
+    write_rows(connection, update(consents).where(consents.c.id == consent_id).values(revoked_at=now), rows=1)
 
 
 def list_consents(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[Consent]:

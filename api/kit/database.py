@@ -21,7 +21,20 @@ from weakref import WeakKeyDictionary
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, Row, Table, create_engine, event, insert
+from sqlalchemy import (
+    URL,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Executable,
+    MetaData,
+    Row,
+    Table,
+    create_engine,
+    event,
+    insert,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -29,6 +42,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
 from api.errors import DatabaseSetupError, DatabaseUnavailable
+from api.kit.schema_check import require_tables_only
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -141,24 +155,45 @@ def row_to(kind: type[T]) -> RowReader[T]:
 
 def insert_row(connection: Connection, table: Table, record: DataclassInstance) -> None:
     """Insert a dataclass into a table with a column per field."""
-    connection.execute(insert(table).values({field.name: getattr(record, field.name) for field in fields(record)}))
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    write_rows(connection, insert(table).values(values), rows=1)
 
 
-def open_database(url: str) -> Engine:
+def write_rows(connection: Connection, statement: Executable, parameters: Any = None, *, rows: int) -> None:
+    """Execute a statement that must insert, change or delete a number of rows.
+
+    A trigger or rule can drop a write without an error.
+
+    Raises:
+        DatabaseUnavailable: The number is another one, so the transaction must be rolled back.
+    """
+    # without the option, the number of inserted rows is unknown on PostgreSQL
+    result = connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
+    if result.rowcount != rows:
+        logger.error("the database changed %d rows instead of %d: it may have a trigger", result.rowcount, rows)
+        raise DatabaseUnavailable
+
+
+def open_database(url: str, *, tables_only: bool = True) -> Engine:
     """Open the database, migrate it to the newest schema, and check that commits are durable.
 
     Example: `open_database("sqlite:////srv/var/sellerscore.db")`, `open_database("postgresql://scores@db/scores")`.
 
     Args:
         url: `sqlite:///` and a file, or `postgresql://` and a database.
+        tables_only: Whether to reject triggers and views. `ledger verify` reports them instead.
 
     Raises:
-        DatabaseSetupError: The database cannot be opened or migrated, or lacks the settings for durable commits.
+        DatabaseSetupError: The database cannot be opened or migrated, lacks the settings for durable commits, or has
+            triggers or views.
     """
     try:
         engine = _create_engine(make_url(url))
         try:
             _check_durability(engine)
+            if tables_only:
+                with engine.connect() as connection:
+                    require_tables_only(connection)
             _migrate(engine)
         except BaseException:
             engine.dispose()

@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import Column, Connection, Index, String, Table, bindparam, delete, select, text
 
 from api.errors import IdempotencyKeyInFlight, KeyRingError
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, metadata, write_rows
 from api.kit.fields import format_timestamp
 from api.kit.files import AccessibleToOthersError, create_private, read_private
 from scoring.canonical import canonical_json
@@ -213,7 +213,7 @@ def find_used_keys(connection: Connection, names: Sequence[str]) -> dict[str, Us
 def store_used_keys(connection: Connection, used: Sequence[UsedKey]) -> None:
     """Store unused or expired keys. The caller must hold a lock that other requests with the keys wait for."""
     if used:
-        connection.execute(_USE, [vars(each) for each in used])
+        write_rows(connection, _USE, [vars(each) for each in used], rows=len(used))
 
 
 def prune_used_keys(connection: Connection, owner: str, now: datetime) -> None:

@@ -219,6 +219,9 @@ class ChainCheck:
             )
         elif self._before is not None and tip.head != self._before:
             yield LedgerFault(self._chain, tip.position, "the head of the last row is not the head of its chain")
+        elif tip.recorded_at != self._time:
+            # with a time in the future, the service would append no row
+            yield LedgerFault(self._chain, tip.position, "the time of the last row is not the time of its chain")
 
     def _missing(self, last: int) -> LedgerFault:
         what = "the row is missing" if last == self._next else f"the rows from here to {last} are missing"

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from api.errors import LedgerDamaged
-from api.kit.database import metadata
+from api.kit.database import metadata, write_rows
 from api.ledger.chain import EntryKind
 from scoring.canonical import canonical_json
 
@@ -209,8 +209,12 @@ def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
 
 
 def destroy_key(connection: Connection, seller_id: str) -> None:
-    """Delete the key of a seller. Nothing that it encrypts can be read afterwards."""
-    connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == seller_id))
+    """Delete the stored key of a seller. Nothing that it encrypts can be read afterwards.
+
+    Raises:
+        DatabaseUnavailable: The database kept the key, for example because of a trigger.
+    """
+    write_rows(connection, delete(seller_keys).where(seller_keys.c.seller_id == seller_id), rows=1)
 
 
 def _associated_data(seller_id: str, subject: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from api.auth.signing_keys import KeyRing, PublicKeys
+from api.kit.database import write_rows
 from api.kit.fields import format_timestamp
 from api.ledger.chain import DIGEST_BYTES, EXPIRING, REMOVALS, EntryKind, Header, digest_of
 from api.ledger.encryption import DecryptionError, destroy_key, seller_key
@@ -82,7 +83,7 @@ def drop_contents(
     if not rows:
         return []
     digests = [{"of": chain, "at": row.header.position, "digest": digest_of(row.header, row.sealed)} for row in rows]
-    connection.execute(_DROP, digests)
+    write_rows(connection, _DROP, digests, rows=len(digests))
     positions = [row.header.position for row in rows]
     content = canonical_json({"before": format_timestamp(before), "positions": to_ranges(positions)})
     append_signed(connection, ring, EntryDraft(chain, EntryKind.RETENTION, content, now))

@@ -33,7 +33,7 @@ from sqlalchemy.engine import make_url
 
 from api.errors import ClockSetBack, ClockSetForward, DatabaseSetupError, LedgerKeyError
 from api.kit.clock_watch import watch
-from api.kit.database import metadata, open_database, transaction
+from api.kit.database import metadata, open_database, transaction, write_rows
 from api.kit.fields import format_timestamp
 from api.ledger import chain as hashing
 from api.ledger import encryption
@@ -216,19 +216,23 @@ def _build_row(draft: EntryDraft, tip: Tip, subject: str, key: bytes | None) -> 
 
 
 def append_rows(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert rows of locked chains, in order within each chain, and move the tips."""
+    """Insert rows of locked chains, in order within each chain, and move the tips.
+
+    Raises:
+        DatabaseUnavailable: The database dropped a row, for example because of a trigger.
+    """
     if not rows:
         return
     values = [
         {**asdict(row.header), "commitment": row.commitment, "sealed": row.sealed, "head": row.head} for row in rows
     ]
-    connection.execute(_INSERT, values)
+    write_rows(connection, _INSERT, values, rows=len(values))
     last = {row.header.chain: row for row in rows}
     moves = [
         {"chain": name, "to_position": row.header.position, "to_head": row.head, "to_time": row.header.recorded_at}
         for name, row in last.items()
     ]
-    connection.execute(_MOVE_TIP, moves)
+    write_rows(connection, _MOVE_TIP, moves, rows=len(moves))
 
 
 def to_row(values: Sequence[Any]) -> Row:
@@ -289,15 +293,15 @@ def require_there(database_url: str) -> None:
         )
 
 
-def open_ledger(settings: Settings) -> tuple[Engine, Ledger]:
-    """Open the database at the newest schema, and the ledger under its master key.
+def open_ledger(settings: Settings, *, tables_only: bool = True) -> tuple[Engine, Ledger]:
+    """Open the database at the newest schema, and the ledger under its master key. See `open_database`.
 
     Raises:
         DatabaseSetupError: The database cannot be opened or migrated, or is not durable.
         LedgerKeyError: The master key is missing, wrong, or accessible to others.
         DatabaseUnavailable: The database does not respond.
     """
-    engine = open_database(settings.database_url)
+    engine = open_database(settings.database_url, tables_only=tables_only)
     try:
         return engine, Ledger.open(settings.keys_path, engine)
     except BaseException:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from api.auth.tokens import Auth
-from api.kit.database import UtcDateTime, metadata, row_to
+from api.kit.database import UtcDateTime, metadata, row_to, write_rows
 from scoring import Product
 from scoring.canonical import canonical_json
 
@@ -121,7 +121,7 @@ def last_change(connection: Connection, bank_id: str) -> datetime | None:
 def end_versions(connection: Connection, bank_id: str, product_ids: Sequence[str], now: datetime) -> None:
     """End the current versions of products at a time."""
     ending = products.c.bank_id == bank_id, products.c.product_id.in_(product_ids), _CURRENT
-    connection.execute(update(products).where(*ending).values(until=now))
+    write_rows(connection, update(products).where(*ending).values(until=now), rows=len(product_ids))
 
 
 def serialize_product(product: Product) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from api.kit.database import UtcDateTime, metadata, row_to
+from api.kit.database import UtcDateTime, metadata, row_to, write_rows
 from api.kit.pagination import PagePosition, after_position
 from api.scores.inputs import corrections
 
@@ -147,7 +147,7 @@ def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
 
 def update_review(connection: Connection, review_id: str, **values: Any) -> None:
     """Update columns of a review."""
-    connection.execute(update(reviews).where(reviews.c.id == review_id).values(**values))
+    write_rows(connection, update(reviews).where(reviews.c.id == review_id).values(**values), rows=1)
 
 
 def latest(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:

@@ -19,6 +19,7 @@ from api.scores.repository import scores
 
 _TABLE: Final = "the table of idempotency keys"
 _NOT_IN_LEDGER: Final = f"{_TABLE} has a key that is not in the ledger"
+_USED_TWICE: Final = "the idempotency key of the score was already used by an earlier score, and had not expired"
 
 _keys = idempotency_keys.c
 # of each key, the position of its score, if the bank of the key has it and its content can be read
@@ -39,13 +40,15 @@ class IdempotencyKeyCheck:
     The key of a score whose content cannot be read, because its seller was erased or its retention period has ended,
     must only refer to that score.
 
-    Expired keys may be missing: the service deletes them, or uses them again.
+    Expired keys may be missing: the service deletes them, or uses them again. A score that uses a key before it has
+    expired for an earlier score is a fault, also after both have expired.
 
     Example: `verify(engine, ledger, [IdempotencyKeyCheck()])`.
     """
 
     def __init__(self) -> None:
         self._confirmed: set[str] = set()
+        self._expiry: dict[str, str] = {}
         self._trusted: int | None = None
 
     def remember(self, rows: Sequence[CheckedRow]) -> None:
@@ -63,6 +66,9 @@ class IdempotencyKeyCheck:
         names = [expected["name"] for _, expected in recorded]
         stored = {key["name"]: key for key in stored_rows(connection, idempotency_keys, _keys.name.in_(names))}
         for row, expected in recorded:
+            if row.row.header.recorded_at < self._expiry.get(expected["name"], ""):
+                yield row.row.header.fault(_USED_TWICE)
+            self._expiry[expected["name"]] = expected["expires_at"]
             key = stored.get(expected["name"])
             is_same = key is not None and key["resource_id"] == expected["resource_id"]
             if is_same:
@@ -72,7 +78,7 @@ class IdempotencyKeyCheck:
 
     def end_chain(self, connection: Connection, chain: str) -> Iterator[LedgerFault]:
         """Yield the keys of the bank that no score confirms."""
-        confirmed, self._confirmed = self._confirmed, set()
+        confirmed, self._confirmed, self._expiry = self._confirmed, set(), {}
         trusted, self._trusted = self._trusted or 0, None
         for name, position, is_readable in connection.execute(_POSITIONS.where(_keys.owner == chain)):
             if name in confirmed or (position is not None and (position <= trusted or not is_readable)):

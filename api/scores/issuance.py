@@ -252,6 +252,8 @@ def _find_replay(connection: Connection, ledger: Ledger, key: RequestKey, used: 
         raise LedgerDamaged from error
     if not hmac.compare_digest(mac, used.request):
         raise IdempotencyKeyReused
+    if repository.read_key_name(ledger, row) != key.name:
+        raise LedgerDamaged
     return open_score(ledger, row)
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, metadata, write_rows
 from api.ledger.chain import Row as LedgerRow
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, is_erased, seller_keys
 from api.ledger.store import PORTIONS, Ledger, ledger, read_content, to_row
@@ -106,7 +106,7 @@ class ScoreRow:
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
     """Store index entries under new IDs."""
     if indexes:
-        connection.execute(_INSERT, [vars(entry) for entry in indexes])
+        write_rows(connection, _INSERT, [vars(entry) for entry in indexes], rows=len(indexes))
 
 
 def select_score(connection: Connection, bank_id: str, score_id: str) -> ScoreRow | None:
@@ -217,10 +217,23 @@ def read_envelope(ledger: Ledger, row: ScoreRow) -> dict[str, Any]:
     """Return the envelope of a score without its receipt, for a list of scores.
 
     Raises:
-        KeyError: the content of the ledger row is not a score; all else as `open_score`.
+        LedgerDamaged: the content of the ledger row is not this score; all else as `open_score`.
     """
     fields: dict[str, Any] = _open_content(ledger, row, committed=True)[2]["envelope"]
     return fields
+
+
+def read_key_name(ledger: Ledger, row: ScoreRow) -> str | None:
+    """Return the stored name of the Idempotency-Key of a score; None if its request had none.
+
+    Raises:
+        LedgerDamaged: the content is not that of a score; all else as `open_score`.
+    """
+    try:
+        name: str | None = _open_content(ledger, row, committed=True)[2].get("idempotency_key", {}).get("name")
+    except AttributeError as error:
+        raise LedgerDamaged from error
+    return name
 
 
 def open_score(ledger: Ledger, row: ScoreRow, *, committed: bool = True) -> StoredScore:
@@ -229,7 +242,7 @@ def open_score(ledger: Ledger, row: ScoreRow, *, committed: bool = True) -> Stor
     Raises:
         ScoreErased: the seller's key is destroyed.
         ScorePastRetention: the content was dropped after its retention period.
-        LedgerDamaged: the score cannot be decrypted or does not match its commitment.
+        LedgerDamaged: the score cannot be decrypted, does not match its commitment, or is not that of the index.
     """
     index = row.index
     seller_id, key, content = _open_content(ledger, row, committed=committed)
@@ -249,6 +262,10 @@ def _open_content(ledger: Ledger, row: ScoreRow, *, committed: bool) -> tuple[st
         raise ScorePastRetention
     try:
         key = ledger.unwrapped(row.key)
-        return row.key.seller_id, key, envelope.parse_content(read_content(row.row, key, committed=committed))
-    except (DecryptionError, json.JSONDecodeError) as error:
+        content = envelope.parse_content(read_content(row.row, key, committed=committed))
+        # the index could refer to the row of another score
+        if content["envelope"]["id"] != row.index.id:
+            raise LedgerDamaged
+    except (DecryptionError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
+    return row.key.seller_id, key, content

@@ -98,6 +98,16 @@ def test_a_key_cannot_be_used_for_another_request(client: TestClient) -> None:
     assert_problem(post(client), 422, "idempotency-key-reused")
 
 
+@pytest.mark.databases
+def test_a_key_that_refers_to_the_score_of_another_key_gets_no_score(client: TestClient) -> None:
+    post(client)
+    other = post(client, key="another").json()["id"]
+    update_keys(client, resource_id=other)
+    response = post(client)
+    assert (response.status_code, response.json()["type"]) == (500, "/problems/ledger-damaged")
+    assert post(client, key="another").json()["id"] == other
+
+
 def test_each_bank_has_its_own_keys(client: TestClient) -> None:
     first = post(client)
     services: Services = client.app.state.services

@@ -42,13 +42,14 @@ class Tampered:
 
     def move_tip(self, chain: str, position: int) -> None:
         """Set the tip to an earlier row, like an attacker who hides a removed tail."""
-        query = f"SELECT head FROM ledger WHERE {ROW}"
-        head = self.run(query, chain=chain, position=position).scalar_one_or_none() or START
+        query = f"SELECT head, recorded_at FROM ledger WHERE {ROW}"
+        head, recorded_at = self.run(query, chain=chain, position=position).one_or_none() or (START, "")
         self.run(
-            "UPDATE chains SET position = :position, head = :head WHERE name = :chain",
+            "UPDATE chains SET position = :position, head = :head, recorded_at = :recorded_at WHERE name = :chain",
             chain=chain,
             position=position,
             head=head,
+            recorded_at=recorded_at,
         )
 
     def verify(self, checkpoint: Mapping[str, Tip] | None = None) -> Report:
@@ -159,6 +160,14 @@ def test_a_removed_tail_is_found_and_with_a_moved_tip_only_by_a_checkpoint(tampe
     report = tampered.verify(checkpoint)
     assert (CHAINS[1], left + 1) in positions(report)
     assert any("the chain was cut" in fault.what for fault in report.faults)
+
+
+@pytest.mark.parametrize("time", ["", "2026-02-01T09:30:07.000005Z", "2099-01-01T00:00:00.000000Z"])
+def test_a_changed_time_of_a_tip_is_found(tampered: Tampered, time: str) -> None:
+    tampered.run("UPDATE chains SET recorded_at = :time WHERE name = :chain", time=time, chain=CHAINS[0])
+    (fault,) = tampered.verify().faults
+    assert (fault.chain, fault.position) == (CHAINS[0], LAST)
+    assert fault.what == "the time of the last row is not the time of its chain"
 
 
 def test_a_removed_chain_is_found_by_a_checkpoint(tampered: Tampered) -> None:

@@ -222,6 +222,16 @@ def test_an_expired_idempotency_key_may_be_deleted_but_not_revived(bank: Bank) -
         assert faults_after(bank, f"UPDATE idempotency_keys SET resource_id = '{again[::-1]}'") != []
 
 
+@pytest.mark.databases
+def test_a_key_that_was_used_twice_before_it_expired_is_named_also_later(bank: Bank) -> None:
+    with transaction(bank.services.engine, writes=True) as connection:
+        connection.execute(text("DELETE FROM idempotency_keys"))
+    score(bank, "order 17")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=8), tick=True):
+        (fault,) = bank.verify().faults
+    assert fault.what == "the idempotency key of the score was already used by an earlier score, and had not expired"
+
+
 def test_the_key_of_a_score_that_cannot_be_read_must_refer_to_it(bank: Bank) -> None:
     before = datetime.now(UTC)
     drop_expired(bank.services.engine, bank.services.receipts, before=before, now=before)
@@ -243,3 +253,28 @@ def test_an_invalid_receipt_is_named_at_its_row_although_later_pages_follow(bank
     )
     moved = "the row does not follow from the previous row: it was changed or moved"
     assert found == [moved, "the receipt was changed", moved]
+
+
+VALUES_OF_OTHER_TYPES = {
+    "ledger": ("position", "position || 'x'"),
+    "chains": ("name", "CAST(name AS BLOB)"),
+    "scores": ("chain", "CAST(chain AS BLOB)"),
+    "seller_keys": ("seller_id", "CAST(seller_id AS BLOB)"),
+    "consents": ("bank_id", "CAST(bank_id AS BLOB)"),
+    "products": ("version", "version || 'x'"),
+    "clients": ("revoked_at", "7"),
+    "client_secrets": ("expires_at", "CAST(coalesce(expires_at, '') AS BLOB)"),
+    "client_keys": ("thumbprint", "CAST(thumbprint AS BLOB)"),
+    "idempotency_keys": ("name", "CAST(name AS BLOB)"),
+    "reviews": ("seller_id", "CAST(seller_id AS BLOB)"),
+}
+"""Values that the service does not find, although their text or number is the right one."""
+
+
+@pytest.mark.parametrize("table", VALUES_OF_OTHER_TYPES)
+def test_a_value_of_another_type_is_named(bank: Bank, table: str) -> None:
+    require_sqlite(bank)
+    column, value = VALUES_OF_OTHER_TYPES[table]
+    found = faults_after(bank, f"UPDATE {table} SET {column} = {value} WHERE {ONE.format(table)}")
+    (fault,) = (each for each in found if each.startswith(f"values of {column} are not of type "))
+    assert fault.endswith(": 1, the first in the row with rowid 1")

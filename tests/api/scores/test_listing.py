@@ -17,7 +17,7 @@ from api.scores.repository import scores
 from api.scores.schemas import ScorePage
 from api.scores.service import list_scores
 from tests.api.conftest import NEWCOMER, SELLERS
-from tests.api.scores.conftest import Bank
+from tests.api.scores.conftest import Bank, assert_problem
 from tests.api.started import register_of
 
 
@@ -187,3 +187,17 @@ def test_an_altered_cursor_is_rejected(bank: Bank, data: st.DataObject) -> None:
     altered = base64.urlsafe_b64encode(bytes(content)).decode().rstrip("=")
     response = bank.get("/v1/scores", cursor=altered)
     assert (response.status_code, response.json().get("type")) == (422, "/problems/invalid-request"), bytes(content)
+
+
+@pytest.mark.databases
+def test_scores_whose_positions_were_exchanged_are_damaged(bank: Bank) -> None:
+    first, second = bank.score(), bank.score()
+    positions = [score["ledger"]["position"] for score in (first, second)]
+    with bank.services.engine.begin() as connection:
+        for old, new in ((positions[0], 0), (positions[1], positions[0]), (0, positions[1])):
+            connection.execute(
+                text("UPDATE scores SET position = :new WHERE position = :old"), {"old": old, "new": new}
+            )
+    for score in (first, second):
+        assert_problem(bank.get(f"/v1/scores/{score['id']}"), 500, "ledger-damaged")
+    assert [item["state"] for item in bank.page()["items"]] == ["damaged", "damaged"]
