@@ -161,6 +161,7 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
         "consents": 2,
         "requests": 0,
         "rows": 0,
+        "had_key": True,
     }
     with pytest.raises(SellerUnknown, match="Nothing about this seller is stored"):
         run("erase", "S-nobody", "--reason", "asked")
